@@ -1,0 +1,8 @@
+"""The scalar engine: one number at a time, standard library only.
+
+`formulas` holds the calculus, `Value` records it and plays it backward, `nn` and `optim` train with it.
+"""
+
+from micro.value import Value
+
+__all__ = ["Value"]
