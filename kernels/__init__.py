@@ -1,0 +1,4 @@
+"""Arrays in, arrays out: compiled kernels, one table of functions per device.
+
+`kernels.cpu` runs on NumPy arrays. A kernel knows no Tensor and no graph.
+"""

@@ -1,0 +1,201 @@
+"""The one door to Numba: where compiled code is cached, which thread pool runs it, how it is compiled.
+
+The cache lives in the user's cache directory, under a name made of this package's kernel sources: Numba
+notices a changed file, but not a changed callee in another file. `LIFTGRAD_CACHE` moves it.
+"""
+
+import ctypes.util
+import hashlib
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import rmtree
+from types import FunctionType
+
+import numba
+import numpy as np
+import platformdirs
+from numba import prange
+from numba.core import event
+
+__all__ = ["compile_seconds", "jit", "kernel", "lift", "parallel_jit", "prange", "threading_layer"]
+
+_PACKAGE = Path(__file__).parents[2]
+
+
+def _source_hash() -> str:
+    digest = hashlib.sha256()
+    for path in sorted([*_PACKAGE.glob("kernels/**/*.py"), _PACKAGE / "micro" / "formulas.py"]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def cache_root() -> Path:
+    """Return the folder for everything this package caches: `LIFTGRAD_CACHE`, else the user's."""
+    return Path(os.environ.get("LIFTGRAD_CACHE") or platformdirs.user_cache_dir("liftgrad"))
+
+
+def _open_kernel_cache() -> str | None:
+    """Return this version's kernel cache, made if need be; None where nothing can be written."""
+    root = cache_root() / "kernels"
+    folder = root / _source_hash()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        if not os.access(folder, os.W_OK):
+            return None
+        for old in root.iterdir():  # caches of other versions, unused for a month
+            if old != folder and time.time() - old.stat().st_mtime > 30 * 86400:
+                rmtree(old, ignore_errors=True)
+    except OSError:
+        return None
+    return str(folder)
+
+
+_CACHE = _open_kernel_cache()
+_LOCK = threading.RLock()
+_HOST = {"error_model": "numpy", "nogil": True}
+
+
+@contextmanager
+def _own_cache():
+    # Numba reads its cache directory when a function is decorated. The setting is global: a user's own
+    # compiled functions must not land in our folder, so it is set for the moment of decoration only.
+    with _LOCK:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = _CACHE or before
+        try:
+            yield
+        finally:
+            numba.config.CACHE_DIR = before
+
+
+def _choose_threading_layer() -> str:
+    """Return 'omp', 'tbb' or 'workqueue': the first that this machine can load."""
+    requested = os.environ.get("NUMBA_THREADING_LAYER", "")
+    if requested in ("omp", "tbb", "workqueue"):
+        return requested
+    if find_spec("numba.np.ufunc.omppool") and (sys.platform != "linux" or ctypes.util.find_library("gomp")):
+        return "omp"
+    return "tbb" if find_spec("tbb") else "workqueue"
+
+
+threading_layer = _choose_threading_layer()
+"""The pool that runs parallel kernels. 'workqueue' aborts when two Python threads enter it: run serially."""
+if threading_layer != "workqueue":
+    numba.config.THREADING_LAYER = threading_layer
+
+
+def jit(function: Callable | None = None, **options):
+    """Compile `function` for one thread; the machine code is cached on disk."""
+    if function is None:
+        return lambda f: jit(f, **options)
+    with _own_cache():
+        return numba.njit(cache=_CACHE is not None, **_HOST, **options)(function)
+
+
+def parallel_jit(function: Callable | None = None, **options):
+    """Compile `function` with its `prange` loops on the thread pool; serially where no safe pool exists."""
+    return jit(function, parallel=threading_layer != "workqueue", **options)
+
+
+def _with_constants_of(function: Callable, dtype: np.dtype) -> Callable:
+    """Return `function` with its float constants typed `dtype`: `0.5 * float32` would be float64 in Numba."""
+    cast = dtype.type
+    code = function.__code__
+    constants = tuple(cast(c) if type(c) is float else c for c in code.co_consts)
+    lifted = FunctionType(code.replace(co_consts=constants), function.__globals__, function.__name__)
+    lifted.__module__, lifted.__qualname__ = function.__module__, function.__qualname__
+    return lifted
+
+
+class _Kernel:
+    """One function compiled per element type, with array layouts fixed by its signature."""
+
+    def __init__(self, function: Callable, signature: str, options: dict):
+        self.__doc__, self.__name__ = function.__doc__, function.__name__
+        self._function, self._signature, self._options = function, signature, options
+        self._compiled: dict[np.dtype, Callable] = {}
+
+    def __call__(self, first, *rest):
+        compiled = self._compiled.get(first.dtype)
+        if compiled is None:
+            compiled = self._compile(first.dtype)
+        return compiled(first, *rest)
+
+    def _compile(self, dtype: np.dtype) -> Callable:
+        with _own_cache():
+            if dtype not in self._compiled:
+                function = self._function
+                if dtype.kind == "f":
+                    function = _with_constants_of(function, dtype)
+                signature = re.sub(r"\bT\b", dtype.name, f"({self._signature})")
+                parallel = self._options.get("parallel", False) and threading_layer != "workqueue"
+                options = {**_HOST, **self._options, "parallel": parallel}
+                self._compiled[dtype] = numba.njit(signature, cache=_CACHE is not None, **options)(function)
+            return self._compiled[dtype]
+
+
+def kernel(signature: str, **options):
+    """Compile the decorated function for the element type of its first argument, when first called with it.
+
+    signature: Numba's notation for the arguments, with `T` for that element type: "T[:,::1], T[::1], int64".
+    A fixed layout keeps the number of compiled variants, and so the waiting, small. Float literals in the
+    function take the type T as well.
+    """
+    return lambda function: _Kernel(function, signature, options)
+
+
+_ufuncs: dict[tuple[Callable, np.dtype], np.ufunc] = {}
+
+
+def lift(function: Callable, dtype: np.dtype) -> np.ufunc:
+    """Compile a formula of floats into a ufunc over arrays of `dtype` (float32 or float64).
+
+    Compiled on first use (about 0.1 s), loaded from the cache afterwards (about 3 ms).
+    """
+    ufunc = _ufuncs.get((function, dtype))
+    if ufunc is None:
+        with _own_cache():
+            scalar = numba.from_dtype(dtype)
+            signature = scalar(*[scalar] * function.__code__.co_argcount)
+            # The cache stores one function under its name: float32 and float64 differ by signature.
+            compiled = numba.vectorize([signature], cache=_CACHE is not None)(
+                _with_constants_of(function, dtype)
+            )
+        ufunc = _ufuncs[function, dtype] = compiled
+    return ufunc
+
+
+def compile_seconds() -> float:
+    """Return the seconds this process has spent compiling kernels (not loading them from the cache)."""
+    return _compile_time.total
+
+
+class _CompileTime(event.Listener):
+    """Adds up Numba's compiler events; nested compilations are counted once."""
+
+    def __init__(self):
+        self.total = 0.0
+        self._depth = 0
+        self._start = 0.0
+
+    def on_start(self, _):
+        if self._depth == 0:
+            self._start = time.perf_counter()
+        self._depth += 1
+
+    def on_end(self, _):
+        self._depth -= 1
+        if self._depth == 0:
+            self.total += time.perf_counter() - self._start
+
+
+_compile_time = _CompileTime()
+event.register("numba:compiler_lock", _compile_time)

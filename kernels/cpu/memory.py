@@ -1,0 +1,45 @@
+"""Making, copying, casting and joining arrays."""
+
+import numpy as np
+
+
+def zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return zeros."""
+    return np.zeros(shape, dtype)
+
+
+def full(shape: tuple[int, ...], value, dtype: np.dtype) -> np.ndarray:
+    """Return an array filled with `value`."""
+    return np.full(shape, value, dtype)
+
+
+def copy(x: np.ndarray) -> np.ndarray:
+    """Return a contiguous copy."""
+    return np.array(x, order="C")
+
+
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """Return `x` itself where it is contiguous, else a contiguous copy."""
+    return x if x.flags.c_contiguous else np.array(x, order="C")
+
+
+def cast(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return a copy of another dtype; floats are truncated towards zero."""
+    with np.errstate(all="ignore"):  # nan and inf have no integer: what comes out is up to the machine
+        return x.astype(dtype)
+
+
+def write(x: np.ndarray, values) -> None:
+    """Overwrite `x` in place with broadcasting values."""
+    with np.errstate(all="ignore"):
+        np.copyto(x, values, casting="unsafe")
+
+
+def cat(arrays: list[np.ndarray], dim: int) -> np.ndarray:
+    """Join along an existing dimension."""
+    return np.concatenate(arrays, axis=dim)
+
+
+def where(condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return x where condition holds, else y; all three broadcast."""
+    return np.asarray(np.where(condition, x, y))

@@ -1,0 +1,162 @@
+"""Sums, extrema and their positions over any set of dimensions, in an order no thread count changes.
+
+Every reduction is brought to one of two shapes: the last dimension of a (rows, length) array, or the middle
+one of (outer, length, inner). Sums of float32 are accumulated in float64.
+"""
+
+import numpy as np
+
+from kernels.cpu.compile import kernel
+
+
+@kernel("T[:,::1], T[::1]", fastmath={"reassoc", "contract"})
+def _sum_rows(x, out):
+    for i in range(x.shape[0]):
+        total = np.float64(0.0)
+        for j in range(x.shape[1]):
+            total += x[i, j]
+        out[i] = total
+
+
+@kernel("T[:,:,::1], T[:,::1]")
+def _sum_middle(x, out):
+    outer, length, inner = x.shape
+    total = np.empty(inner, np.float64)
+    for o in range(outer):
+        for i in range(inner):
+            total[i] = 0.0
+        for j in range(length):
+            for i in range(inner):
+                total[i] += x[o, j, i]
+        for i in range(inner):
+            out[o, i] = total[i]
+
+
+@kernel("T[:,::1], T[::1], int64[::1], int64")
+def _extreme_rows(x, values, positions, sign):
+    """sign 1: the maximum, -1: the minimum. The first of equals wins; nan wins over any number."""
+    for i in range(x.shape[0]):
+        best, position = x[i, 0], 0
+        if sign > 0:
+            for j in range(1, x.shape[1]):
+                value = x[i, j]
+                if value > best or (value != value and best == best):
+                    best, position = value, j
+        else:
+            for j in range(1, x.shape[1]):
+                value = x[i, j]
+                if value < best or (value != value and best == best):
+                    best, position = value, j
+        values[i], positions[i] = best, position
+
+
+@kernel("T[:,::1], T[::1], T[::1]", fastmath={"reassoc", "contract"})
+def _square_deviation_rows(x, mean, out):
+    for i in range(x.shape[0]):
+        total = np.float64(0.0)
+        for j in range(x.shape[1]):
+            deviation = np.float64(x[i, j]) - mean[i]
+            total += deviation * deviation
+        out[i] = total
+
+
+@kernel("T[:,::1], T[::1]")
+def _product_rows(x, out):
+    for i in range(x.shape[0]):
+        total = x[i, 0]
+        for j in range(1, x.shape[1]):
+            total *= x[i, j]
+        out[i] = total
+
+
+def _rows(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return x as contiguous (rows, length), `dims` last, and the shape of what remains."""
+    kept = [d for d in range(x.ndim) if d not in dims]
+    shape = tuple(x.shape[d] for d in kept)
+    length = 1
+    for d in dims:
+        length *= x.shape[d]
+    rows = 1
+    for n in shape:
+        rows *= n
+    moved = x.transpose(*kept, *dims) if x.ndim else x
+    return np.ascontiguousarray(moved).reshape(rows, length), shape
+
+
+def sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
+    """Sum over `dims` (each 0 <= d < x.ndim, ascending). Integers and bools sum to int64."""
+    out_shape = _reduced_shape(x.shape, dims, keepdim)
+    if x.dtype.kind != "f":
+        return np.asarray(x.sum(axis=dims, dtype=np.int64)).reshape(out_shape)
+    if not dims:
+        return x.copy()
+    if x.flags.c_contiguous and dims[-1] != x.ndim - 1 and dims[-1] - dims[0] == len(dims) - 1:
+        outer = _product(x.shape[: dims[0]])
+        length = _product(x.shape[dims[0] : dims[-1] + 1])
+        inner = _product(x.shape[dims[-1] + 1 :])
+        out2 = np.empty((outer, inner), x.dtype)
+        _sum_middle(x.reshape(outer, length, inner), out2)
+        return out2.reshape(out_shape)
+    rows, _ = _rows(x, dims)
+    out = np.empty(rows.shape[0], x.dtype)
+    _sum_rows(rows, out)
+    return out.reshape(out_shape)
+
+
+def sum_to(grad: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Sum `grad` over the dimensions along which `shape` was broadcast; the result has that shape."""
+    if grad.shape == shape:
+        return grad
+    lead = grad.ndim - len(shape)
+    dims = (*range(lead), *(lead + d for d, n in enumerate(shape) if n == 1 and grad.shape[lead + d] != 1))
+    return sum(grad, dims).reshape(shape)
+
+
+def extreme(x: np.ndarray, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return maxima (sign 1) or minima (sign -1) along `dim` and their int64 positions, `dim` dropped."""
+    rows, shape = _rows(x, (dim,))
+    values, positions = np.empty(rows.shape[0], x.dtype), np.empty(rows.shape[0], np.int64)
+    _extreme_rows(rows, values, positions, sign)
+    return values.reshape(shape), positions.reshape(shape)
+
+
+def square_deviation(x: np.ndarray, mean: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Return the sum over `dims` of (x - mean)^2; mean holds one number for each result."""
+    rows, shape = _rows(x, dims)
+    out = np.empty(rows.shape[0], x.dtype)
+    _square_deviation_rows(rows, np.ascontiguousarray(mean).reshape(-1), out)
+    return out.reshape(shape)
+
+
+def prod(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Multiply over `dims`, which are dropped. Integers and bools give int64."""
+    if x.dtype.kind != "f":
+        x = x.astype(np.int64)
+    rows, shape = _rows(x, dims)
+    out = np.ones(rows.shape[0], x.dtype)
+    if rows.shape[1]:
+        _product_rows(rows, out)
+    return out.reshape(shape)
+
+
+def any(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Return whether any element over `dims` is not zero."""
+    return np.asarray(np.any(x, axis=dims))
+
+
+def all(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Return whether every element over `dims` is not zero."""
+    return np.asarray(np.all(x, axis=dims))
+
+
+def _product(numbers) -> int:
+    total = 1
+    for n in numbers:
+        total *= n
+    return total
+
+
+def _reduced_shape(shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
+    if keepdim:
+        return tuple(1 if d in dims else n for d, n in enumerate(shape))
+    return tuple(n for d, n in enumerate(shape) if d not in dims)
