@@ -1,0 +1,389 @@
+"""Recording operations and running them backward.
+
+An operation is a subclass of `Function`: `forward` beside `backward`, on arrays, through the kernel table
+`k` of the tensor's device. `apply` runs `forward` and, where a gradient may be asked for, keeps the instance
+as the result's `grad_fn`. An instance knows the results it was computed *from* (its edges), never its own
+result, so a graph has no reference cycle and is freed as soon as the last tensor that needs it goes.
+"""
+
+import contextlib
+import functools
+import heapq
+import itertools
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+_mode = _Mode()
+_sequence = itertools.count()
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations are recorded in this thread."""
+    return _mode.enabled
+
+
+class _GradMode(contextlib.ContextDecorator):
+    """Switch recording on or off, as a context or as a decorator of functions and generators."""
+
+    def __init__(self, enabled: bool):
+        self._enabled = enabled
+        self._before: list[bool] = []
+
+    def __enter__(self):
+        self._before.append(_mode.enabled)
+        _mode.enabled = self._enabled
+        return self
+
+    def __exit__(self, *exc):
+        _mode.enabled = self._before.pop()
+        return False
+
+    def _recreate_cm(self):
+        return type(self)(self._enabled)
+
+
+class no_grad(_GradMode):
+    """Do not record operations: `with no_grad(): ...` or `@no_grad()`."""
+
+    def __init__(self, function: Callable | None = None):
+        super().__init__(False)
+        self._function = function
+        if function is not None:
+            functools.update_wrapper(self, function)
+
+    def _recreate_cm(self):
+        return type(self)()
+
+    def __call__(self, *args, **kwargs):
+        if self._function is not None:  # used as a bare decorator: @no_grad
+            with type(self)():
+                return self._function(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else functools.partial(self, instance)
+
+
+class enable_grad(no_grad):
+    """Record operations, also inside `no_grad`."""
+
+    def __init__(self, function: Callable | None = None):
+        super().__init__(function)
+        self._enabled = True
+
+
+class inference_mode(no_grad):
+    """Do not record operations. PyTorch forbids later recording of the results too; this engine does not."""
+
+
+class set_grad_enabled(_GradMode):
+    """Switch recording at once, as a call, or for the length of a `with` block."""
+
+    def __init__(self, mode: bool):
+        super().__init__(bool(mode))
+        self._before.append(_mode.enabled)
+        _mode.enabled = bool(mode)
+
+    def __enter__(self):
+        return self
+
+
+class Version:
+    """Counts in-place changes of one piece of memory; shared by all its views."""
+
+    __slots__ = ("count",)
+
+    def __init__(self):
+        self.count = 0
+
+
+class Function:
+    """One recorded operation.
+
+    Subclasses define, as methods on arrays (never on tensors):
+        forward(k, *arrays, **options) -> array
+        backward(k, grad) -> gradient array of each input in turn (a tuple; None where there is none)
+    and, in `forward`, keep what `backward` reads: `self.saved = (arrays among the inputs, ...)` and
+    `self.result = out`, so that memory is let go early and in-place changes are noticed; shapes and options
+    may be kept as attributes. `self.needs[i]` says whether input i takes part in the gradient.
+
+    `backward` may return a gradient as it came: whoever writes into an array makes sure it is not shared.
+    """
+
+    name = ""  # what grad_fn prints, as in <TanhBackward0>; the class name unless set
+    is_view = False  # the result shares the first input's memory; `view(array)` then says how
+
+    edges: tuple = ()
+    needs: tuple[bool, ...] = ()
+    saved: tuple | None = ()
+    result = None
+    hooks: "HookTable | None" = None
+    retained: weakref.ref | None = None  # the tensor whose .grad is to be filled
+
+    def forward(self, k, *arrays, **options):
+        raise NotImplementedError
+
+    def backward(self, k, grad):
+        raise NotImplementedError
+
+    def overwrite(self, k, target, *arrays, **options) -> None:
+        """Run `forward(target, *arrays)` and write the result over `target`."""
+        k.write(target, self.forward(k, target, *arrays, **options))
+        if self.result is not None:
+            self.result = target
+
+    @classmethod
+    def apply(cls, *inputs, **options):
+        """Run on tensors of one device; record if a gradient may be asked for."""
+        node = cls()
+        first = inputs[0]
+        recording = False
+        if _mode.enabled:
+            node.needs = tuple([t.requires_grad for t in inputs])
+            recording = True in node.needs
+        else:
+            node.needs = (False,) * len(inputs)
+        array = node.forward(first._kernels, *[t._array for t in inputs], **options)
+        out = first._wrap(array)
+        if cls.is_view:
+            out._become_view_of(first, node.view)
+        if recording and array.dtype.kind == "f":
+            node._record(inputs, out)
+            out._grad_fn = node
+            out._requires_grad = True
+        return out
+
+    @classmethod
+    def apply_in_place(cls, target, *others, **options):
+        """Run on tensors, overwriting `target`, which becomes this operation's result."""
+        inputs = (target, *others)
+        node = cls()
+        recording = _mode.enabled and any(t.requires_grad for t in inputs)
+        if recording:
+            target._check_in_place(node.op)
+            node.needs = tuple([t.requires_grad for t in inputs])
+        else:
+            node.needs = (False,) * len(inputs)
+        node.overwrite(target._kernels, *[t._array for t in inputs], **options)
+        target._version.count += 1
+        if recording:
+            node._record(inputs, target, overwritten=True)
+            target._change_history(node)
+        return target
+
+    def _record(self, inputs, out, overwritten: bool = False) -> None:
+        """Note where gradients go, and at which version each saved array was."""
+        self.sequence = next(_sequence)
+        self.edges = tuple([_edge_of(t) if need else None for t, need in zip(inputs, self.needs, strict=True)])
+        self.shape, self.dtype, self._kernels = out._array.shape, out._array.dtype, out._kernels
+        self.versions = []
+        for array in self.saved:
+            for t in inputs:
+                if t._array is array:
+                    v = t._version
+                    self.versions.append((array, v, v.count - (overwritten and v is out._version)))
+                    break
+        if self.result is not None:
+            self.versions.append((self.result, out._version, out._version.count))
+
+    def check_saved(self) -> None:
+        """Raise PyTorch's errors: the graph was already freed, or a saved array was overwritten."""
+        if self.saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after "
+                "they have already been freed). Saved intermediate values of the graph are freed when you call "
+                ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+                f"graph a second time. (operation: {self.op})"
+            )
+        for array, version, seen in self.versions:
+            if version.count != seen:
+                kind = {"float32": "FloatTensor", "float64": "DoubleTensor"}.get(array.dtype.name, "Tensor")
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace "
+                    f"operation: [torch.{kind} {list(array.shape)}], which {self.op}Backward0 needs, is at "
+                    f"version {version.count}; expected version {seen} instead. Hint: use the operation that "
+                    "makes a new tensor, or clone() before the in-place change."
+                )
+
+    def release(self) -> None:
+        """Let go of what was saved."""
+        if self.saved or self.result is not None:
+            self.saved = self.result = None
+            self.versions = ()
+
+    # --- what a drawing or a curious reader sees -------------------------------------------------
+
+    @property
+    def op(self) -> str:
+        """The operation's name."""
+        return self.name or type(self).__name__
+
+    @property
+    def parents(self) -> tuple:
+        """What this result was computed from: recorded operations and leaf tensors."""
+        return tuple(edge for edge in self.edges if edge is not None)
+
+    @property
+    def next_functions(self) -> tuple:
+        """Pairs (node, 0) as in PyTorch; a leaf appears as `AccumulateGrad`."""
+        return tuple(
+            (None if e is None else e if isinstance(e, Function) else AccumulateGrad(e), 0) for e in self.edges
+        )
+
+    label = None
+    data = None
+    grad = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op}Backward0>"
+
+
+_TYPE_NAMES = {"float32": "FloatTensor", "float64": "DoubleTensor"}
+
+
+class AccumulateGrad:
+    """The end of a path: where a leaf's gradient is added up."""
+
+    def __init__(self, variable):
+        self.variable = variable
+
+    next_functions = ()
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
+
+
+def _edge_of(t):
+    """Return where the gradient of `t` goes: its grad_fn, itself if it is a leaf, or nowhere."""
+    return t.grad_fn or (t if t.requires_grad else None)
+
+
+class Hook:
+    """Handle of a registered hook; `remove()` takes it off again."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: "HookTable", function: Callable):
+        self._hooks, self._id = weakref.ref(hooks), next(Hook._ids)
+        hooks[self._id] = function
+
+    def remove(self) -> None:
+        """Take the hook off; a second call does nothing."""
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self._id, None)
+
+
+class HookTable(dict):
+    """Hooks in order of registration (a dict that can be referred to weakly)."""
+
+
+def _run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
+    for hook in list(hooks.values()):
+        given = like(grad)
+        returned = hook(given)
+        if returned is not None:
+            if tuple(returned.shape) != grad.shape:
+                raise RuntimeError(
+                    f"register_hook: the hook returned a gradient of shape {tuple(returned.shape)}, "
+                    f"expected {grad.shape}"
+                )
+            grad = returned._array
+        else:
+            grad = given._array
+    return grad
+
+
+def run_backward(roots, grads, retain_graph: bool = False, inputs=None) -> dict | None:
+    """Send gradients from `roots` to every leaf they were computed from.
+
+    roots: tensors; grads: one array for each. Nodes run newest first: a node is always newer than what it
+    was computed from, so all of its gradient has arrived when its turn comes, and no recursion is needed.
+
+    inputs: None to add up into the leaves' `.grad`; else tensors whose gradients are returned instead, as a
+    dict from id(tensor) to array.
+    """
+    wrap = roots[0]._wrap
+    pending: dict = {}  # node, or id of a leaf -> gradient so far
+    owned: set = set()  # keys of pending whose array this pass made, and may write into
+    heap: list = []
+    leaves: dict = {}
+    wanted_nodes: dict = {}
+    results: dict = {}
+    if inputs is not None:
+        for t in inputs:
+            if t.grad_fn is not None:
+                wanted_nodes.setdefault(t.grad_fn, []).append(t)
+
+    def send(edge, grad, k) -> None:
+        if isinstance(edge, Function):
+            key = edge
+            if key not in pending:
+                heapq.heappush(heap, (-edge.sequence, edge))
+        else:
+            key = id(edge)
+            leaves[key] = edge
+        before = pending.get(key)
+        if before is None:
+            pending[key] = grad
+        elif key in owned:
+            k.forward("add", before, grad, out=before)
+        else:
+            pending[key] = k.forward("add", before, grad)
+            owned.add(key)
+
+    for root, grad in zip(roots, grads, strict=True):
+        send(_edge_of(root), grad, root._kernels)
+    while heap:
+        node = heapq.heappop(heap)[1]
+        k = node._kernels
+        grad = pending.pop(node)
+        owned.discard(node)
+        if node.hooks:
+            grad = _run_hooks(node.hooks, k, grad, wrap)
+        if node.retained is not None:
+            tensor = node.retained()
+            if tensor is not None and inputs is None:
+                accumulate(tensor, grad, k, wrap)
+        for tensor in wanted_nodes.get(node, ()):
+            results[id(tensor)] = grad
+        node.check_saved()
+        incoming = node.backward(k, grad)
+        if not retain_graph:
+            node.release()
+        del grad
+        for edge, g in zip(node.edges, incoming, strict=True):
+            if edge is not None and g is not None:
+                send(edge, g, k)
+        edge = g = incoming = None  # or an array would count as shared below
+    for key, leaf in leaves.items():
+        grad = pending.pop(key)
+        k = leaf._kernels
+        if leaf._hooks:
+            grad = _run_hooks(leaf._hooks, k, grad, wrap)
+        if inputs is None:
+            accumulate(leaf, grad, k, wrap)
+        else:
+            results[key] = grad
+    return results if inputs is not None else None
+
+
+def accumulate(leaf, grad: np.ndarray, k, wrap) -> None:
+    """Add `grad` to `leaf.grad`."""
+    if leaf.grad is None:
+        # Keep the array itself only if nobody else holds it (a gradient may be passed on as it came).
+        # Held by: the caller's variable, this function's argument, and getrefcount's own.
+        unshared = grad.base is None and sys.getrefcount(grad) <= 3
+        leaf.grad = wrap(grad if unshared else k.copy(grad))
+    else:
+        k.forward("add", leaf.grad._array, grad, out=leaf.grad._array)
+        leaf.grad._version.count += 1

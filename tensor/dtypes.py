@@ -1,0 +1,113 @@
+"""Element types, and which type the result of mixed operands has (PyTorch's promotion rules)."""
+
+import numpy as np
+
+
+class dtype:
+    """An element type. Compare by identity: `x.dtype is float32`, or `==`."""
+
+    __slots__ = ("_array", "_category", "itemsize", "name")
+    _by_array: dict[np.dtype, "dtype"] = {}  # noqa: RUF012
+
+    def __init__(self, name: str, array: str, category: int):
+        self.name, self._array, self._category = name, np.dtype(array), category
+        self.itemsize = self._array.itemsize
+        dtype._by_array[self._array] = self
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether gradients can flow through tensors of this type."""
+        return self._category == 2
+
+    @property
+    def is_complex(self) -> bool:
+        """False: complex numbers are not supported."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"  # as PyTorch prints it: programs written for PyTorch print dtypes
+
+    def __reduce__(self):
+        return _by_name, (self.name,)
+
+
+_BOOL, _INTEGER, _FLOAT = 0, 1, 2
+bool = dtype("bool", "bool", _BOOL)
+uint8 = dtype("uint8", "uint8", _INTEGER)
+int32 = dtype("int32", "int32", _INTEGER)
+int64 = dtype("int64", "int64", _INTEGER)
+float32 = dtype("float32", "float32", _FLOAT)
+float64 = dtype("float64", "float64", _FLOAT)
+int, long, float, double = int32, int64, float32, float64
+
+_default = float32
+
+
+def _by_name(name: str) -> dtype:
+    return globals()[name]
+
+
+def get_default_dtype() -> dtype:
+    """Return the type of tensors made from Python floats; float32 unless changed."""
+    return _default
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make `d` (float32 or float64) the type of tensors made from Python floats."""
+    global _default
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(f"set_default_dtype: expected torch.float32 or torch.float64, got {d!r}")
+    _default = d
+
+
+def of_array(array_dtype: np.dtype) -> dtype:
+    """Return the tensor type of a NumPy dtype; TypeError for one that tensors do not have."""
+    found = dtype._by_array.get(array_dtype)
+    if found is None:
+        names = ", ".join(d.name for d in dtype._by_array.values())
+        raise TypeError(f"tensor: no element type for NumPy's {array_dtype}; supported: {names}")
+    return found
+
+
+def array_dtype(d) -> np.dtype:
+    """Return the NumPy dtype of a tensor type (also accepts a NumPy dtype or float, int, bool)."""
+    if isinstance(d, dtype):
+        return d._array
+    python_types = {__builtins_float: _default._array, __builtins_int: int64._array, __builtins_bool: bool._array}
+    if isinstance(d, type) and d in python_types:
+        return python_types[d]
+    return of_array(np.dtype(d))._array
+
+
+__builtins_float, __builtins_int, __builtins_bool = type(0.0), type(0), type(True)
+
+
+def promote_types(a: dtype, b: dtype) -> dtype:
+    """Return the smallest type to which both convert without changing category downwards.
+
+    uint8 with int32 is int32; an integer with a float is that float (float32 even for int64).
+    """
+    if a is b:
+        return a
+    if a._category != b._category:
+        return a if a._category > b._category else b
+    return a if a.itemsize >= b.itemsize else b
+
+
+def result_type(*operands: tuple[dtype, str]) -> dtype:
+    """Return the type of an operation on operands given as (dtype, "dims" | "zero" | "number").
+
+    A zero-dim tensor or a Python number changes the type only if its category (bool < integer < float) is
+    higher than that of every operand that comes before it in rank: dims > zero > number.
+    """
+    result = None
+    for rank in ("dims", "zero", "number"):
+        types = [d for d, r in operands if r == rank]
+        if not types:
+            continue
+        joint = types[0]
+        for d in types[1:]:
+            joint = promote_types(joint, d)
+        if result is None or joint._category > result._category:
+            result = joint
+    return result

@@ -1,0 +1,65 @@
+"""Bringing operands together: numbers become tensors, mixed types one type."""
+
+import numpy as np
+
+from tensor import dtypes
+
+_NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
+def find_tensor(operands):
+    """Return the first tensor among `operands`."""
+    return next(x for x in operands if hasattr(x, "_array"))
+
+
+def _type_and_rank(x) -> tuple[dtypes.dtype, str]:
+    if hasattr(x, "_array"):
+        return x.dtype, "dims" if x._array.ndim else "zero"
+    if isinstance(x, bool | np.bool_):
+        return dtypes.bool, "number"
+    if isinstance(x, int | np.integer):
+        return dtypes.int64, "number"
+    return dtypes.get_default_dtype(), "number"
+
+
+def common_dtype(operands) -> dtypes.dtype:
+    """Return the element type of an operation on tensors and numbers."""
+    return dtypes.result_type(*map(_type_and_rank, operands))
+
+
+def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
+    """Return `x`, a tensor, number or array, as a tensor of `dtype` on the device of `like`."""
+    if hasattr(x, "_array"):
+        return x if x._array.dtype == dtype._array else x.to(dtype)
+    if isinstance(x, _NUMBERS):
+        return like._wrap(like._kernels.full((), x, dtype._array))
+    if isinstance(x, np.ndarray):
+        return like._wrap(like._kernels.cast(x, dtype._array))
+    raise TypeError(f"{operation}: expected a Tensor or a number, got {type(x).__name__}; wrap it: tensor(...)")
+
+
+def normalize_dim(dim: int, ndim: int, operation: str) -> int:
+    """Return `dim` counted from the front; IndexError if out of range. A zero-dim tensor has dims -1 and 0."""
+    limit = max(ndim, 1)
+    if not isinstance(dim, int | np.integer) or isinstance(dim, bool):
+        raise TypeError(f"{operation}: dim must be an int, got {dim!r}")
+    if not -limit <= dim < limit:
+        raise IndexError(
+            f"{operation}: Dimension out of range (expected to be in range of [{-limit}, {limit - 1}], "
+            f"but got {dim})"
+        )
+    return int(dim) % limit
+
+
+def normalize_dims(dim, ndim: int, operation: str) -> tuple[int, ...]:
+    """Return ascending, distinct dims; None or () mean all of them."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = dim if isinstance(dim, tuple | list) else (dim,)
+    if not dims:
+        return tuple(range(ndim))
+    found = sorted(normalize_dim(d, ndim, operation) for d in dims)
+    for a, b in zip(found, found[1:], strict=False):
+        if a == b:
+            raise RuntimeError(f"{operation}: dim {a} appears multiple times in the list of dims")
+    return tuple(found) if ndim else ()
