@@ -1,0 +1,284 @@
+"""The DOT text is compared, not the picture: two versions of Graphviz lay the same text out differently."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import graphviz
+import numpy as np
+import pytest
+
+import viz
+from viz.graph import show_number, show_quantity, sort_by_computation
+
+ROOT = Path(__file__).parents[2]
+
+needs_dot = pytest.mark.skipif(
+    shutil.which("dot") is None, reason="Graphviz's program `dot` is not installed"
+)
+
+
+class Node:
+    """Answers `viz.Drawable`, and nothing else."""
+
+    __slots__ = ("data", "grad", "label", "op", "parents")
+
+    def __init__(self, data=None, parents=(), op="", label=None, grad=None):
+        self.data, self.parents, self.op, self.label, self.grad = data, parents, op, label, grad
+
+
+class Recorded(Node):
+    """A tensor operation whose result was not kept: only its kind is known."""
+
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, shape, dtype, parents=(), op=""):
+        super().__init__(None, parents, op)
+        self.shape, self.dtype = shape, dtype
+
+
+def example():
+    """Return the graph of out = x * y + relu(x ** 2) after its backward pass."""
+    x, y = Node(2.0, label="x", grad=7.0), Node(3.0, label="y", grad=2.0)
+    product = Node(6.0, (x, y), "*", grad=1.0)
+    square = Node(4.0, (x,), "**2", grad=1.0)
+    return Node(10.0, (product, Node(4.0, (square,), "relu", grad=1.0)), "+", "out", 1.0)
+
+
+def body(root):
+    """Return the lines of DOT after the style."""
+    return "".join(viz.draw(root).body)
+
+
+def test_draw_writes_a_record_for_each_value_and_an_oval_for_each_operation():
+    leaf, op = ' fillcolor="#ddf4ff"', ' shape="oval" fillcolor="#fff8c5" margin="0.08,0.04" width="0.6"'
+    assert body(example()).splitlines() == [
+        f'\t0 [label="{{ x | data 2.0 | grad 7.0 }}"{leaf}]',
+        f'\t1 [label="{{ y | data 3.0 | grad 2.0 }}"{leaf}]',
+        '\t2 [label="{ data 6.0 | grad 1.0 }"]',
+        f'\t3 [label="*"{op}]',
+        "\t3 -> 2",
+        "\t0 -> 3",
+        "\t1 -> 3",
+        '\t4 [label="{ data 4.0 | grad 1.0 }"]',
+        f'\t5 [label="**2"{op}]',
+        "\t5 -> 4",
+        "\t0 -> 5",
+        '\t6 [label="{ data 4.0 | grad 1.0 }"]',
+        f'\t7 [label="relu"{op}]',
+        "\t7 -> 6",
+        "\t4 -> 7",
+        '\t8 [label="{ out | data 10.0 | grad 1.0 }"]',
+        f'\t9 [label="+"{op}]',
+        "\t9 -> 8",
+        "\t2 -> 9",
+        "\t6 -> 9",
+    ]
+
+
+def test_draw_sets_the_format_the_direction_and_a_background():
+    graph = viz.draw(Node(1.0), format="png", rankdir="TB")
+    assert isinstance(graph, graphviz.Digraph)
+    assert graph.format == "png"
+    assert "rankdir=TB" in graph.source
+    assert "bgcolor=white" in graph.source  # or dark ink would stand on a dark page
+
+
+def test_a_value_used_twice_by_one_operation_has_two_edges():
+    a = Node(3.0, label="a")
+    assert body(Node(6.0, (a, a), "+")).count("0 -> 2\n") == 2
+
+
+def test_a_value_used_by_two_operations_is_drawn_once():
+    assert body(example()).count("{ x |") == 1
+
+
+def test_parents_without_an_operation_are_joined_directly():
+    assert "\t0 -> 1\n" in body(Node(1.0, (Node(1.0),)))
+
+
+def test_the_text_is_the_same_in_every_process():
+    program = "from tests_viz import example, viz; print(viz.draw(example()).source)"
+    loader = (
+        "import importlib.util, sys; "
+        f"spec = importlib.util.spec_from_file_location('tests_viz', {str(Path(__file__))!r}); "
+        "module = importlib.util.module_from_spec(spec); sys.modules['tests_viz'] = module; "
+        "spec.loader.exec_module(module); "
+    )
+    sources = set()
+    for seed in ("0", "1", "12345"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
+        run = subprocess.run(
+            [sys.executable, "-c", loader + program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        sources.add(run.stdout)
+    assert sources == {viz.draw(example()).source + "\n"}
+
+
+def test_a_deep_chain_needs_no_recursion():
+    node = Node(1.0)
+    for _ in range(50_000):
+        node = Node(1.0, (node,), "+")
+    assert len(sort_by_computation(node)) == 50_001
+    assert body(node).count("->") == 100_000
+
+
+def test_sort_puts_every_node_after_its_parents_once():
+    root = example()
+    order = sort_by_computation(root)
+    position = {id(node): i for i, node in enumerate(order)}
+    assert len(position) == len(order) == 6
+    assert all(position[id(parent)] < position[id(node)] for node in order for parent in node.parents)
+    assert order[-1] is root
+
+
+# --- labels ----------------------------------------------------------------------------------------
+
+LABELS = {
+    "<script>alert(1)</script>": r"\<script\>alert(1)\</script\>",
+    "<b>": r"\<b\>",
+    "{a|b}": r"\{a\|b\}",
+    'say "hi"': r"say \"hi\"",
+    "back\\slash \\n \\": r"back\\slash \\n \\",
+    "two\nlines": r"two\nlines",
+    "&lt; & &#65;": r"&amp;lt; &amp; &amp;#65;",
+    "größe 重み 🙂": "größe 重み 🙂",
+    "a:b -> c;": r"a:b -\> c;",
+    "\\N %s \\G": r"\\N %s \\G",
+    "nul\0 \ud800": "nul\ufffd \ufffd",
+    "x" * 100: "x" * 59 + "…",
+}
+
+
+@pytest.mark.parametrize(("label", "expected"), LABELS.items(), ids=range(len(LABELS)))
+def test_labels_are_escaped(label, expected):
+    assert f'"{{ {expected} | data 1.0 |' in body(Node(1.0, label=label))
+
+
+@pytest.mark.parametrize("label", [None, "", "  ", "\n"])
+def test_an_empty_label_has_no_field(label):
+    assert '"{ data 1.0 | grad · }"' in body(Node(1.0, label=label))
+
+
+def test_an_operation_that_looks_like_html_is_text():
+    assert '[label="<b>x</b> \\"|\\" \\\\" ' in body(Node(1.0, (Node(1.0),), '<b>x</b> "|" \\'))
+
+
+# --- quantities ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.0, "0.0"),
+        (-0.0, "-0.0"),
+        (2.0, "2.0"),
+        (-6.0, "-6.0"),
+        (2 / 3, "0.6667"),
+        (0.25, "0.25"),
+        (1e-7, "1e-07"),
+        (-0.00012346, "-0.0001235"),
+        (1234567.0, "1.235e+06"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+        (3, "3"),
+        (True, "True"),
+    ],
+)
+def test_show_number(number, text):
+    assert show_number(number) == text
+
+
+@pytest.mark.parametrize(
+    ("quantity", "text"),
+    [
+        (None, "·"),
+        (np.float32(0.5), "0.5"),
+        (np.array(0.5), "0.5"),
+        (np.array([1, 2]), "[1, 2]"),
+        (np.array([[1.0, 2.0], [3.0, 0.1]]), "[[1.0, 2.0],\n[3.0, 0.1]]"),
+        (np.zeros(13, dtype=np.float32), "float32 (13,)"),
+        (np.zeros((64, 784), dtype=np.int64), "int64 (64, 784)"),
+        (np.zeros((0, 3)), "float64 (0, 3)"),
+    ],
+)
+def test_show_quantity(quantity, text):
+    assert show_quantity(quantity) == text
+
+
+def test_what_was_not_recorded_is_shown_by_its_kind():
+    assert "data float32 (64, 10) | grad ·" in body(Recorded((64, 10), np.dtype("float32"), op="matmul"))
+
+
+def test_what_was_not_computed_is_not_a_zero():
+    assert "{ data · | grad · }" in body(Node())
+
+
+# --- errors and files ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", [3.0, None, "x"])
+def test_draw_refuses_what_records_no_computation(root):
+    with pytest.raises(TypeError, match=f"draw: expected a Value or a Tensor, got {type(root).__name__}"):
+        viz.draw(root)
+
+
+def test_draw_refuses_an_unknown_direction_and_format():
+    with pytest.raises(ValueError, match="rankdir is 'LR', 'RL', 'TB' or 'BT', got 'up'"):
+        viz.draw(Node(1.0), rankdir="up")
+    with pytest.raises(ValueError, match="gif87"):
+        viz.draw(Node(1.0), format="gif87")
+
+
+def test_save_writes_dot_without_dot(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = viz.save(example(), tmp_path / "graph.dot")
+    assert path.read_text(encoding="utf-8") == viz.draw(example()).source
+
+
+def test_save_says_the_repair_where_dot_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        RuntimeError, match=r"graph\.svg needs Graphviz.*apt install graphviz.*or save graph\.dot"
+    ):
+        viz.save(example(), tmp_path / "graph.svg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_save_refuses_another_ending(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.svg, \.png, \.pdf or \.dot, got 'graph\.txt'"):
+        viz.save(example(), tmp_path / "graph.txt")
+
+
+def test_save_leaves_nothing_behind_where_it_cannot_write(tmp_path):
+    (tmp_path / "graph.dot").mkdir()
+    with pytest.raises(OSError):  # noqa: PT011 - the kind differs between systems
+        viz.save(example(), tmp_path / "graph.dot")
+    assert [path.name for path in tmp_path.iterdir()] == ["graph.dot"]
+    with pytest.raises(FileNotFoundError):
+        viz.save(example(), tmp_path / "absent" / "graph.dot")
+
+
+@needs_dot
+@pytest.mark.parametrize(("ending", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_save_renders(tmp_path, ending, start):
+    assert viz.save(example(), tmp_path / f"graph.{ending}").read_bytes().startswith(start)
+
+
+@needs_dot
+def test_the_picture_shows_every_label_as_it_is(tmp_path):
+    labels = [label for label in LABELS if "\n" not in label]
+    leaves = tuple(Node(1.0, label=label) for label in labels)
+    svg = ElementTree.parse(viz.save(Node(1.0, leaves, "<b>"), tmp_path / "graph.svg"))
+    texts = {element.text.replace("\xa0", " ") for element in svg.iter("{http://www.w3.org/2000/svg}text")}
+    expected = {re.sub("[\0\ud800]", "\ufffd", label) for label in labels if len(label) < 60}
+    assert expected | {"<b>"} <= texts
+    assert not list(svg.iter("{http://www.w3.org/2000/svg}script"))
