@@ -127,7 +127,7 @@ def div_dx(x, y, out, grad):
 
 
 def div_dy(x, y, out, grad):
-    return -grad * (x / y) / y  # not x / (y * y): the square overflows first
+    return -grad * ((x / y) / y)  # not x / (y * y): the square overflows first
 
 
 def neg(x):
@@ -147,7 +147,7 @@ def pow_dx(x, y, out, grad):
 
 
 def pow_dy(x, y, out, grad):
-    return 0.0 if (x == 0.0 and y > 0.0) or (x >= 0.0 and y == 0.0) else grad * (out * math.log(x))
+    return 0.0 if x == 0.0 and y >= 0.0 else grad * (out * math.log(x))
 
 
 ADD = _define(add, add_dx, add_dy, symbol="+")
@@ -359,7 +359,8 @@ def minimum_dy(x, y, out, grad):
 
 
 def clamp(x, low=-math.inf, high=math.inf):
-    return high if x > high else (low if x < low else x)
+    raised = low if x < low else x
+    return high if raised > high else raised  # `high` wins where low > high
 
 
 def clamp_dx(x, out, grad, low=-math.inf, high=math.inf):

@@ -1,0 +1,367 @@
+"""Value: a number that remembers how it was computed, and sends gradients back the same way.
+
+    x, y = Value(2.0, "x"), Value(3.0, "y")
+    z = (x * y + x**2).relu()
+    z.backward()
+    x.grad, y.grad  # (7.0, 2.0): d z / d x and d z / d y
+
+An operation calls its formula (`micro.formulas`) and leaves a node that knows the formula and its one or
+two operands. That is the whole graph. It points from results to operands and never back, so Python frees
+it the moment its last result is dropped. `backward` sorts the nodes below a result and lets each one
+propagate: its local derivatives times its gradient, added to the gradients of its operands.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from numbers import Real
+from typing import Any, NoReturn
+
+from micro import formulas
+from micro.formulas import Formula
+from micro.ieee import calculate, evaluate
+
+
+@lru_cache(maxsize=256)
+def _method(formula: Formula) -> Callable[..., "Value"]:
+    """Make the method of `Value` that applies `formula` and records the node."""
+    arity = len(formula.derivatives)
+    if arity not in (1, 2) or (arity == 2 and formula.options):
+        raise TypeError(
+            f"{formula.name}: expected a formula of one variable, or of two without options, got {arity} "
+            f"and options {list(formula.options)}; split it into smaller formulas"
+        )
+    if formula.options:
+        method = _apply_with_options(formula)
+    else:
+        method = _apply_unary(formula) if arity == 1 else _apply_binary(formula)
+    signature = inspect.signature(formula.forward)
+    names = iter(["self", "other"])
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[
+            p.replace(name=next(names)) if p.default is p.empty else p for p in signature.parameters.values()
+        ]
+    )
+    method.__name__ = formula.name
+    method.__qualname__ = f"Value.{formula.name}"
+    method.__doc__ = inspect.getdoc(formula.forward) or f"Apply `micro.formulas.{formula.forward.__name__}`."
+    return method
+
+
+def _apply_unary(formula: Formula) -> Callable[..., "Value"]:
+    forward = formula.forward
+
+    def method(self: "Value") -> "Value":
+        try:
+            data = forward(self.data)
+        except (ArithmeticError, ValueError):
+            data = evaluate(forward, self.data)
+        return _record(formula, data, self, None)
+
+    return method
+
+
+def _apply_binary(formula: Formula) -> Callable[..., "Value"]:
+    forward = formula.forward
+
+    def method(self: "Value", other: Any) -> "Value":
+        if other.__class__ is not Value:
+            other = _value(other, formula.name)
+        try:
+            data = forward(self.data, other.data)
+        except (ArithmeticError, ValueError):
+            data = evaluate(forward, self.data, other.data)
+        return _record(formula, data, self, other)
+
+    return method
+
+
+def _apply_with_options(formula: Formula) -> Callable[..., "Value"]:
+    signature, defaults = inspect.signature(formula.forward), tuple(formula.options.values())
+
+    def method(self: "Value", *args: float, **kwargs: float) -> "Value":
+        options = defaults
+        if args or kwargs:
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            options = tuple(_number(option, formula.name) for option in bound.args[1:])
+        return _method(_fill_in(formula, *options))(self)
+
+    return method
+
+
+@lru_cache(maxsize=256)
+def _fill_in(formula: Formula, *options: float) -> Formula:
+    """Return `formula` as a function of its variable alone."""
+    (dx,) = formula.derivatives
+    return Formula(
+        formula.name,
+        lambda x: calculate(formula.forward, x, *options),
+        (lambda x, out, grad: calculate(dx, x, out, grad, *options),),
+        f"{formula.symbol}({', '.join(f'{option:g}' for option in options)})",
+    )
+
+
+@lru_cache(maxsize=256)
+def _power(exponent: float) -> Formula:
+    """Return x ** exponent as a function of x alone: one node with one parent, as in micrograd."""
+    return Formula(
+        "pow",
+        lambda x: calculate(formulas.pow, x, exponent),
+        (lambda x, out, grad: calculate(formulas.pow_dx, x, exponent, out, grad),),
+        f"**{exponent:g}",
+    )
+
+
+def _reflected(formula: Formula) -> Callable[..., "Value"]:
+    """Make the method that Python calls for `number <operator> value`."""
+    method = _method(formula)
+    return lambda self, other: method(_value(other, formula.name), self)
+
+
+class Value:
+    """A float with a gradient, and the operation it came from.
+
+    `data` is the number, `grad` the derivative of what `backward()` was last called on, `label` a name for
+    drawings. Operators and methods take Values and plain numbers (NumPy scalars too); a number becomes a
+    constant node. Results follow IEEE 754: `Value(0.0).log()` is -inf, nothing raises.
+
+    `<`, `<=`, `>` and `>=` compare the numbers. `==` and `hash` are those of the object, as in micrograd:
+    graph algorithms keep Values in sets, where two nodes that hold the same number must stay two. Compare
+    `a.data == b.data`. For the same reason every Value is true, zero included.
+    """
+
+    # A node is one object for the cyclic collector, which is where micrograd spends most of its time. So
+    # the operands stand in two slots and not in a tuple, and no closure is kept.
+    __slots__ = ("__weakref__", "_formula", "_x", "_y", "data", "grad", "label")
+
+    data: float
+    grad: float
+    label: str | None
+    _formula: Any
+    _x: Any
+    _y: Any
+
+    def __init__(self, data: Any, label: str | None = None) -> None:
+        if label is not None and not isinstance(label, str):
+            raise TypeError(
+                f"Value: expected a label that is a str, got {label!r}; "
+                "to record an operation of your own, see `Value.apply`"
+            )
+        self.data = _number(data, "Value")
+        self.grad = 0.0
+        self.label = label
+        self._formula = self._x = self._y = None
+
+    # --- the graph ---------------------------------------------------------------------------------------
+
+    @property
+    def parents(self) -> tuple["Value", ...]:
+        """The operands, in order; `a + a` has the parents (a, a), and a leaf has none."""
+        if self._formula is None:
+            return ()
+        return (self._x,) if self._y is None else (self._x, self._y)
+
+    @property
+    def op(self) -> str:
+        """The symbol of the operation this came from; '' for a leaf."""
+        return "" if self._formula is None else self._formula.symbol
+
+    _prev, _op = parents, op  # micrograd's names
+
+    @property
+    def _backward(self) -> Callable[[], None]:
+        """The closure that passes this node's gradient on to its parents; made when asked for."""
+        return lambda: _propagate([self] if self._formula else [])
+
+    def backward(self) -> None:
+        """Compute the derivative of this number with respect to everything it was computed from.
+
+        As in PyTorch (with `retain_graph`), a second call adds to the gradients of the leaves, while the
+        nodes in between start from zero again, so that nothing is counted twice.
+        """
+        order = sort_topologically(self)
+        self.grad = 1.0 if order else self.grad + 1.0  # a leaf accumulates, even as its own root
+        _propagate(reversed(order))
+
+    def zero_grad(self) -> None:
+        """Set the gradients of this node and of everything below it to zero."""
+        self.grad = 0.0
+        for node in sort_topologically(self):
+            for parent in node.parents:
+                parent.grad = 0.0
+
+    def detach(self) -> "Value":
+        """Return a leaf with the same number and label: no gradient flows through it."""
+        return Value(self.data, self.label)
+
+    def apply(self, formula: Formula, *args: Any, **options: float) -> "Value":
+        """Apply a formula of your own, of one or two variables.
+
+        CUBE = Formula("cube", lambda x: x * x * x, (lambda x, out, grad: grad * 3.0 * x * x,), "cube")
+        y = x.apply(CUBE)
+        """
+        return _method(formula)(self, *args, **options)
+
+    # --- the calculus ------------------------------------------------------------------------------------
+
+    __add__ = add = _method(formulas.ADD)
+    __sub__ = sub = _method(formulas.SUB)
+    __mul__ = mul = _method(formulas.MUL)
+    __truediv__ = div = _method(formulas.DIV)
+    __neg__ = neg = _method(formulas.NEG)
+    __abs__ = abs = _method(formulas.ABS)
+
+    __radd__ = _reflected(formulas.ADD)
+    __rsub__ = _reflected(formulas.SUB)
+    __rmul__ = _reflected(formulas.MUL)
+    __rtruediv__ = _reflected(formulas.DIV)
+    __rpow__ = _reflected(formulas.POW)
+
+    def pow(self, exponent: Any) -> "Value":
+        """Raise to a power; a plain number as exponent is a constant, a Value gets a gradient of its own."""
+        if isinstance(exponent, Value):
+            return self.apply(formulas.POW, exponent)
+        return self.apply(_power(_number(exponent, "pow")))
+
+    __pow__ = pow
+
+    exp = _method(formulas.EXP)
+    log = _method(formulas.LOG)
+    log1p = _method(formulas.LOG1P)
+    sqrt = _method(formulas.SQRT)
+    tanh = _method(formulas.TANH)
+    sigmoid = _method(formulas.SIGMOID)
+    softplus = _method(formulas.SOFTPLUS)
+    relu = _method(formulas.RELU)
+    leaky_relu = _method(formulas.LEAKY_RELU)
+    elu = _method(formulas.ELU)
+    gelu = _method(formulas.GELU)
+    gelu_tanh = _method(formulas.GELU_TANH)
+    silu = _method(formulas.SILU)
+    sin = _method(formulas.SIN)
+    cos = _method(formulas.COS)
+    maximum = _method(formulas.MAXIMUM)
+    minimum = _method(formulas.MINIMUM)
+    clamp = _method(formulas.CLAMP)
+
+    # --- as a number -------------------------------------------------------------------------------------
+
+    def __lt__(self, other: Any) -> bool:
+        return self.data < _value(other, "<").data
+
+    def __le__(self, other: Any) -> bool:
+        return self.data <= _value(other, "<=").data
+
+    def __gt__(self, other: Any) -> bool:
+        return self.data > _value(other, ">").data
+
+    def __ge__(self, other: Any) -> bool:
+        return self.data >= _value(other, ">=").data
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
+
+    def __repr__(self) -> str:
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self.data}, grad={self.grad}{label})"
+
+
+_new = object.__new__
+
+
+def _record(formula: Formula, data: float, x: Value, y: Value | None) -> Value:
+    """Return the node for `data`, the result of `formula` on its operands."""
+    node = _new(Value)  # not Value(...): the call of a class costs as much as all the rest
+    node.data = data
+    node.grad = 0.0
+    node.label = None
+    node._formula = formula
+    node._x = x
+    node._y = y
+    return node
+
+
+def _propagate(nodes: Iterable[Value]) -> None:
+    """Add to the gradients of the operands of each node, in turn, what flows to them through it."""
+    for node in nodes:
+        x, y, out, grad = node._x, node._y, node.data, node.grad
+        if y is None:
+            (dx,) = node._formula.derivatives
+            try:
+                x.grad += dx(x.data, out, grad)
+            except (ArithmeticError, ValueError):
+                x.grad += evaluate(dx, x.data, out, grad)
+        else:
+            dx, dy = node._formula.derivatives
+            a, b = x.data, y.data
+            try:
+                to_x, to_y = dx(a, b, out, grad), dy(a, b, out, grad)
+            except (ArithmeticError, ValueError):
+                to_x, to_y = evaluate(dx, a, b, out, grad), evaluate(dy, a, b, out, grad)
+            x.grad += to_x  # not before dy has returned: what raises must not add twice
+            y.grad += to_y
+
+
+def sort_topologically(root: Value) -> list[Value]:
+    """Return the computed nodes up to `root`, operands first, with their gradients set to zero.
+
+    Leaves are not in the list and keep their gradients.
+    """
+    # The zero that a gradient starts from marks its node as visited: a new object, known by its identity.
+    # It saves a set of all nodes. Two threads may not go backward through the same nodes at once, which
+    # they could not in any case: both would add to the same gradients.
+    zero = float("0")
+    order: list[Value] = []
+    path = [] if root._formula is None else [root]  # a list and not recursion: graphs are deep
+    root.grad = zero if path else root.grad
+    while path:
+        node = path[-1]
+        x, y = node._x, node._y
+        if x._formula is not None and x.grad is not zero:
+            x.grad = zero
+            path.append(x)
+        elif y is not None and y._formula is not None and y.grad is not zero:
+            y.grad = zero
+            path.append(y)
+        else:
+            order.append(path.pop())
+    return order
+
+
+def _value(operand: Any, operation: str) -> Value:
+    return operand if isinstance(operand, Value) else Value(_number(operand, operation))
+
+
+def _number(data: Any, operation: str) -> float:
+    if type(data) is float:
+        return data
+    if isinstance(data, Real):
+        return float(data)
+    if type(data).__module__ == "numpy" and data.shape == () and data.dtype.kind in "biuf":
+        return float(data)  # a NumPy bool or an array of no dimensions
+    _refuse(data, operation)
+
+
+def _refuse(data: Any, operation: str) -> NoReturn:
+    expected = "a number" if operation == "Value" else "a Value or a number"
+    if isinstance(data, Value):
+        expected, repair = "a number", "use it as it is, or take its .data"
+    elif isinstance(data, str):
+        repair = "convert it with float(...)"
+    elif data is None:
+        repair = "does a function lack its return?"
+    elif hasattr(data, "__len__") or hasattr(data, "__iter__"):
+        repair = "go through its elements one at a time"
+    elif hasattr(data, "item"):
+        repair = "take its .item()"
+    else:
+        repair = "convert it to a float"
+    shown = repr(data) if len(repr(data)) <= 40 else f"{repr(data)[:37]}..."
+    raise TypeError(f"{operation}: expected {expected}, got {type(data).__name__} {shown}; {repair}")
