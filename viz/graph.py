@@ -46,7 +46,7 @@ LONGEST_LABEL = 60
 
 # Both themes of a page show the picture: it brings its own background and dark ink.
 # Inputs stand in their order, since `a - b` is not `b - a`.
-_GRAPH_STYLE = {"bgcolor": "white", "ordering": "in", "pad": "0.2", "nodesep": "0.25", "ranksep": "0.35"}
+_GRAPH_STYLE = {"bgcolor": "white", "ordering": "in", "pad": "0.2", "nodesep": "0.25", "ranksep": "0.25"}
 _NODE_STYLE = {
     "shape": "record",
     "style": "filled",

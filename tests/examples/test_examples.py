@@ -1,0 +1,56 @@
+"""Every example runs as a reader would run it, and prints what it promises."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def run(name, folder, *arguments):
+    """Run an example with `folder` as the current one; return what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name), *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_short_and_has_a_test(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+    assert f'run("{path.name}"' in Path(__file__).read_text(encoding="utf-8")
+
+
+def test_scalar_backprop(tmp_path):
+    printed = run("scalar_backprop.py", tmp_path)
+    pairs = re.findall(r"= +(\S+) +by finite differences +(\S+)", printed)
+    assert len(pairs) == 2
+    assert all(ours == differences for ours, differences in pairs)
+    before, after = (float(number) for number in re.findall(r"(?:\) = |downhill: )(\S+)", printed))
+    assert after < before
+
+
+@pytest.mark.parametrize("on_path", [True, False], ids=["dot if installed", "no dot"])
+def test_draw_neuron(tmp_path, monkeypatch, on_path):
+    if not on_path:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    printed = run("draw_neuron.py", tmp_path, "neuron.svg")
+    (written,) = tmp_path.iterdir()
+    assert f"wrote {written.name}" in printed
+    assert written.stat().st_size > 1000
+    if not on_path:
+        assert written.suffix == ".dot"
+
+
+def test_lift(tmp_path):
+    rows = re.findall(r"(-?\d\.\d{6})  slope (\d\.\d{6})", run("lift.py", tmp_path))
+    assert rows[0] == rows[1] == rows[2] == ("0.462117", "0.786448")
+    assert len(rows) == 5
