@@ -13,14 +13,16 @@ from typing import IO, Any
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "wb", encoding: str | None = None) -> Iterator[IO[Any]]:
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = "wb", encoding: str | None = None
+) -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` for writing, and move it onto `path` when the block ends well.
 
     mode: "wb" for bytes (the default) or "w" for text; `encoding` is for text and defaults to UTF-8.
     The folder must exist. If the block raises (KeyboardInterrupt included), `path` is as it was and the
     temporary file is gone. A symbolic link is followed: what it points at is replaced, not the link. The
-    permissions of a file that is replaced are kept. Something that is not a regular file (a pipe, `/dev/null`)
-    cannot be replaced by a move, so it is written to directly.
+    permissions of a file that is replaced are kept. Something that is not a regular file (a pipe,
+    `/dev/null`) cannot be replaced by a move, so it is written to directly.
 
     Raises OSError (with `filename` set to `path`) for a missing folder, an unwritable place, a full disk or a
     `path` that is a folder, and ValueError for another mode.
@@ -44,7 +46,9 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb", encoding: str |
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         # not tempfile.mkstemp: it creates 0600 whatever the umask, and the move would keep that
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        descriptor = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+        )
     except OSError as error:
         raise _naming(error, path) from None
     try:

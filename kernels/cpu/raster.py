@@ -1,8 +1,8 @@
 """Write digits by hand: strokes in, 28x28 grey-scale images out, in the form of MNIST.
 
 Each image has its own random stream, seeded by (seed, index), so neither the order in which images are drawn
-nor the thread that draws one changes its bytes. One thread draws an image in 20 us: a parallel loop would cost
-more to compile than it saves on 70,000 of them.
+nor the thread that draws one changes its bytes. One thread draws an image in 20 us: a parallel loop would
+cost more to compile than it saves on 70,000 of them.
 """
 
 import math
@@ -13,7 +13,7 @@ from kernels.cpu.compile import jit
 
 SIZE = 28
 BOX = 20
-"""An image is SIZE x SIZE; the ink is scaled to touch a BOX x BOX square and is centred by mass, as in MNIST."""
+"""Pixels: the ink is scaled to touch a square of BOX and centred by mass in a square of SIZE, as in MNIST."""
 
 STEPS = 8
 """Straight pieces of the pen's path for each spline segment."""
@@ -90,7 +90,11 @@ def choose_points(state, digit, points, start, size, variants, share, digit_star
 
 @jit
 def trace_path(state, control, strokes, first, count, path, path_stroke):
-    """Follow Catmull-Rom splines through `control`; fill `path` (max, 2) and `path_stroke`, return the length."""
+    """Follow Catmull-Rom splines through `control`, and return how many points of the path they make.
+
+    control: (count, 2), of which `strokes[first:]` gives the strokes. path: (max, 2) and path_stroke: (max,)
+    are filled.
+    """
     length = 0
     begin = 0
     while begin < count:
@@ -202,7 +206,7 @@ def fit_path(state, path, length, radius):
 
 @jit
 def ink_path(path, path_stroke, length, radius, softness, box):
-    """Draw the path into `box` (BOX, BOX) float: coverage 0..1 of a round pen with an edge `softness` wide."""
+    """Draw the path into `box` (BOX, BOX) float: 0..1, by a round pen with an edge `softness` pixels wide."""
     for row in range(BOX):
         for column in range(BOX):
             box[row, column] = 0.0
@@ -213,10 +217,10 @@ def ink_path(path, path_stroke, length, radius, softness, box):
         dx, dy = x1 - x0, y1 - y0
         squared = max(dx * dx + dy * dy, 1e-12)
         reach = max(radius[i], radius[i + 1]) + softness
-        top = max(0, int(math.floor(min(y0, y1) - reach)))
-        bottom = min(BOX - 1, int(math.floor(max(y0, y1) + reach)))
-        left = max(0, int(math.floor(min(x0, x1) - reach)))
-        right = min(BOX - 1, int(math.floor(max(x0, x1) + reach)))
+        top = max(0, math.floor(min(y0, y1) - reach))
+        bottom = min(BOX - 1, math.floor(max(y0, y1) + reach))
+        left = max(0, math.floor(min(x0, x1) - reach))
+        right = min(BOX - 1, math.floor(max(x0, x1) + reach))
         for row in range(top, bottom + 1):
             py = row + 0.5 - y0
             for column in range(left, right + 1):
@@ -237,8 +241,8 @@ def centre_box(box, image):
             mass += box[row, column]
             moment_x += box[row, column] * (column + 0.5)
             moment_y += box[row, column] * (row + 0.5)
-    down = int(math.floor(SIZE / 2 - moment_y / mass + 0.5))
-    across = int(math.floor(SIZE / 2 - moment_x / mass + 0.5))
+    down = math.floor(SIZE / 2 - moment_y / mass + 0.5)
+    across = math.floor(SIZE / 2 - moment_x / mass + 0.5)
     for row in range(SIZE):
         for column in range(SIZE):
             image[row, column] = 0
@@ -251,7 +255,7 @@ def centre_box(box, image):
 def draw_digits(seed, first, points, strokes, start, size, variants, share, digit_start, images, labels):
     """Draw digits `first`, `first + 1`, ... of the endless row that `seed` names into `images` and `labels`.
 
-    seed, first: uint64. points to digit_start: the tables of strokes (`tensor.data.strokes.StrokeTables`).
+    seed, first: uint64. points to digit_start: the tables of strokes (`tensor/data/stroke_tables.py`).
     images: (count, SIZE, SIZE) uint8 and labels: (count,) uint8, both filled.
     """
     most = 0

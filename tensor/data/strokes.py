@@ -1,15 +1,11 @@
 """How the ten digits are written: strokes by hand, in families of writing styles.
 
 A **variant** is one way to write a digit: strokes separated by `/`, each a list of control points `x,y` in
-percent of the digit's box (x to the right, y down). A pen follows a Catmull-Rom spline through them; `!` makes
-a corner. The variants of a **family** have the same strokes with the same number of points, so that any mixture
-of them is again a way to write the digit; the generator mixes at random. A family's weight says how common it
-is among the ways to write its digit.
+percent of the digit's box (x to the right, y down). A pen follows a Catmull-Rom spline through them; `!`
+makes a corner. The variants of a **family** have the same strokes with the same number of points, so that any
+mixture of them is again a way to write the digit; the generator mixes at random. A family's weight says how
+common it is among the ways to write its digit.
 """
-
-from typing import NamedTuple
-
-import numpy as np
 
 FAMILIES: tuple[tuple[tuple[float, tuple[str, ...]], ...], ...] = (
     (  # 0
@@ -34,12 +30,25 @@ FAMILIES: tuple[tuple[tuple[float, tuple[str, ...]], ...], ...] = (
                 "28,26 20,20 8,46 12,78 36,96 68,90 88,60 84,26 60,4 40,10 60,34",
             ),
         ),
-        (0.03, ("26,8 12,28 8,54 16,84 44,98 74,86 86,56 80,24 64,6", "16,16 4,34 4,58 18,84 48,94 80,82 96,52 92,26 80,12")),
+        (
+            0.03,
+            (
+                "26,8 12,28 8,54 16,84 44,98 74,86 86,56 80,24 64,6",
+                "16,16 4,34 4,58 18,84 48,94 80,82 96,52 92,26 80,12",
+            ),
+        ),
     ),
     (  # 1
         (0.88, ("50,0 50,50 50,100", "53,0 48,50 51,100", "47,0 52,50 49,100")),
         (0.06, ("26,26 54,2! 52,50 50,100", "34,14 52,0! 51,50 50,100", "16,32 50,2! 50,50 52,100")),
-        (0.05, ("22,26 52,2! 51,50 50,98 / 18,98 82,98", "30,20 54,2! 52,50 48,97 / 10,100 90,96", "6,34 50,2! 50,50 50,98 / 2,98 99,96")),
+        (
+            0.05,
+            (
+                "22,26 52,2! 51,50 50,98 / 18,98 82,98",
+                "30,20 54,2! 52,50 48,97 / 10,100 90,96",
+                "6,34 50,2! 50,50 50,98 / 2,98 99,96",
+            ),
+        ),
         (0.02, ("50,0 50,50 50,98 / 24,99 76,98", "52,0 50,50 50,98 / 14,98 86,99")),
     ),
     (  # 2
@@ -323,68 +332,3 @@ FAMILIES: tuple[tuple[tuple[float, tuple[str, ...]], ...], ...] = (
         ),
     ),
 )
-
-
-class StrokeTables(NamedTuple):
-    """The families as flat arrays, for compiled code; V variants of P points lie one after another."""
-
-    points: np.ndarray
-    """(total, 2) float64: control points in 0..1, each family's variants in turn."""
-    stroke_of_point: np.ndarray
-    """(total,) int64: which stroke of its variant a point belongs to."""
-    family_start: np.ndarray
-    """(families,) int64: where a family's points begin."""
-    family_points: np.ndarray
-    """(families,) int64: points in each variant of a family."""
-    family_variants: np.ndarray
-    """(families,) int64: variants in a family."""
-    family_share: np.ndarray
-    """(families,) float64: cumulative weight within its digit; the last of a digit is 1."""
-    digit_start: np.ndarray
-    """(11,) int64: a digit's families are `digit_start[d]` to `digit_start[d + 1]`."""
-
-
-def parse_variant(text: str) -> tuple[list[tuple[float, float]], list[int]]:
-    """Read "x,y x,y! / x,y" into points in 0..1 and the stroke index of each; a corner becomes two equal points."""
-    points: list[tuple[float, float]] = []
-    strokes: list[int] = []
-    for stroke, part in enumerate(text.split("/")):
-        for word in part.split():
-            x, y = (float(number) / 100.0 for number in word.rstrip("!").split(","))
-            repeats = 2 if word.endswith("!") else 1
-            points += [(x, y)] * repeats
-            strokes += [stroke] * repeats
-    return points, strokes
-
-
-def stroke_tables() -> StrokeTables:
-    """Return all families as flat arrays; a ValueError names a family whose variants do not match."""
-    points: list[tuple[float, float]] = []
-    strokes: list[int] = []
-    starts, sizes, variants, shares, digit_start = [], [], [], [], [0]
-    for digit, families in enumerate(FAMILIES):
-        total = sum(weight for weight, _ in families)
-        share = 0.0
-        for weight, texts in families:
-            parsed = [parse_variant(text) for text in texts]
-            if any(other != parsed[0][1] for _, other in parsed):
-                raise ValueError(f"strokes: the variants of digit {digit} beginning {texts[0]!r} differ in form")
-            share += weight / total
-            starts.append(len(points))
-            sizes.append(len(parsed[0][0]))
-            variants.append(len(parsed))
-            shares.append(share)
-            for variant_points, variant_strokes in parsed:
-                points += variant_points
-                strokes += variant_strokes
-        shares[-1] = 1.0
-        digit_start.append(len(starts))
-    return StrokeTables(
-        np.array(points, np.float64),
-        np.array(strokes, np.int64),
-        np.array(starts, np.int64),
-        np.array(sizes, np.int64),
-        np.array(variants, np.int64),
-        np.array(shares, np.float64),
-        np.array(digit_start, np.int64),
-    )

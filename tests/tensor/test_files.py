@@ -10,10 +10,19 @@ import pytest
 
 from tensor.files import atomic_write
 
+
+def write_and_raise(path: Path, error: BaseException) -> None:
+    with atomic_write(path) as stream:
+        stream.write(b"half")
+        raise error
+
+
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and links")
 
 
-@pytest.mark.parametrize(("mode", "content"), [("wb", b"new \x00\xff"), ("w", "new \N{GREEK SMALL LETTER ALPHA}\n")])
+@pytest.mark.parametrize(
+    ("mode", "content"), [("wb", b"new \x00\xff"), ("w", "new \N{GREEK SMALL LETTER ALPHA}\n")]
+)
 @pytest.mark.parametrize("old", [None, b"old"])
 def test_writes_the_new_content(tmp_path: Path, mode: str, content: bytes | str, old: bytes | None) -> None:
     path = tmp_path / "file"
@@ -29,13 +38,14 @@ def test_writes_the_new_content(tmp_path: Path, mode: str, content: bytes | str,
 
 @pytest.mark.parametrize("error", [RuntimeError("broke"), KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.parametrize("old", [None, b"old"])
-def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path, error: BaseException, old: bytes | None) -> None:
+def test_an_error_leaves_the_old_file_and_no_other(
+    tmp_path: Path, error: BaseException, old: bytes | None
+) -> None:
     path = tmp_path / "file"
     if old is not None:
         path.write_bytes(old)
-    with pytest.raises(type(error)) as caught, atomic_write(path) as stream:
-        stream.write(b"half")
-        raise error
+    with pytest.raises(type(error)) as caught:
+        write_and_raise(path, error)
     assert caught.value is error
     assert os.listdir(tmp_path) == ([] if old is None else ["file"])
     if old is not None:
@@ -43,9 +53,8 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path, error: BaseEx
 
 
 def test_a_full_disk_names_the_target(tmp_path: Path) -> None:
-    with pytest.raises(OSError) as caught, atomic_write(tmp_path / "model") as stream:
-        stream.write(b"x")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_and_raise(tmp_path / "model", OSError(errno.ENOSPC, "No space left on device"))
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename == str(tmp_path / "model")
     assert os.listdir(tmp_path) == []
@@ -53,7 +62,7 @@ def test_a_full_disk_names_the_target(tmp_path: Path) -> None:
 
 def test_an_error_about_another_file_stays_about_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, atomic_write(tmp_path / "model"):
-        open(tmp_path / "other")
+        (tmp_path / "other").read_bytes()
     assert caught.value.filename == str(tmp_path / "other")
 
 
@@ -85,7 +94,9 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 @posix_only
 @pytest.mark.parametrize(("old_mode", "new_mode"), [(None, 0o640), (0o604, 0o604)])
-def test_permissions_follow_the_umask_or_the_old_file(tmp_path: Path, old_mode: int | None, new_mode: int) -> None:
+def test_permissions_follow_the_umask_or_the_old_file(
+    tmp_path: Path, old_mode: int | None, new_mode: int
+) -> None:
     path = tmp_path / "file"
     if old_mode is not None:
         path.touch()

@@ -1,0 +1,22 @@
+"""A data set for classification, divided into what is learned from and what is measured on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images with their labels, for training and for testing.
+
+    *_images: (N, H, W) uint8, 0 is background and 255 is ink; both parts have the same H and W.
+    *_labels: (N,) int64 in 0..classes-1, as a cross-entropy wants them.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    name: str
+    classes: int = 10
