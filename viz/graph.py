@@ -38,7 +38,7 @@ class Drawable(Protocol):
 NOT_THERE = "·"
 """Stands for a gradient that was not computed yet, and for data that was not recorded: neither is a 0."""
 
-LARGEST_SHOWN = 12
+LARGEST_SHOWN = 9
 """Arrays of more elements are shown as dtype and shape."""
 
 LONGEST_LABEL = 60
