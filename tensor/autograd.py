@@ -174,14 +174,15 @@ class Function:
         else:
             node.needs = (False,) * len(inputs)
         node.overwrite(target._kernels, *[t._array for t in inputs], **options)
+        if recording:
+            node._record(inputs, target, changes=1)
         target._version.count += 1
         if recording:
-            node._record(inputs, target, overwritten=True)
             target._change_history(node)
         return target
 
-    def _record(self, inputs, out, overwritten: bool = False) -> None:
-        """Note where gradients go, and at which version each saved array was."""
+    def _record(self, inputs, out, changes: int = 0) -> None:
+        """Note where gradients go, and at which version each saved array is; `out` is about to change."""
         self.sequence = next(_sequence)
         self.edges = tuple([_edge_of(t) if need else None for t, need in zip(inputs, self.needs, strict=True)])
         self.shape, self.dtype, self._kernels = out._array.shape, out._array.dtype, out._kernels
@@ -189,11 +190,10 @@ class Function:
         for array in self.saved:
             for t in inputs:
                 if t._array is array:
-                    v = t._version
-                    self.versions.append((array, v, v.count - (overwritten and v is out._version)))
+                    self.versions.append((array, t._version, t._version.count))
                     break
         if self.result is not None:
-            self.versions.append((self.result, out._version, out._version.count))
+            self.versions.append((self.result, out._version, out._version.count + changes))
 
     def check_saved(self) -> None:
         """Raise PyTorch's errors: the graph was already freed, or a saved array was overwritten."""

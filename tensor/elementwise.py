@@ -3,7 +3,6 @@
 Operands broadcast, and their types are promoted, as in PyTorch. A Python number takes the other's type.
 """
 
-from kernels.cpu.elementwise import INTEGER
 from micro.formulas import FORMULAS
 from tensor import dtypes
 from tensor.autograd import Function
@@ -69,7 +68,9 @@ _FUNCTIONS = {
     name: type(name.title().replace("_", ""), (Elementwise,), {"formula": formula, "__doc__": formula.name})
     for name, formula in FORMULAS.items()
 }
-_KEEP_INTEGERS = frozenset(INTEGER)
+_KEEP_INTEGERS = frozenset(
+    ["add", "sub", "mul", "neg", "pow", "abs", "maximum", "minimum", "relu", "clamp"]
+)
 """Formulas that take integers to integers; the others take integers to the default float type."""
 
 

@@ -38,6 +38,54 @@ def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
     raise TypeError(f"{operation}: expected a Tensor or a number, got {type(x).__name__}; wrap it: tensor(...)")
 
 
+def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
+    """Return a new array of nested lists, numbers, tensors or arrays.
+
+    dtype None keeps the type of arrays and tensors; Python floats get the default type, ints int64.
+    """
+    wanted = None if dtype is None else dtypes.array_dtype(dtype)
+    if hasattr(data, "_array"):
+        return np.array(data._array, wanted, order="C")
+    if isinstance(data, np.ndarray | np.generic):
+        array = np.array(data, wanted, order="C")
+        dtypes.of_array(array.dtype)
+        return array
+    if isinstance(data, list | tuple):
+        data = _without_tensors(data)
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise ValueError(
+            f"{operation}: expected rows of equal length, got nested lists of different lengths"
+        ) from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{operation}: expected numbers, nested lists of numbers or an array, got {data!r:.60}")
+    if wanted is None:
+        if not array.size:
+            wanted = dtypes.get_default_dtype()._array
+        elif array.dtype.kind == "f" and not _holds_arrays(data):
+            wanted = dtypes.get_default_dtype()._array
+        elif array.dtype.kind in "iu" and not _holds_arrays(data):
+            wanted = dtypes.int64._array
+        else:
+            wanted = array.dtype
+            dtypes.of_array(wanted)
+    with np.errstate(all="ignore"):
+        return np.asarray(array.astype(wanted))
+
+
+def _without_tensors(data):
+    if hasattr(data, "_array"):
+        return data._array
+    return [_without_tensors(x) for x in data] if isinstance(data, list | tuple) else data
+
+
+def _holds_arrays(data) -> bool:
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, np.ndarray | np.generic)
+
+
 def normalize_dim(dim: int, ndim: int, operation: str) -> int:
     """Return `dim` counted from the front; IndexError if out of range. A zero-dim tensor has dims -1 and 0."""
     limit = max(ndim, 1)

@@ -5,12 +5,12 @@
 
 from kernels.cpu.compare import compare
 from kernels.cpu.compile import compile_seconds, threading_layer
-from kernels.cpu.elementwise import derivative, forward
-from kernels.cpu.indexing import put, scatter_add, take
+from kernels.cpu.elementwise import derivative, divide_rounded, forward
+from kernels.cpu.indexing import along, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
-from kernels.cpu.memory import cast, cat, contiguous, copy, full, where, write, zeros
+from kernels.cpu.memory import cast, cat, contiguous, copy, expand, full, transpose, where, write, zeros
 from kernels.cpu.optim import adam, sgd
-from kernels.cpu.reduce import all, any, extreme, prod, square_deviation, sum, sum_to
+from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.softmax import (
     cross_entropy_dx,
     log_softmax,
@@ -22,8 +22,8 @@ from kernels.cpu.softmax import (
 )
 
 __all__ = [
-    "adam", "all", "any", "cast", "cat", "compare", "compile_seconds", "contiguous", "copy",
-    "cross_entropy_dx", "derivative", "extreme", "forward", "full", "linear", "log_softmax",
-    "log_softmax_dx", "matmul", "nll", "nll_dx", "prod", "put", "scatter_add", "sgd", "softmax",
-    "softmax_dx", "square_deviation", "sum", "sum_to", "take", "threading_layer", "where", "write", "zeros",
+    "adam", "all", "along", "any", "cast", "cat", "compare", "compile_seconds", "contiguous", "copy",
+    "cross_entropy_dx", "derivative", "divide_rounded", "expand", "extreme", "forward", "full", "linear", "log_softmax",
+    "log_softmax_dx", "matmul", "nll", "nll_dx", "prod", "prod_dx", "put", "scatter_add", "sgd", "softmax",
+    "softmax_dx", "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "where", "write", "zeros",
 ]  # fmt: skip

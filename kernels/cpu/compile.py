@@ -135,7 +135,7 @@ class _Kernel:
                 function = self._function
                 if dtype.kind == "f":
                     function = _with_constants_of(function, dtype)
-                signature = re.sub(r"\bT\b", dtype.name, f"({self._signature})")
+                signature = tuple(_argument_type(a, dtype) for a in _ARGUMENT.finditer(self._signature))
                 parallel = self._options.get("parallel", False) and threading_layer != "workqueue"
                 options = {**_HOST, **self._options, "parallel": parallel}
                 self._compiled[dtype] = numba.njit(signature, cache=_CACHE is not None, **options)(function)
@@ -145,11 +145,25 @@ class _Kernel:
 def kernel(signature: str, **options):
     """Compile the decorated function for the element type of its first argument, when first called with it.
 
-    signature: Numba's notation for the arguments, with `T` for that element type: "T[:,::1], T[::1], int64".
-    A fixed layout keeps the number of compiled variants, and so the waiting, small. Float literals in the
-    function take the type T as well.
+    signature: the arguments in Numba's notation, with `T` for that element type and `out` before arrays that
+    are written: "T[:,:], T[::1], out T[:,::1], int64". `::1` asks for a contiguous array, `:` takes any
+    strides. One fixed layout keeps the number of compiled variants, and so the waiting, small. Float literals
+    in the function take the type T as well.
     """
     return lambda function: _Kernel(function, signature, options)
+
+
+_ARGUMENT = re.compile(r"(out )?(\w+)(?:\[([:,1]+)\])?")
+
+
+def _argument_type(match: re.Match, dtype: np.dtype) -> numba.types.Type:
+    written, name, dims = match.groups()
+    scalar = numba.from_dtype(dtype) if name == "T" else getattr(numba.types, name)
+    if dims is None:
+        return scalar
+    # Inputs are declared read-only: such a signature takes writable arrays too, the other way round not.
+    layout = "C" if dims.endswith("::1") else "A"
+    return numba.types.Array(scalar, dims.count(",") + 1, layout, readonly=not written)
 
 
 _ufuncs: dict[tuple[Callable, np.dtype], np.ufunc] = {}

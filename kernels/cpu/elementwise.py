@@ -68,3 +68,13 @@ def derivative(name: str, position: int, args: tuple, out, grad: np.ndarray, opt
     with np.errstate(all="ignore"):
         result = ufunc(*values, grad, *options)
     return result if type(result) is np.ndarray else np.asarray(result)
+
+
+def divide_rounded(x: np.ndarray, y: np.ndarray, rounding: str) -> np.ndarray:
+    """Return x / y rounded down ("floor") or towards zero ("trunc"), in the operands' dtype."""
+    with np.errstate(all="ignore"):
+        if rounding == "floor":
+            return np.asarray(np.floor_divide(x, y))
+        if x.dtype.kind == "f":
+            return np.asarray(np.trunc(x / y))
+        return np.asarray((x - np.fmod(x, y)) // y)

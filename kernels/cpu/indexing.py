@@ -5,14 +5,14 @@ import numpy as np
 from kernels.cpu.compile import kernel
 
 
-@kernel("T[::1], int64[::1], T[::1]")
+@kernel("T[::1], int64[::1], out T[::1]")
 def _scatter_add(values, positions, out):
     # In order and on one thread: positions may repeat, and a float sum must not depend on scheduling.
     for i in range(positions.size):
         out[positions[i]] += values[i]
 
 
-@kernel("T[:,::1], int64[::1], T[:,::1]")
+@kernel("T[:,::1], int64[::1], out T[:,::1]")
 def _scatter_add_rows(values, rows, out):
     for i in range(rows.size):
         for j in range(values.shape[1]):
@@ -50,3 +50,13 @@ def scatter_add(values: np.ndarray, index, shape: tuple[int, ...]) -> np.ndarray
 def put(x: np.ndarray, index, values: np.ndarray) -> None:
     """Write x[index] = values in place; where positions repeat, the last one stays."""
     x[index] = values
+
+
+def along(positions: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
+    """Return the index that picks, along `dim`, element positions[...] of an array, as `np.take_along_axis`.
+
+    positions: int64, of the array's shape except along `dim`.
+    """
+    index = list(np.ix_(*[np.arange(n) for n in positions.shape]))
+    index[dim] = positions
+    return tuple(index)

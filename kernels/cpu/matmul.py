@@ -50,13 +50,13 @@ def _multiply_rows(a, b, c, first, last):
         i += 1
 
 
-@kernel("T[:,:,:], T[:,:,::1], T[:,:,::1]")
+@kernel("T[:,:,:], T[:,:,::1], out T[:,:,::1]")
 def _matmul_serial(a, b, c):
     for t in range(a.shape[0]):
         _multiply_rows(a[t], b[t], c[t], 0, a.shape[1])
 
 
-@kernel("T[:,:,:], T[:,:,::1], T[:,:,::1]", parallel=True)
+@kernel("T[:,:,:], T[:,:,::1], out T[:,:,::1]", parallel=True)
 def _matmul_parallel(a, b, c):
     rows = a.shape[1]
     tasks = (rows + _ROWS - 1) // _ROWS

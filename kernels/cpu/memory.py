@@ -43,3 +43,13 @@ def cat(arrays: list[np.ndarray], dim: int) -> np.ndarray:
 def where(condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return x where condition holds, else y; all three broadcast."""
     return np.asarray(np.where(condition, x, y))
+
+
+def transpose(x: np.ndarray, dim0: int = -2, dim1: int = -1) -> np.ndarray:
+    """Return a view with two dimensions exchanged."""
+    return x.swapaxes(dim0, dim1)
+
+
+def expand(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a view broadcast to `shape`; it must not be written to."""
+    return np.broadcast_to(x, shape)

@@ -8,7 +8,7 @@ import math
 from kernels.cpu.compile import kernel, prange
 
 
-@kernel("T[::1], T[::1], T[::1], float64, float64, float64, float64, boolean, boolean, boolean", parallel=True)
+@kernel("out T[::1], T[::1], out T[::1], T, T, T, T, boolean, boolean, boolean", parallel=True)
 def sgd(parameter, grad, velocity, lr, momentum, dampening, weight_decay, nesterov, maximize, first):
     """SGD (PyTorch's form of momentum: v = momentum * v + (1 - dampening) * g; p -= lr * v).
 
@@ -24,29 +24,37 @@ def sgd(parameter, grad, velocity, lr, momentum, dampening, weight_decay, nester
         parameter[i] -= lr * g
 
 
-@kernel(
-    "T[::1], T[::1], T[::1], T[::1], T[::1],"
-    "float64, float64, float64, float64, float64, int64, boolean, boolean, boolean",
-    parallel=True,
-)
-def adam(p, grad, mean, square, top, lr, beta1, beta2, eps, weight_decay, step, decoupled, maximize, amsgrad):
-    """Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) when `decoupled`.
-
-    mean, square: running averages of the gradient and its square; top: the largest square, read only
-    when `amsgrad`. step counts from 1.
-    """
-    step_size = lr / (1.0 - beta1**step)
-    root_correction = math.sqrt(1.0 - beta2**step)
+@kernel("out T[::1], T[::1], out T[::1], out T[::1], out T[::1], T, T, T, T, T, T, T, boolean, boolean, boolean", parallel=True)
+def _adam(
+    p, grad, mean, square, top, step_size, root, beta1, beta2, eps, decay, shrink, maximize, amsgrad, coupled
+):
     for i in prange(p.size):
         g = -grad[i] if maximize else grad[i]
-        if decoupled:
-            p[i] *= 1.0 - lr * weight_decay
-        else:
-            g = g + weight_decay * p[i]
+        w = p[i] * shrink
+        if coupled:
+            g = g + decay * w
         m = mean[i] + (1.0 - beta1) * (g - mean[i])
         v = beta2 * square[i] + (1.0 - beta2) * g * g
         mean[i], square[i] = m, v
         if amsgrad:
             v = max(top[i], v)
             top[i] = v
-        p[i] -= step_size * m / (math.sqrt(v) / root_correction + eps)
+        p[i] = w - step_size * m / (math.sqrt(v) / root + eps)
+
+
+def adam(
+    parameter, grad, mean, square, top, lr, beta1, beta2, eps, weight_decay, step, decoupled, maximize, amsgrad
+):
+    """Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) when `decoupled`.
+
+    mean, square: running averages of the gradient and its square; top: the largest square, read only
+    when `amsgrad`. step counts from 1.
+    """
+    step_size = lr / (1.0 - beta1**step)
+    root = math.sqrt(1.0 - beta2**step)
+    shrink = 1.0 - lr * weight_decay if decoupled else 1.0
+    coupled = not decoupled and weight_decay != 0.0
+    _adam(
+        parameter, grad, mean, square, top, step_size, root, beta1, beta2, eps, weight_decay, shrink,
+        maximize, amsgrad, coupled,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from kernels.cpu.compile import kernel
 
 
-@kernel("T[:,::1], T[::1]", fastmath={"reassoc", "contract"})
+@kernel("T[:,::1], out T[::1]", fastmath={"reassoc", "contract"})
 def _sum_rows(x, out):
     for i in range(x.shape[0]):
         total = np.float64(0.0)
@@ -18,7 +18,7 @@ def _sum_rows(x, out):
         out[i] = total
 
 
-@kernel("T[:,:,::1], T[:,::1]")
+@kernel("T[:,:,::1], out T[:,::1]")
 def _sum_middle(x, out):
     outer, length, inner = x.shape
     total = np.empty(inner, np.float64)
@@ -32,7 +32,7 @@ def _sum_middle(x, out):
             out[o, i] = total[i]
 
 
-@kernel("T[:,::1], T[::1], int64[::1], int64")
+@kernel("T[:,::1], out T[::1], out int64[::1], int64")
 def _extreme_rows(x, values, positions, sign):
     """sign 1: the maximum, -1: the minimum. The first of equals wins; nan wins over any number."""
     for i in range(x.shape[0]):
@@ -50,7 +50,7 @@ def _extreme_rows(x, values, positions, sign):
         values[i], positions[i] = best, position
 
 
-@kernel("T[:,::1], T[::1], T[::1]", fastmath={"reassoc", "contract"})
+@kernel("T[:,::1], T[::1], out T[::1]", fastmath={"reassoc", "contract"})
 def _square_deviation_rows(x, mean, out):
     for i in range(x.shape[0]):
         total = np.float64(0.0)
@@ -60,13 +60,27 @@ def _square_deviation_rows(x, mean, out):
         out[i] = total
 
 
-@kernel("T[:,::1], T[::1]")
+@kernel("T[:,::1], out T[::1]")
 def _product_rows(x, out):
     for i in range(x.shape[0]):
         total = x[i, 0]
         for j in range(1, x.shape[1]):
             total *= x[i, j]
         out[i] = total
+
+
+@kernel("T[:,::1], T[::1], out T[:,::1]")
+def _product_rows_dx(x, grad, out):
+    # The product of all others, from the left and from the right: right also where elements are zero.
+    for i in range(x.shape[0]):
+        running = grad[i]
+        for j in range(x.shape[1]):
+            out[i, j] = running
+            running *= x[i, j]
+        running = 1.0
+        for j in range(x.shape[1] - 1, -1, -1):
+            out[i, j] *= running
+            running *= x[i, j]
 
 
 def _rows(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -137,6 +151,17 @@ def prod(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     if rows.shape[1]:
         _product_rows(rows, out)
     return out.reshape(shape)
+
+
+def prod_dx(x: np.ndarray, grad: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Return the gradient of `prod(x, dims)` in x; grad has the shape of the result."""
+    rows, shape = _rows(x, dims)
+    out = np.empty(rows.shape, x.dtype)
+    _product_rows_dx(rows, np.ascontiguousarray(grad).reshape(-1), out)
+    kept = [d for d in range(x.ndim) if d not in dims]
+    order = [*kept, *dims]
+    moved = out.reshape(*shape, *[x.shape[d] for d in dims])
+    return moved.transpose(np.argsort(order)) if order else moved.reshape(x.shape)
 
 
 def any(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:

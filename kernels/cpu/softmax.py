@@ -10,7 +10,7 @@ import numpy as np
 from kernels.cpu.compile import kernel
 
 
-@kernel("T[:,::1], T[:,::1]")
+@kernel("T[:,::1], out T[:,::1]")
 def _log_softmax(x, out):
     rows, classes = x.shape
     for i in range(rows):
@@ -26,7 +26,7 @@ def _log_softmax(x, out):
             out[i, j] = out[i, j] - log_total
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1]")
+@kernel("T[:,::1], T[:,::1], out T[:,::1]")
 def _log_softmax_dx(out, grad, result):
     rows, classes = out.shape
     for i in range(rows):
@@ -37,7 +37,7 @@ def _log_softmax_dx(out, grad, result):
             result[i, j] = grad[i, j] - math.exp(out[i, j]) * total
 
 
-@kernel("T[:,::1], T[:,::1]")
+@kernel("T[:,::1], out T[:,::1]")
 def _softmax(x, out):
     rows, classes = x.shape
     for i in range(rows):
@@ -52,7 +52,7 @@ def _softmax(x, out):
             out[i, j] = out[i, j] / total
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1]")
+@kernel("T[:,::1], T[:,::1], out T[:,::1]")
 def _softmax_dx(out, grad, result):
     rows, classes = out.shape
     for i in range(rows):
@@ -63,13 +63,13 @@ def _softmax_dx(out, grad, result):
             result[i, j] = out[i, j] * (grad[i, j] - total)
 
 
-@kernel("T[:,::1], int64[::1], int64, T[::1]")
+@kernel("T[:,::1], int64[::1], int64, out T[::1]")
 def _nll(log_probs, target, ignore_index, losses):
     for i in range(target.size):
         losses[i] = 0.0 if target[i] == ignore_index else -log_probs[i, target[i]]
 
 
-@kernel("T[:,::1], int64[::1], int64, T[::1], T[:,::1]")
+@kernel("T[:,::1], int64[::1], int64, T[::1], out T[:,::1]")
 def _cross_entropy_dx(log_probs, target, ignore_index, scale, result):
     rows, classes = log_probs.shape
     for i in range(rows):
@@ -82,7 +82,7 @@ def _cross_entropy_dx(log_probs, target, ignore_index, scale, result):
             result[i, target[i]] -= scale[i]
 
 
-@kernel("T[:,::1], int64[::1], int64, T[::1], T[:,::1]")
+@kernel("T[:,::1], int64[::1], int64, T[::1], out T[:,::1]")
 def _nll_dx(log_probs, target, ignore_index, scale, result):
     for i in range(target.size):
         for j in range(log_probs.shape[1]):

@@ -1,0 +1,912 @@
+"""The Tensor: an array, its gradient, and how it came to be."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+
+from kernels import cpu
+from tensor import autograd, dtypes, elementwise, indexing, linalg, printing, random, reduction
+from tensor import shape as shapes
+from tensor import softmax as softmaxes
+from tensor.autograd import Function, Hook, HookTable, Version
+from tensor.devices import device as Device
+from tensor.operands import as_tensor_like, common_dtype, to_array
+
+_CPU = Device("cpu")
+
+
+class Size(tuple):
+    """The shape of a tensor: a tuple that prints as PyTorch's and counts its elements."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        total = 1
+        for n in self:
+            total *= n
+        return total
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def __getitem__(self, index):
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+
+class Tensor:
+    """An n-dimensional array that records what is computed from it.
+
+    Tensor(data) copies nested lists or an array as float32; `tensor.tensor(data)` keeps the type of what it is
+    given and takes dtype= and requires_grad=.
+
+    `grad` is None until a backward pass has reached the tensor; after it, a tensor of the same shape.
+    Calling backward() again adds to the gradients of leaves, as in PyTorch.
+    """
+
+    _kernels = cpu  # the one door to compiled code: the kernel table of this tensor's device
+    _grad_fn: Function | None = None
+    _requires_grad = False
+    _hooks: HookTable | None = None
+    _base: "Tensor | None" = None  # of a view: the tensor whose memory it shows
+    _view = None  # of a view: how to make it from an array shaped like the base's
+    _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
+    _untracked = False  # a view made under no_grad: writing to it could not be recorded in its base
+    _retained = False
+    grad: "Tensor | None" = None
+    label: str | None = None
+    device = _CPU
+
+    def __init__(self, *data):
+        if len(data) > 1 or (len(data) == 1 and isinstance(data[0], int) and not isinstance(data[0], bool)):
+            self._array = np.zeros(data, np.float32)  # Tensor(2, 3): sizes; never uninitialised memory
+        else:
+            self._array = to_array(data[0] if data else [], dtypes.float32, "Tensor")
+        self._version = Version()
+
+    @staticmethod
+    def _wrap(array: np.ndarray) -> "Tensor":
+        """Return a plain tensor around an array, without copying."""
+        t = Tensor.__new__(Tensor)
+        t._array = array
+        t._version = Version()
+        return t
+
+    # --- what it is --------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the dims."""
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The element type."""
+        return dtypes.of_array(self._array.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dims."""
+        return self._array.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self._array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self._array.nbytes
+
+    def size(self, dim: int | None = None):
+        """Return the shape, or the size of one dim."""
+        if dim is None:
+            return self.shape
+        try:
+            return self._array.shape[dim]
+        except IndexError:
+            raise IndexError(
+                f"size: Dimension out of range (expected to be in range of [{-self.ndim}, {self.ndim - 1}], "
+                f"but got {dim})"
+            ) from None
+
+    def dim(self) -> int:
+        """Return the number of dims."""
+        return self._array.ndim
+
+    def numel(self) -> int:
+        """Return the number of elements."""
+        return self._array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Return the bytes of one element."""
+        return self._array.itemsize
+
+    def stride(self, dim: int | None = None):
+        """Return the steps, in elements, from one position to the next along each dim (or one)."""
+        steps = tuple(s // self._array.itemsize for s in self._array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_contiguous(self) -> bool:
+        """Return whether the elements lie in memory in order."""
+        return self._array.flags.c_contiguous
+
+    def is_floating_point(self) -> bool:
+        """Return whether the element type is a float."""
+        return self.dtype.is_floating_point
+
+    def data_ptr(self) -> int:
+        """Return the address of the first element."""
+        return self._array.ctypes.data
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the memory is a GPU's."""
+        return self.device.type == "cuda"
+
+    # --- autograd ----------------------------------------------------------------------------------
+
+    @property
+    def grad_fn(self) -> Function | None:
+        """The recorded operation this tensor is the result of; None for a leaf."""
+        base = self._base
+        if base is not None and self._seen != self._version.count:
+            self._seen = self._version.count
+            if base.grad_fn is not None:  # the memory was written to: this is now a view of that result
+                node = _ViewAgain()
+                node.needs, node.how, node.saved = (True,), self._view, ()
+                node.input_shape = base._array.shape
+                node._record((base,), self)
+                self._grad_fn = node
+                self._requires_grad = True
+        return self._grad_fn
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients are computed for this tensor. Settable on leaves."""
+        if self._base is not None and not self._requires_grad:
+            return self.grad_fn is not None
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Say whether gradients are wanted for this leaf; returns it."""
+        if not requires_grad and not self.is_leaf:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        if requires_grad and not self.is_floating_point():
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {self.dtype!r}; use .float()"
+            )
+        if self.is_leaf:
+            self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self.grad_fn is None
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `grad` of this computed tensor will be filled."""
+        return self._retained and not self.is_leaf
+
+    @property
+    def parents(self) -> tuple:
+        """What this tensor was computed from, for drawing: recorded operations and leaves."""
+        return self.grad_fn.parents if self.grad_fn is not None else ()
+
+    @property
+    def op(self) -> str:
+        """The name of the operation that made it; '' for a leaf."""
+        return self.grad_fn.op if self.grad_fn is not None else ""
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
+        """Compute the gradient of this tensor in every leaf, and add it to the leaf's `grad`.
+
+        gradient: what flows in, of this tensor's shape; 1.0 if omitted, which only a tensor of one element
+        allows. The graph is freed unless retain_graph. inputs: the only leaves to fill, if given.
+        """
+        run_backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+
+    def detach(self) -> "Tensor":
+        """Return a tensor on the same memory that is not part of the graph."""
+        out = Tensor._wrap(self._array)
+        out._version = self._version
+        return out
+
+    def detach_(self) -> "Tensor":
+        """Forget how this tensor was computed."""
+        if self._base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self._grad_fn, self._requires_grad = None, False
+        return self
+
+    @property
+    def data(self) -> "Tensor":
+        """The same memory outside the graph; writing to it is not noticed by autograd."""
+        return Tensor._wrap(self._array)
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        self._array = value._array
+        self._version.count += 1
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this computed tensor in `grad` after backward, as leaves do."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if not self.is_leaf:
+            self.grad_fn.retained = weakref.ref(self)
+            self._retained = True
+
+    def register_hook(self, hook) -> Hook:
+        """Call hook(grad) when this tensor's gradient is computed; what it returns replaces the gradient."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        owner = self if self.is_leaf else self.grad_fn
+        name = "_hooks" if self.is_leaf else "hooks"
+        if getattr(owner, name) is None:
+            setattr(owner, name, HookTable())
+        return Hook(getattr(owner, name), hook)
+
+    def _become_view_of(self, source: "Tensor", view) -> None:
+        """Share memory and versions with `source`, of which `view` (a function of arrays) makes this."""
+        self._version = source._version
+        self._seen = source._version.count
+        if not autograd.is_grad_enabled():
+            self._untracked = True
+        elif source._base is None:
+            self._base, self._view = source, view
+        else:
+            earlier = source._view
+            self._base, self._view = source._base, lambda array: view(earlier(array))
+            self._untracked = source._untracked
+
+    def _check_in_place(self, operation: str) -> None:
+        """Raise PyTorch's errors for in-place changes that autograd cannot follow."""
+        if self._untracked:
+            raise RuntimeError(
+                f"{operation}: A view was created in no_grad mode and is being modified inplace with grad mode "
+                "enabled. Make the view outside no_grad, or change it inside."
+            )
+        base = self._base
+        if base is not None and base.is_leaf and base.requires_grad:
+            raise RuntimeError(
+                f"{operation}: a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation. Do it under no_grad(), or on a clone()."
+            )
+        if self.requires_grad and self.is_leaf:
+            raise RuntimeError(
+                f"{operation}: a leaf Variable that requires grad is being used in an in-place operation. "
+                "Do it under no_grad(), or on a clone()."
+            )
+        if 0 in self._array.strides and self._array.size > 1 and _overlaps(self._array):
+            raise RuntimeError(
+                f"{operation}: unsupported operation: more than one element of the written-to tensor refers to "
+                "a single memory location. Please clone() the tensor before performing the operation."
+            )
+
+    def _change_history(self, node: Function) -> None:
+        """Make `node`, which has overwritten this tensor, its history, and that of the memory it shows."""
+        base = self._base
+        if base is None:
+            self._grad_fn, self._requires_grad = node, True
+        else:  # this view, and all others, will find themselves views of the new history
+            base._grad_fn, base._requires_grad = _CopySlices(base, self._view, node), True
+
+    # --- conversions -------------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """Return the memory as an ndarray, without copying; RuntimeError if gradients are recorded."""
+        if self.requires_grad:
+            raise RuntimeError(
+                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+            )
+        return self._array
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is None or array.dtype == dtype:
+            return array.copy() if copy else array
+        return array.astype(dtype)
+
+    __array_priority__ = 1000  # ndarray * Tensor is a Tensor
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method == "__call__" and not kwargs and ufunc in _UFUNC_METHODS and len(inputs) == 2:
+            first, second = inputs
+            if not isinstance(first, Tensor):  # ndarray + Tensor
+                first = as_tensor_like(self, first, dtypes.of_array(np.asarray(first).dtype), ufunc.__name__)
+            return getattr(first, _UFUNC_METHODS[ufunc])(second)
+        arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
+        outs = kwargs.pop("out", None)
+        if outs is not None:
+            kwargs["out"] = tuple(o.numpy() if isinstance(o, Tensor) else o for o in outs)
+        result = getattr(ufunc, method)(*arrays, **kwargs)
+        return Tensor._wrap(result) if isinstance(result, np.ndarray) else result
+
+    def item(self):
+        """Return the one element as a Python number."""
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"a Tensor with {self._array.size} elements cannot be converted to Scalar; use .tolist()"
+            )
+        return self._array.item()
+
+    def tolist(self):
+        """Return nested lists of Python numbers, or a number for a zero-dim tensor."""
+        return self._array.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __index__ = __int__
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise RuntimeError(
+                "Boolean value of Tensor with "
+                f"{'no' if not self._array.size else 'more than one'} value{'s' * bool(self._array.size)} is "
+                "ambiguous; use .any() or .all()"
+            )
+        return bool(self._array.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.ndim == 0 and spec else str(self)
+
+    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> "Tensor":
+        """Return this tensor as another dtype and on another device; itself if nothing changes.
+
+        Takes a dtype, a device, another tensor to follow, or dtype= and device=. non_blocking is accepted:
+        on the CPU there is nothing to wait for.
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype, device = arg.dtype, arg.device
+            elif isinstance(arg, str | Device):
+                device = arg
+            elif arg is not None:
+                dtype = arg
+        if device is not None:
+            Device(device).require()
+        array_dtype = self._array.dtype if dtype is None else dtypes.array_dtype(dtype)
+        if array_dtype == self._array.dtype:
+            return self.clone() if copy else self
+        return elementwise.ToCopy.apply(self, dtype=array_dtype)
+
+    def type(self, dtype=None):
+        """Convert to `dtype`; without it, return the type's name as in PyTorch ('torch.FloatTensor')."""
+        if dtype is not None:
+            return self.to(dtype)
+        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "uint8": "Byte"}
+        return f"torch.{names.get(self.dtype.name, 'Bool')}Tensor"
+
+    def type_as(self, other: "Tensor") -> "Tensor":
+        """Convert to the dtype of `other`."""
+        return self.to(other.dtype)
+
+    def float(self) -> "Tensor":
+        """Convert to float32."""
+        return self.to(dtypes.float32)
+
+    def double(self) -> "Tensor":
+        """Convert to float64."""
+        return self.to(dtypes.float64)
+
+    def long(self) -> "Tensor":
+        """Convert to int64."""
+        return self.to(dtypes.int64)
+
+    def int(self) -> "Tensor":
+        """Convert to int32."""
+        return self.to(dtypes.int32)
+
+    def bool(self) -> "Tensor":
+        """Convert to bool: whether each element is not zero."""
+        return self.to(dtypes.bool)
+
+    def byte(self) -> "Tensor":
+        """Convert to uint8."""
+        return self.to(dtypes.uint8)
+
+    def cpu(self) -> "Tensor":
+        """Return this tensor in the CPU's memory; itself if it is there."""
+        return self
+
+    def cuda(self, device=None) -> "Tensor":
+        """Return this tensor in a GPU's memory."""
+        return self.to("cuda" if device is None else device)
+
+    def clone(self) -> "Tensor":
+        """Return a copy; gradients flow through it."""
+        return elementwise.Clone.apply(self)
+
+    def contiguous(self) -> "Tensor":
+        """Return this tensor if its elements lie in order, else a copy in order."""
+        return self if self.is_contiguous() else self.clone()
+
+    def __deepcopy__(self, memo):
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
+                "the moment; use .detach().clone()"
+            )
+        out = memo[id(self)] = type(self).__new__(type(self))
+        out._array, out._version = self._array.copy(), Version()
+        out._requires_grad = self._requires_grad
+        out.grad = None if self.grad is None else self.grad.detach().clone()
+        return out
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self._array, self._requires_grad)
+
+    # --- arithmetic --------------------------------------------------------------------------------
+
+    add, add_ = elementwise.add, elementwise.add_
+    sub, sub_ = elementwise.sub, elementwise.sub_
+    mul, mul_ = elementwise.mul, elementwise.mul_
+    div, div_ = elementwise.div, elementwise.div_
+    pow, pow_ = elementwise.pow, elementwise.pow_
+    subtract, multiply, divide, true_divide = sub, mul, div, div
+    neg, neg_ = elementwise.neg, elementwise.neg_
+    exp, exp_ = elementwise.exp, elementwise.exp_
+    log, log_ = elementwise.log, elementwise.log_
+    log1p, log1p_ = elementwise.log1p, elementwise.log1p_
+    sqrt, sqrt_ = elementwise.sqrt, elementwise.sqrt_
+    tanh, tanh_ = elementwise.tanh, elementwise.tanh_
+    sigmoid, sigmoid_ = elementwise.sigmoid, elementwise.sigmoid_
+    relu, relu_ = elementwise.relu, elementwise.relu_
+    sin, sin_ = elementwise.sin, elementwise.sin_
+    cos, cos_ = elementwise.cos, elementwise.cos_
+    abs, abs_ = elementwise.abs, elementwise.abs_
+    clamp, clamp_ = elementwise.clamp, elementwise.clamp_
+    clip, clip_ = clamp, clamp_
+    maximum, minimum = elementwise.maximum, elementwise.minimum
+
+    def square(self) -> "Tensor":
+        """Return x * x."""
+        return self * self
+
+    def reciprocal(self) -> "Tensor":
+        """Return 1 / x."""
+        return 1.0 / self
+
+    def rsqrt(self) -> "Tensor":
+        """Return 1 / sqrt(x)."""
+        return 1.0 / self.sqrt()
+
+    def _pairwise(self, name: str, other: "Tensor") -> "Tensor":
+        return elementwise.maximum(self, other) if name == "max" else elementwise.minimum(self, other)
+
+    def __add__(self, other):
+        return elementwise.add(self, other) if _is_operand(other) else NotImplemented
+
+    def __sub__(self, other):
+        return elementwise.sub(self, other) if _is_operand(other) else NotImplemented
+
+    def __mul__(self, other):
+        return elementwise.mul(self, other) if _is_operand(other) else NotImplemented
+
+    def __truediv__(self, other):
+        return elementwise.div(self, other) if _is_operand(other) else NotImplemented
+
+    def __pow__(self, other):
+        return elementwise.pow(self, other) if _is_operand(other) else NotImplemented
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __rsub__(self, other):
+        return elementwise.sub(other, self) if _is_operand(other) else NotImplemented
+
+    def __rtruediv__(self, other):
+        return elementwise.div(other, self) if _is_operand(other) else NotImplemented
+
+    def __rpow__(self, other):
+        return elementwise.pow(other, self) if _is_operand(other) else NotImplemented
+
+    def __neg__(self):
+        return elementwise.neg(self)
+
+    def __pos__(self):
+        return self
+
+    def __abs__(self):
+        return elementwise.abs(self)
+
+    __iadd__, __isub__ = elementwise.add_, elementwise.sub_
+    __imul__, __itruediv__, __ipow__ = elementwise.mul_, elementwise.div_, elementwise.pow_
+
+    matmul, mm, mv, bmm, dot, outer = (
+        linalg.matmul,
+        linalg.mm,
+        linalg.mv,
+        linalg.bmm,
+        linalg.dot,
+        linalg.outer,
+    )
+    __matmul__ = linalg.matmul
+
+    def __rmatmul__(self, other):
+        return linalg.matmul(other, self)
+
+    def _round_divide(self, x, y, rounding: str):
+        dtype = common_dtype((x, y))
+        x, y = (as_tensor_like(self, v, dtype, "floor_divide") for v in (x, y))
+        return Tensor._wrap(self._kernels.divide_rounded(x._array, y._array, rounding))
+
+    def __floordiv__(self, other):
+        return self._round_divide(self, other, "floor")
+
+    def __rfloordiv__(self, other):
+        return self._round_divide(other, self, "floor")
+
+    def __mod__(self, other):
+        return self - self._round_divide(self, other, "floor") * other
+
+    # --- comparison and logic ------------------------------------------------------------------------
+
+    def _compare(self, name: str, other) -> "Tensor":
+        if not _is_operand(other):
+            return NotImplemented
+        dtype = common_dtype((self, other))
+        x, y = (as_tensor_like(self, v, dtype, name) for v in (self.detach(), other))
+        try:
+            return Tensor._wrap(self._kernels.compare(name, x._array, y._array))
+        except ValueError:
+            raise RuntimeError(f"{name}: shapes {tuple(x.shape)} and {tuple(y.shape)} do not fit") from None
+
+    def eq(self, other):
+        """Return whether each pair is equal, as bools."""
+        return self._compare("eq", other)
+
+    def ne(self, other):
+        """Return whether each pair differs."""
+        return self._compare("ne", other)
+
+    def lt(self, other):
+        """Return where this is less."""
+        return self._compare("lt", other)
+
+    def le(self, other):
+        """Return where this is less or equal."""
+        return self._compare("le", other)
+
+    def gt(self, other):
+        """Return where this is greater."""
+        return self._compare("gt", other)
+
+    def ge(self, other):
+        """Return where this is greater or equal."""
+        return self._compare("ge", other)
+
+    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = eq, ne, lt, le, gt, ge  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # by identity, although == compares elements: tensors are keys of dicts
+        return id(self)
+
+    def logical_not(self):
+        """Return whether each element is zero."""
+        return Tensor._wrap(self._kernels.compare("logical_not", self._array))
+
+    def logical_and(self, other):
+        """Return whether both are not zero."""
+        return self._compare("logical_and", other)
+
+    def logical_or(self, other):
+        """Return whether either is not zero."""
+        return self._compare("logical_or", other)
+
+    def logical_xor(self, other):
+        """Return whether exactly one is not zero."""
+        return self._compare("logical_xor", other)
+
+    def isnan(self):
+        """Return where elements are nan."""
+        return Tensor._wrap(self._kernels.compare("isnan", self._array))
+
+    def isinf(self):
+        """Return where elements are infinite."""
+        return Tensor._wrap(self._kernels.compare("isinf", self._array))
+
+    def isfinite(self):
+        """Return where elements are neither nan nor infinite."""
+        return Tensor._wrap(self._kernels.compare("isfinite", self._array))
+
+    def _bitwise(self, name: str, other):
+        if self.dtype is not dtypes.bool:
+            raise NotImplementedError(f"bitwise {name} of {self.dtype!r} is not supported; only of bool tensors")
+        return self._compare(f"logical_{name}", other)
+
+    def __and__(self, other):
+        return self._bitwise("and", other)
+
+    def __or__(self, other):
+        return self._bitwise("or", other)
+
+    def __xor__(self, other):
+        return self._bitwise("xor", other)
+
+    def __invert__(self):
+        if self.dtype is not dtypes.bool:
+            raise NotImplementedError(f"~ of {self.dtype!r} is not supported; only of bool tensors")
+        return self.logical_not()
+
+    def equal(self, other: "Tensor") -> bool:
+        """Return whether shape and all elements are equal."""
+        return self.shape == other.shape and bool(self._compare("eq", other).all())
+
+    def allclose(self, other: "Tensor", rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
+        """Return whether |self - other| <= atol + rtol * |other| everywhere."""
+        return bool(np.allclose(self._array, other._array, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+    # --- reductions, shape, indexing -----------------------------------------------------------------
+
+    sum, mean, prod, var, std = (
+        reduction.sum,
+        reduction.mean,
+        reduction.prod,
+        reduction.var,
+        reduction.std,
+    )
+    max, min, amax, amin = reduction.max, reduction.min, reduction.amax, reduction.amin
+    argmax, argmin, any, all = reduction.argmax, reduction.argmin, reduction.any, reduction.all
+    logsumexp, norm = reduction.logsumexp, reduction.norm
+    softmax, log_softmax = softmaxes.softmax, softmaxes.log_softmax
+
+    view, reshape, flatten, unflatten = shapes.view, shapes.reshape, shapes.flatten, shapes.unflatten
+    transpose, t, permute, movedim = shapes.transpose, shapes.t, shapes.permute, shapes.movedim
+    expand, squeeze, unsqueeze = shapes.expand, shapes.squeeze, shapes.unsqueeze
+    broadcast_to, narrow = shapes.broadcast_to, shapes.narrow
+    split, chunk, unbind = shapes.split, shapes.chunk, shapes.unbind
+    swapaxes = shapes.transpose
+
+    def view_as(self, other: "Tensor") -> "Tensor":
+        """Return a view in the shape of `other`."""
+        return self.view(other.shape)
+
+    def reshape_as(self, other: "Tensor") -> "Tensor":
+        """Return the elements in the shape of `other`."""
+        return self.reshape(other.shape)
+
+    def expand_as(self, other: "Tensor") -> "Tensor":
+        """Return a view broadcast to the shape of `other`."""
+        return self.expand(other.shape)
+
+    @property
+    def T(self) -> "Tensor":
+        """The dims in reverse order; a view."""
+        return shapes.permute(self, *range(self.ndim - 1, -1, -1))
+
+    @property
+    def mT(self) -> "Tensor":
+        """The last two dims exchanged; a view."""
+        if self.ndim < 2:
+            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices, got {self.ndim}-D")
+        return shapes.transpose(self, -2, -1)
+
+    gather, index_select, masked_select = (
+        indexing.gather,
+        indexing.index_select,
+        indexing.masked_select,
+    )
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._array.shape[0]
+
+    def __iter__(self):
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element) -> bool:
+        return bool((self == element).any())
+
+    def masked_fill(self, mask: "Tensor", value) -> "Tensor":
+        """Return this tensor with `value` where `mask` holds."""
+        return elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill"), self)
+
+    def masked_fill_(self, mask: "Tensor", value) -> "Tensor":
+        """Write `value` where `mask` holds, in place."""
+        return self.copy_(elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self))
+
+    def where(self, condition: "Tensor", other) -> "Tensor":
+        """Return this tensor where `condition` holds, else `other`."""
+        return elementwise.where(condition, self, other)
+
+    # --- writing ---------------------------------------------------------------------------------------
+
+    def copy_(self, source, non_blocking: bool = False) -> "Tensor":
+        """Overwrite with `source`, which broadcasts and is converted; gradients flow to it."""
+        if not isinstance(source, Tensor):
+            source = as_tensor_like(self, source, self.dtype, "copy_")
+        return elementwise.Copy.apply_in_place(self, source)
+
+    def fill_(self, value) -> "Tensor":
+        """Overwrite every element with a number."""
+        return self.copy_(as_tensor_like(self, value, self.dtype, "fill_"))
+
+    def zero_(self) -> "Tensor":
+        """Overwrite every element with 0."""
+        return self.fill_(0)
+
+    def uniform_(self, low: "float" = 0.0, high: "float" = 1.0, *, generator=None) -> "Tensor":  # type: ignore[valid-type]
+        """Overwrite with random numbers, evenly spread over [low, high)."""
+        return self._fill_random("uniform", (low, high), generator)
+
+    def normal_(self, mean: "float" = 0.0, std: "float" = 1.0, *, generator=None) -> "Tensor":  # type: ignore[valid-type]
+        """Overwrite with normally distributed random numbers."""
+        return self._fill_random("normal", (mean, std), generator)
+
+    def _fill_random(self, distribution: str, parameters: tuple, generator) -> "Tensor":
+        source = generator or random.default_generator
+        values = getattr(source, distribution)(self._array.shape, *parameters, dtype=self._array.dtype)
+        return self.copy_(Tensor._wrap(values))
+
+    def new_tensor(self, data, dtype=None) -> Tensor:
+        """Return `data` as a tensor of this one's dtype."""
+        return Tensor._wrap(to_array(data, dtype or self.dtype, "new_tensor"))
+
+    def new_full(self, size, fill_value, dtype=None) -> Tensor:
+        """Return a tensor of this one's dtype, filled with a number."""
+        return Tensor._wrap(self._kernels.full(tuple(size), fill_value, (dtype or self.dtype)._array))
+
+    def new_zeros(self, *size, dtype=None) -> Tensor:
+        """Return zeros of this tensor's dtype."""
+        return self.new_full(size[0] if size and isinstance(size[0], tuple | list) else size, 0, dtype)
+
+    def new_ones(self, *size, dtype=None) -> Tensor:
+        """Return ones of this tensor's dtype."""
+        return self.new_full(size[0] if size and isinstance(size[0], tuple | list) else size, 1, dtype)
+
+    # --- showing -----------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        grad_fn = self.grad_fn
+        return printing.format_tensor(
+            self._array,
+            dtype_suffix=self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool),
+            requires_grad=self.requires_grad and grad_fn is None,
+            grad_fn_name=None if grad_fn is None else repr(grad_fn),
+        )
+
+
+class Parameter(Tensor):
+    """A tensor that a Module owns and an optimiser changes; it requires gradients unless told otherwise."""
+
+    def __init__(self, data: Tensor, requires_grad: bool = True):
+        self._array, self._version = data._array, data._version
+        self.requires_grad_(requires_grad)
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+
+class _ViewAgain(Function):
+    """A view of memory that was written to after the view was made."""
+
+    name = "AsStrided"
+
+    def backward(self, k, grad):
+        full = k.zeros(self.input_shape, grad.dtype)
+        k.write(self.how(full), grad)
+        return (full,)
+
+
+class _CopySlices(Function):
+    """The history of a tensor of which a view was overwritten: old outside the view, new inside."""
+
+    name = "CopySlices"
+
+    def __init__(self, base: Tensor, view, inner: Function):
+        self.how, self.inner = view, inner
+        self.needs = (base.requires_grad, *inner.needs[1:])
+        self._record((base, *[base] * (len(inner.needs) - 1)), base)
+        self.edges = (self.edges[0], *inner.edges[1:])
+
+    def backward(self, k, grad):
+        grad_base = k.copy(grad)
+        window = self.how(grad_base)
+        incoming = self.inner.backward(k, k.copy(window))
+        k.write(window, 0.0 if incoming[0] is None else incoming[0])
+        return (grad_base, *incoming[1:])
+
+    def check_saved(self) -> None:
+        self.inner.check_saved()
+
+    def release(self) -> None:
+        self.inner.release()
+
+
+_UFUNC_METHODS = {
+    np.add: "__add__",
+    np.subtract: "__sub__",
+    np.multiply: "__mul__",
+    np.true_divide: "__truediv__",
+    np.power: "__pow__",
+    np.matmul: "__matmul__",
+    np.equal: "eq",
+    np.not_equal: "ne",
+    np.less: "lt",
+    np.less_equal: "le",
+    np.greater: "gt",
+    np.greater_equal: "ge",
+}
+
+
+def _is_operand(x) -> bool:
+    return isinstance(x, Tensor | int | float | np.number | np.bool_ | np.ndarray)
+
+
+def _overlaps(array: np.ndarray) -> bool:
+    return any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+
+
+def _rebuild(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
+    out = kind.__new__(kind)
+    out._array, out._version, out._requires_grad = array, Version(), requires_grad
+    return out
+
+
+def run_backward(roots, gradients, retain_graph, create_graph, inputs=None, collect=False):
+    """Check the arguments of a backward pass and run it. See `Tensor.backward` and `autograd.grad`."""
+    if create_graph:
+        raise NotImplementedError(
+            "create_graph=True (gradients of gradients) is not supported yet; nearest: finite differences of grad"
+        )
+    arrays = []
+    for i, root in enumerate(roots):
+        given = None if gradients is None else gradients[i]
+        if not root.requires_grad:
+            raise RuntimeError(
+                "element 0 of tensors does not require grad and does not have a grad_fn; set requires_grad=True "
+                "on what it is computed from"
+            )
+        if given is None:
+            if root._array.size != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs, got shape "
+                    f"{tuple(root.shape)}; reduce it (.sum() or .mean()) or pass backward(gradient=...)"
+                )
+            arrays.append(root._kernels.full(root._array.shape, 1.0, root._array.dtype))
+            continue
+        given = as_tensor_like(root, given, root.dtype, "backward")
+        if given.shape != root.shape:
+            raise RuntimeError(
+                f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape "
+                f"of {root.shape}."
+            )
+        arrays.append(given._array)
+    if inputs is not None and isinstance(inputs, Tensor):
+        inputs = (inputs,)
+    found = autograd.run_backward(roots, arrays, bool(retain_graph), inputs=inputs)
+    if inputs is None or collect:
+        return found
+    for t in inputs:
+        if id(t) in found:
+            autograd.accumulate(t, t._kernels.copy(found[id(t)]), t._kernels, Tensor._wrap)
+    return None
+
+
+__all__ = ["Parameter", "Size", "Tensor", "run_backward"]

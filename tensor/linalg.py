@@ -1,0 +1,152 @@
+"""Matrix products and the linear layer."""
+
+from tensor.autograd import Function
+from tensor.operands import common_dtype
+
+
+class Matmul(Function):
+    """a @ b for at least two dims each; batch dims broadcast."""
+
+    name = "Mm"
+
+    def forward(self, k, a, b):
+        self.shapes = a.shape, b.shape
+        self.saved = (a if self.needs[1] else None, b if self.needs[0] else None)
+        return k.matmul(a, b)
+
+    def backward(self, k, grad):
+        a, b = self.saved
+        grad_a = k.sum_to(k.matmul(grad, k.transpose(b)), self.shapes[0]) if self.needs[0] else None
+        if not self.needs[1]:
+            return grad_a, None
+        if len(self.shapes[1]) == 2 and grad.ndim > 2:  # one product over all batch dims, not a sum of many
+            a, grad = a.reshape(-1, a.shape[-1]), grad.reshape(-1, grad.shape[-1])
+        return grad_a, k.sum_to(k.matmul(k.transpose(a), grad), self.shapes[1])
+
+
+class Linear(Function):
+    """x @ weight.T + bias."""
+
+    name = "Addmm"
+
+    def forward(self, k, x, weight, *bias):
+        self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
+        return k.linear(x, weight, bias[0] if bias else None)
+
+    def backward(self, k, grad):
+        x, weight = self.saved
+        flat = grad.reshape(-1, grad.shape[-1])
+        grad_x = k.matmul(flat, weight).reshape(*grad.shape[:-1], weight.shape[1]) if self.needs[0] else None
+        grad_w = k.matmul(k.transpose(flat), x.reshape(-1, x.shape[-1])) if self.needs[1] else None
+        if len(self.needs) == 2:
+            return grad_x, grad_w
+        return grad_x, grad_w, k.sum(flat, (0,)) if self.needs[2] else None
+
+
+def _same_type(operation, *tensors):
+    first = tensors[0]
+    for t in tensors[1:]:
+        if t is not None and t.dtype is not first.dtype:
+            raise RuntimeError(
+                f"{operation}: expected operands of one dtype, got {first.dtype!r} and {t.dtype!r}; "
+                f"convert one: .to({common_dtype((first, t))!r})"
+            )
+
+
+def matmul(input, other):
+    """Return input @ other as PyTorch does.
+
+    input: (inner,), (rows, inner) or (..., rows, inner); other: (inner,), (inner, columns) or
+    (..., inner, columns). A 1-D operand is a row (first) or a column (second) that vanishes from the result.
+    """
+    if not (hasattr(input, "_array") and hasattr(other, "_array")):
+        odd = other if hasattr(input, "_array") else input
+        raise TypeError(f"matmul: expected two Tensors, got {type(odd).__name__}; wrap it: tensor(...)")
+    if not input.ndim or not other.ndim:
+        raise RuntimeError(
+            f"matmul: both arguments need to be at least 1D, but they are {input.ndim}D and {other.ndim}D; "
+            "multiply by a number with *"
+        )
+    _same_type("matmul", input, other)
+    inner = other.shape[-2] if other.ndim > 1 else other.shape[0]
+    if input.shape[-1] != inner:
+        hint = ""
+        if other.ndim > 1 and input.shape[-1] == other.shape[-1]:
+            hint = "; did you mean b.T?"
+        elif input.ndim > 1 and input.shape[-2] == inner:
+            hint = "; did you mean a.T?"
+        raise RuntimeError(
+            f"matmul: inner sizes differ, mat1 and mat2 shapes cannot be multiplied "
+            f"({'x'.join(map(str, input.shape))} and {'x'.join(map(str, other.shape))}): "
+            f"{tuple(input.shape)} @ {tuple(other.shape)}{hint}"
+        )
+    a = input.unsqueeze(0) if input.ndim == 1 else input
+    b = other.unsqueeze(1) if other.ndim == 1 else other
+    try:
+        out = Matmul.apply(a, b)
+    except ValueError:
+        raise RuntimeError(
+            f"matmul: batch dimensions do not broadcast, {tuple(input.shape)} @ {tuple(other.shape)}"
+        ) from None
+    if input.ndim == 1:
+        out = out.squeeze(-2)
+    return out.squeeze(-1) if other.ndim == 1 else out
+
+
+def _of_dims(name, a, b, dims_a, dims_b):
+    if a.ndim != dims_a or b.ndim != dims_b:
+        raise RuntimeError(
+            f"{name}: expected a {dims_a}D and a {dims_b}D tensor, got {a.ndim}D and {b.ndim}D "
+            f"({tuple(a.shape)} and {tuple(b.shape)}); matmul takes any"
+        )
+    return matmul(a, b)
+
+
+def mm(input, mat2):
+    """Return the product of two matrices."""
+    return _of_dims("mm", input, mat2, 2, 2)
+
+
+def mv(input, vec):
+    """Return matrix @ vector."""
+    return _of_dims("mv", input, vec, 2, 1)
+
+
+def bmm(input, mat2):
+    """Return the products of two equal batches of matrices, (batch, rows, inner) @ (batch, inner, columns)."""
+    if input.ndim == 3 and mat2.ndim == 3 and input.shape[0] != mat2.shape[0]:
+        raise RuntimeError(f"bmm: batch sizes differ, {tuple(input.shape)} @ {tuple(mat2.shape)}")
+    return _of_dims("bmm", input, mat2, 3, 3)
+
+
+def dot(input, other):
+    """Return the inner product of two vectors."""
+    return _of_dims("dot", input, other, 1, 1)
+
+
+def outer(input, vec2):
+    """Return the (n, m) matrix of products of two vectors."""
+    if input.ndim != 1 or vec2.ndim != 1:
+        raise RuntimeError(f"outer: expected two 1D tensors, got {tuple(input.shape)} and {tuple(vec2.shape)}")
+    return input.unsqueeze(1) * vec2.unsqueeze(0)
+
+
+def linear(input, weight, bias=None):
+    """Return input @ weight.T + bias. input: (..., in), weight: (out, in), bias: (out,) or None."""
+    if weight.ndim != 2:
+        raise RuntimeError(f"linear: expected a weight of shape (out, in), got {tuple(weight.shape)}")
+    _same_type("linear", input, weight, bias)
+    if not input.ndim or input.shape[-1] != weight.shape[1]:
+        hint = ""
+        if input.ndim > 2 and input._array.size and input.flatten(1).shape[1] == weight.shape[1]:
+            hint = "; did you mean input.flatten(1)?"
+        raise RuntimeError(
+            f"linear: input of shape {tuple(input.shape)} does not fit a weight of shape "
+            f"{tuple(weight.shape)}: expected (..., {weight.shape[1]}), mat1 and mat2 shapes cannot be "
+            f"multiplied{hint}"
+        )
+    if bias is None:
+        return Linear.apply(input, weight)
+    if tuple(bias.shape) != (weight.shape[0],):
+        raise RuntimeError(f"linear: expected a bias of shape ({weight.shape[0]},), got {tuple(bias.shape)}")
+    return Linear.apply(input, weight, bias)

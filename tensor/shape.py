@@ -1,0 +1,351 @@
+"""Operations that change the shape: views of the same memory where possible, joins and splits."""
+
+import math
+
+import numpy as np
+
+from tensor.autograd import Function
+from tensor.operands import common_dtype, normalize_dim, normalize_dims
+
+
+class View(Function):
+    """A view: `how(array)` makes it, and its inverse carries the gradient back."""
+
+    is_view = True
+
+    def forward(self, k, x, **options):
+        self.input_shape = x.shape
+        self.options = options
+        return self.view(x)
+
+    def view(self, array):
+        raise NotImplementedError
+
+
+class Reshape(View):
+    """The same elements in another shape, without copying."""
+
+    name = "View"
+
+    def view(self, array):
+        return array.reshape(self.options["shape"], copy=False)
+
+    def backward(self, k, grad):
+        return (grad.reshape(self.input_shape),)
+
+
+class ReshapeCopy(Function):
+    """The same elements in another shape, copied."""
+
+    name = "UnsafeView"
+
+    def forward(self, k, x, shape):
+        self.input_shape = x.shape
+        return k.copy(x).reshape(shape)
+
+    def backward(self, k, grad):
+        return (grad.reshape(self.input_shape),)
+
+
+class Permute(View):
+    """Dims in another order."""
+
+    def view(self, array):
+        return array.transpose(self.options["dims"])
+
+    def backward(self, k, grad):
+        dims = self.options["dims"]
+        return (grad.transpose([dims.index(d) for d in range(len(dims))]),)
+
+
+class Transpose(View):
+    """Two dims exchanged."""
+
+    def view(self, array):
+        return array.swapaxes(*self.options["pair"])
+
+    def backward(self, k, grad):
+        return (grad.swapaxes(*self.options["pair"]),)
+
+
+class Expand(View):
+    """Size-1 dims repeated without copying; the gradient is summed over the repeats."""
+
+    def view(self, array):
+        return np.broadcast_to(array, self.options["shape"])
+
+    def backward(self, k, grad):
+        return (k.sum_to(grad, self.input_shape),)
+
+
+class Squeeze(Reshape):
+    """Size-1 dims dropped."""
+
+    name = "Squeeze"
+
+
+class Unsqueeze(Reshape):
+    """A size-1 dim added."""
+
+    name = "Unsqueeze"
+
+
+class Select(View):
+    """Basic indexing: ints, slices, None; the gradient is zero elsewhere."""
+
+    name = "Slice"
+
+    def view(self, array):
+        return array[self.options["index"]]
+
+    def backward(self, k, grad):
+        full = k.zeros(self.input_shape, grad.dtype)
+        k.write(full[self.options["index"]], grad)
+        return (full,)
+
+
+class Cat(Function):
+    """Tensors joined along an existing dim."""
+
+    def forward(self, k, *arrays, dim):
+        self.dim, self.sizes = dim, [a.shape[dim] for a in arrays]
+        return k.cat(arrays, dim)
+
+    def backward(self, k, grad):
+        lead, start, parts = (slice(None),) * self.dim, 0, []
+        for size, need in zip(self.sizes, self.needs, strict=True):
+            parts.append(grad[(*lead, slice(start, start + size))] if need else None)
+            start += size
+        return tuple(parts)
+
+
+def _shape_of(args) -> tuple[int, ...]:
+    shape = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
+    return tuple(int(n) for n in shape)
+
+
+def _infer(shape: tuple[int, ...], size: int, operation: str, original) -> tuple[int, ...]:
+    """Replace one -1 by what the number of elements leaves for it."""
+    unknown = [d for d, n in enumerate(shape) if n == -1]
+    if len(unknown) > 1:
+        raise RuntimeError(f"{operation}: only one dimension can be inferred, got {shape}")
+    if any(n < -1 for n in shape):
+        raise RuntimeError(f"{operation}: invalid shape {shape}")
+    known = math.prod(n for n in shape if n != -1)
+    if unknown:
+        if known == 0:
+            raise RuntimeError(
+                f"{operation}: cannot reshape tensor of {size} elements into shape {list(shape)} because the "
+                "unspecified dimension size -1 can be any value and is ambiguous"
+            )
+        if size % known == 0:
+            return tuple(size // known if n == -1 else n for n in shape)
+    elif known == size:
+        return shape
+    raise RuntimeError(
+        f"{operation}: shape '{list(shape)}' is invalid for input of size {size} (shape {tuple(original)})"
+    )
+
+
+def view(x, *shape):
+    """Return the same memory in another shape (one -1 is inferred); RuntimeError if that needs a copy."""
+    if len(shape) == 1 and hasattr(shape[0], "itemsize"):
+        raise NotImplementedError("view: reinterpreting the memory as another dtype is not supported; use .to()")
+    wanted = _infer(_shape_of(shape), x._array.size, "view", x.shape)
+    try:
+        return Reshape.apply(x, shape=wanted)
+    except ValueError:
+        raise RuntimeError(
+            "view: view size is not compatible with input tensor's size and stride (at least one dimension "
+            f"spans across two contiguous subspaces): {tuple(x.shape)} to {wanted}. Use .reshape(...) instead."
+        ) from None
+
+
+def reshape(x, *shape):
+    """Return the elements in another shape (one -1 is inferred): a view where possible, else a copy."""
+    wanted = _infer(_shape_of(shape), x._array.size, "reshape", x.shape)
+    if x._array.flags.c_contiguous:
+        return Reshape.apply(x, shape=wanted)
+    try:
+        return Reshape.apply(x, shape=wanted)
+    except ValueError:
+        return ReshapeCopy.apply(x, shape=wanted)
+
+
+def flatten(x, start_dim=0, end_dim=-1):
+    """Join the dims from `start_dim` to `end_dim` into one."""
+    if not x.ndim:
+        return x.reshape(1)
+    first, last = normalize_dim(start_dim, x.ndim, "flatten"), normalize_dim(end_dim, x.ndim, "flatten")
+    if first > last:
+        raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    if first == last:
+        return x
+    joined = math.prod(x.shape[first : last + 1])
+    return reshape(x, *x.shape[:first], joined, *x.shape[last + 1 :])
+
+
+def unflatten(x, dim, sizes):
+    """Split one dim into several; one size may be -1."""
+    d = normalize_dim(dim, x.ndim, "unflatten")
+    sizes = _infer(tuple(sizes), x.shape[d], "unflatten", x.shape)
+    return reshape(x, *x.shape[:d], *sizes, *x.shape[d + 1 :])
+
+
+def transpose(x, dim0, dim1):
+    """Exchange two dims; a view."""
+    pair = normalize_dim(dim0, x.ndim, "transpose"), normalize_dim(dim1, x.ndim, "transpose")
+    return Transpose.apply(x, pair=pair if x.ndim else ()) if x.ndim else Reshape.apply(x, shape=())
+
+
+def t(x):
+    """Transpose a matrix; a vector or a number stays as it is."""
+    if x.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D; use .mT")
+    return transpose(x, 0, 1) if x.ndim == 2 else Reshape.apply(x, shape=tuple(x.shape))
+
+
+def permute(x, *dims):
+    """Order the dims anew; a view."""
+    order = _shape_of(dims)
+    found = tuple(normalize_dim(d, x.ndim, "permute") for d in order) if x.ndim else ()
+    if sorted(found) != list(range(x.ndim)) or len(order) != x.ndim:
+        raise RuntimeError(f"permute: dims {order} are not an order of the {x.ndim} dims of {tuple(x.shape)}")
+    return Permute.apply(x, dims=found)
+
+
+def movedim(x, source, destination):
+    """Move dims to other places; the others keep their order. A view."""
+    sources = [normalize_dim(d, x.ndim, "movedim") for d in np.atleast_1d(source).tolist()]
+    places = [normalize_dim(d, x.ndim, "movedim") for d in np.atleast_1d(destination).tolist()]
+    order = [d for d in range(x.ndim) if d not in sources]
+    for place, d in sorted(zip(places, sources, strict=True)):
+        order.insert(place, d)
+    return permute(x, order)
+
+
+def expand(x, *sizes):
+    """Repeat size-1 dims without copying (-1 keeps a size); new dims may come in front."""
+    wanted = _shape_of(sizes)
+    lead = len(wanted) - x.ndim
+    shape = tuple(x.shape[d - lead] if n == -1 and d >= lead else n for d, n in enumerate(wanted))
+    if lead < 0 or any(n < 0 for n in shape):
+        raise RuntimeError(f"expand: sizes {wanted} do not fit a tensor of shape {tuple(x.shape)}")
+    try:
+        return Expand.apply(x, shape=shape)
+    except ValueError:
+        raise RuntimeError(
+            f"expand: The expanded size {wanted} must match the existing size {tuple(x.shape)} at "
+            "non-singleton dimensions"
+        ) from None
+
+
+def squeeze(x, dim=None):
+    """Drop size-1 dims: all, or those of `dim` (an int or several) that are of size 1."""
+    if dim is None:
+        shape = tuple(n for n in x.shape if n != 1)
+    else:
+        dims = normalize_dims(dim, x.ndim, "squeeze") if isinstance(dim, tuple | list) and dim else None
+        chosen = dims if dims is not None else () if dim == () else (normalize_dim(dim, x.ndim, "squeeze"),)
+        shape = tuple(n for d, n in enumerate(x.shape) if d not in chosen or n != 1)
+    return Squeeze.apply(x, shape=shape)
+
+
+def unsqueeze(x, dim):
+    """Insert a size-1 dim at `dim`."""
+    d = normalize_dim(dim, x.ndim + 1, "unsqueeze")
+    return Unsqueeze.apply(x, shape=(*x.shape[:d], 1, *x.shape[d:]))
+
+
+def cat(tensors, dim=0):
+    """Join tensors along an existing dim; other sizes must agree."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("cat: expected a non-empty list of Tensors")
+    for i, x in enumerate(tensors):
+        if not hasattr(x, "_array"):
+            raise TypeError(f"cat: expected Tensor as element {i}, got {type(x).__name__}")
+        if not x.ndim:
+            raise RuntimeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated; stack it")
+    tensors = tuple(x for x in tensors if tuple(x.shape) != (0,)) or tensors[:1]  # as PyTorch: (0,) is skipped
+    d = normalize_dim(dim, tensors[0].ndim, "cat")
+    joint = common_dtype(tensors)
+    first = tensors[0].shape
+    for i, x in enumerate(tensors):
+        if x.ndim != len(first) or any(
+            n != m for e, (n, m) in enumerate(zip(x.shape, first, strict=True)) if e != d
+        ):
+            raise RuntimeError(
+                f"cat: Sizes of tensors must match except in dimension {d}: {tuple(first)} and "
+                f"{tuple(x.shape)} (number {i} in the list)"
+            )
+    return Cat.apply(*[x.to(joint) for x in tensors], dim=d)
+
+
+def stack(tensors, dim=0):
+    """Join tensors of one shape along a new dim."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError("stack: expected a non-empty list of Tensors")
+    for i, x in enumerate(tensors):
+        if x.shape != tensors[0].shape:
+            raise RuntimeError(
+                f"stack: each tensor must be equal size, but got {tuple(tensors[0].shape)} at entry 0 and "
+                f"{tuple(x.shape)} at entry {i}"
+            )
+    d = normalize_dim(dim, tensors[0].ndim + 1, "stack")
+    return cat([unsqueeze(x, d) for x in tensors], d)
+
+
+def narrow(x, dim, start, length):
+    """Return `length` elements along `dim` from `start`; a view."""
+    d = normalize_dim(dim, x.ndim, "narrow")
+    start = start + x.shape[d] if start < 0 else start
+    if length < 0 or start < 0 or start + length > x.shape[d]:
+        raise RuntimeError(f"narrow: start ({start}) + length ({length}) exceeds dimension size ({x.shape[d]})")
+    return Select.apply(x, index=(*(slice(None),) * d, slice(start, start + length)))
+
+
+def split(x, split_size_or_sections, dim=0):
+    """Cut along `dim` into pieces of one size (the last may be shorter), or of the sizes listed; views."""
+    d = normalize_dim(dim, x.ndim, "split")
+    length = x.shape[d]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size <= 0 and not (size == 0 and length == 0):
+            raise RuntimeError(f"split expects split_size be positive, but got split_size={size}")
+        sizes = [min(size, length - start) for start in range(0, length, max(size, 1))] or [0]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != length or any(n < 0 for n in sizes):
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at "
+                f"dimension {d}), but got split_sizes={sizes}"
+            )
+    pieces, start = [], 0
+    for size in sizes:
+        pieces.append(narrow(x, d, start, size))
+        start += size
+    return tuple(pieces)
+
+
+def chunk(x, chunks, dim=0):
+    """Cut along `dim` into at most `chunks` pieces of equal size; views."""
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    d = normalize_dim(dim, x.ndim, "chunk")
+    size = -(-x.shape[d] // chunks)
+    return split(x, size, d) if size else tuple(narrow(x, d, 0, 0) for _ in range(chunks))
+
+
+def unbind(x, dim=0):
+    """Return the slices along `dim`, which is dropped; views."""
+    if not x.ndim:
+        raise IndexError("unbind: dimension specified as 0 but tensor has no dimensions")
+    d = normalize_dim(dim, x.ndim, "unbind")
+    return tuple(Select.apply(x, index=(*(slice(None),) * d, i)) for i in range(x.shape[d]))
+
+
+def broadcast_to(x, size):
+    """Return a view broadcast to `size`."""
+    return expand(x, size)

@@ -1,0 +1,174 @@
+"""Softmax, its logarithm, and the classification losses on them, fused and stable."""
+
+import numpy as np
+
+from tensor import dtypes
+from tensor.autograd import Function
+from tensor.operands import normalize_dim
+
+
+class LogSoftmax(Function):
+    """x - log(sum(exp(x))) along a dim."""
+
+    def forward(self, k, x, dim):
+        self.dim = dim
+        self.result = out = k.log_softmax(x, dim)
+        return out
+
+    def backward(self, k, grad):
+        return (k.log_softmax_dx(self.result, grad, self.dim),)
+
+
+class Softmax(Function):
+    """exp(x) / sum(exp(x)) along a dim."""
+
+    def forward(self, k, x, dim):
+        self.dim = dim
+        self.result = out = k.softmax(x, dim)
+        return out
+
+    def backward(self, k, grad):
+        return (k.softmax_dx(self.result, grad, self.dim),)
+
+
+class _Classification(Function):
+    """Weighted negative log-likelihood of (rows, classes), reduced: what both losses share."""
+
+    def reduce(self, k, log_probs, target, class_weight, ignore_index, reduction):
+        kept = k.compare("ne", target, k.full((), ignore_index, target.dtype))
+        scale = k.cast(kept, log_probs.dtype)
+        if class_weight is not None:
+            zero = k.zeros((), target.dtype)
+            scale = k.forward("mul", scale, k.take(class_weight, k.where(kept, target, zero)))
+        losses = k.forward("mul", k.nll(log_probs, target, ignore_index), scale)
+        if reduction == "mean":
+            total = k.sum(scale, (0,))
+            self.scale = k.forward("div", scale, total)
+            out = k.forward("div", k.sum(losses, (0,)), total)
+        else:
+            self.scale = scale
+            out = k.sum(losses, (0,)) if reduction == "sum" else losses
+        self.saved, self.ignore_index = (log_probs, target), ignore_index
+        return out
+
+
+class CrossEntropy(_Classification):
+    """log_softmax and nll in one pass each way; the gradient is softmax - one_hot, scaled."""
+
+    name = "NllLoss"
+
+    def forward(self, k, x, target, **options):
+        return self.reduce(k, k.log_softmax(x, 1), target, **options)
+
+    def backward(self, k, grad):
+        scale = k.forward("mul", self.scale, grad)
+        return k.cross_entropy_dx(*self.saved, self.ignore_index, scale), None
+
+
+class NllLoss(_Classification):
+    """-log_probs[target]."""
+
+    def forward(self, k, log_probs, target, **options):
+        return self.reduce(k, log_probs, target, **options)
+
+    def backward(self, k, grad):
+        scale = k.forward("mul", self.scale, grad)
+        return k.nll_dx(*self.saved, self.ignore_index, scale), None
+
+
+def _float(x, operation):
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(f"{operation}: expected a floating point tensor, got {x.dtype!r}; use x.float()")
+    return x
+
+
+def log_softmax(input, dim, *, dtype=None):
+    """Return log(softmax(input)) along `dim`, without overflow."""
+    x = _float(input if dtype is None else input.to(dtype), "log_softmax")
+    return LogSoftmax.apply(x, dim=normalize_dim(dim, x.ndim, "log_softmax"))
+
+
+def softmax(input, dim, *, dtype=None):
+    """Return exp(input) / sum(exp(input)) along `dim`, without overflow."""
+    x = _float(input if dtype is None else input.to(dtype), "softmax")
+    return Softmax.apply(x, dim=normalize_dim(dim, x.ndim, "softmax"))
+
+
+def _loss_operands(name, input, target, weight, ignore_index):
+    """Bring input to (rows, classes) and target to (rows,), checked."""
+    _float(input, name)
+    if input.ndim == 0:
+        raise RuntimeError(f"{name}: expected an input of shape (batch, classes), got a zero-dim tensor")
+    class_dim = 0 if input.ndim == 1 else 1
+    classes = input.shape[class_dim]
+    expected = tuple(n for d, n in enumerate(input.shape) if d != class_dim)
+    if target.dtype.is_floating_point or target.dtype is dtypes.bool:
+        raise RuntimeError(
+            f"{name}: expected integer class positions in target, got {target.dtype!r}; use target.long()"
+        )
+    if tuple(target.shape) != expected:
+        raise ValueError(
+            f"{name}: Expected input batch_size to match target batch_size: an input of shape "
+            f"{tuple(input.shape)} needs a target of shape {expected}, got {tuple(target.shape)}"
+        )
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise RuntimeError(f"{name}: expected a weight of shape ({classes},), got {tuple(weight.shape)}")
+    labels = np.asarray(target._array, np.int64).reshape(-1)
+    bad = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
+    if bad.size:
+        raise IndexError(f"{name}: Target {bad[0]} is out of bounds for {classes} classes")
+    rows = input.reshape(1, -1) if input.ndim == 1 else input
+    if input.ndim > 2:
+        rows = input.movedim(1, -1).reshape(-1, classes)
+    return rows, input._wrap(labels), expected
+
+
+def _classify(function, name, input, target, weight, ignore_index, reduction):
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{name}: {reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+    rows, labels, shape = _loss_operands(name, input, target, weight, ignore_index)
+    out = function.apply(
+        rows,
+        labels,
+        class_weight=None if weight is None else weight._array,
+        ignore_index=ignore_index,
+        reduction=reduction,
+    )
+    return out.reshape(shape) if reduction == "none" else out
+
+
+def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
+    """Return -input[target] of log-probabilities (batch, classes, ...), averaged with `weight`."""
+    return _classify(NllLoss, "nll_loss", input, target, weight, ignore_index, reduction)
+
+
+def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+    """Return the cross-entropy of logits against class positions or class probabilities.
+
+    input: (classes,), (batch, classes) or (batch, classes, ...); target: integer positions of the shape
+    without classes, or probabilities of the input's shape. weight: (classes,) or None. reduction: "mean"
+    (weighted), "sum" or "none". label_smoothing: the share in [0, 1] spread evenly over the classes.
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}")
+    probabilities = target.dtype.is_floating_point and target.shape == input.shape
+    if not probabilities and label_smoothing == 0.0:
+        return _classify(CrossEntropy, "cross_entropy", input, target, weight, ignore_index, reduction)
+    class_dim = 0 if input.ndim == 1 else 1
+    log_probs = log_softmax(input, class_dim)
+    classes = input.shape[class_dim]
+    by_class = [classes if d == class_dim else 1 for d in range(input.ndim)]
+    weighted = log_probs if weight is None else log_probs * weight.reshape(by_class)
+    if probabilities:
+        smooth = target * (1.0 - label_smoothing) + label_smoothing / classes
+        losses = -(weighted * smooth).sum(class_dim)
+        count = losses.numel()
+    else:
+        plain = nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction="none")
+        kept = (target != ignore_index).to(input.dtype)
+        losses = plain * (1.0 - label_smoothing) - weighted.sum(class_dim) * kept * (label_smoothing / classes)
+        safe = target.masked_fill(target == ignore_index, 0).long()
+        count = (kept if weight is None else kept * weight[safe]).sum()
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / count
