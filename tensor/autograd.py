@@ -184,7 +184,9 @@ class Function:
     def _record(self, inputs, out, changes: int = 0) -> None:
         """Note where gradients go, and at which version each saved array is; `out` is about to change."""
         self.sequence = next(_sequence)
-        self.edges = tuple([_edge_of(t) if need else None for t, need in zip(inputs, self.needs, strict=True)])
+        self.edges = tuple(
+            [_edge_of(t) if need else None for t, need in zip(inputs, self.needs, strict=True)]
+        )
         self.shape, self.dtype, self._kernels = out._array.shape, out._array.dtype, out._kernels
         self.versions = []
         for array in self.saved:
@@ -236,7 +238,8 @@ class Function:
     def next_functions(self) -> tuple:
         """Pairs (node, 0) as in PyTorch; a leaf appears as `AccumulateGrad`."""
         return tuple(
-            (None if e is None else e if isinstance(e, Function) else AccumulateGrad(e), 0) for e in self.edges
+            (None if e is None else e if isinstance(e, Function) else AccumulateGrad(e), 0)
+            for e in self.edges
         )
 
     label = None

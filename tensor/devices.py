@@ -12,7 +12,9 @@ class device:
             return
         kind, _, number = str(name).partition(":")
         if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-            raise RuntimeError(f"device: expected one of cpu, cuda device type at start of device string: {name!r}")
+            raise RuntimeError(
+                f"device: expected one of cpu, cuda device type at start of device string: {name!r}"
+            )
         self.type = kind
         self.index = int(number) if number else index
 

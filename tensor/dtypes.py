@@ -73,7 +73,11 @@ def array_dtype(d) -> np.dtype:
     """Return the NumPy dtype of a tensor type (also accepts a NumPy dtype or float, int, bool)."""
     if isinstance(d, dtype):
         return d._array
-    python_types = {__builtins_float: _default._array, __builtins_int: int64._array, __builtins_bool: bool._array}
+    python_types = {
+        __builtins_float: _default._array,
+        __builtins_int: int64._array,
+        __builtins_bool: bool._array,
+    }
     if isinstance(d, type) and d in python_types:
         return python_types[d]
     return of_array(np.dtype(d))._array

@@ -68,9 +68,7 @@ _FUNCTIONS = {
     name: type(name.title().replace("_", ""), (Elementwise,), {"formula": formula, "__doc__": formula.name})
     for name, formula in FORMULAS.items()
 }
-_KEEP_INTEGERS = frozenset(
-    ["add", "sub", "mul", "neg", "pow", "abs", "maximum", "minimum", "relu", "clamp"]
-)
+_KEEP_INTEGERS = frozenset(["add", "sub", "mul", "neg", "pow", "abs", "maximum", "minimum", "relu", "clamp"])
 """Formulas that take integers to integers; the others take integers to the default float type."""
 
 
@@ -216,7 +214,7 @@ def softplus(x, beta=1.0, threshold=20.0):
 def gelu(x, approximate="none"):
     """Return x * Phi(x) ("none"), or its tanh approximation ("tanh")."""
     if approximate not in ("none", "tanh"):
-        raise RuntimeError(f'gelu: approximate argument must be either none or tanh, got {approximate!r}')
+        raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
     return _apply("gelu" if approximate == "none" else "gelu_tanh", x)
 
 

@@ -633,7 +633,9 @@ class Tensor:
 
     def _bitwise(self, name: str, other):
         if self.dtype is not dtypes.bool:
-            raise NotImplementedError(f"bitwise {name} of {self.dtype!r} is not supported; only of bool tensors")
+            raise NotImplementedError(
+                f"bitwise {name} of {self.dtype!r} is not supported; only of bool tensors"
+            )
         return self._compare(f"logical_{name}", other)
 
     def __and__(self, other):
@@ -700,7 +702,9 @@ class Tensor:
     def mT(self) -> "Tensor":
         """The last two dims exchanged; a view."""
         if self.ndim < 2:
-            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices, got {self.ndim}-D")
+            raise RuntimeError(
+                f"tensor.mT is only supported on matrices or batches of matrices, got {self.ndim}-D"
+            )
         return shapes.transpose(self, -2, -1)
 
     gather, index_select, masked_select = (
@@ -729,7 +733,9 @@ class Tensor:
 
     def masked_fill_(self, mask: "Tensor", value) -> "Tensor":
         """Write `value` where `mask` holds, in place."""
-        return self.copy_(elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self))
+        return self.copy_(
+            elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self)
+        )
 
     def where(self, condition: "Tensor", other) -> "Tensor":
         """Return this tensor where `condition` holds, else `other`."""

@@ -58,7 +58,9 @@ def _as_position(item, x):
             f"indices (got {type(item).__name__})"
         )
     if array.dtype.kind == "f":
-        raise IndexError(f"tensors used as indices must be long, int, uint8 or bool tensors, got {array.dtype}")
+        raise IndexError(
+            f"tensors used as indices must be long, int, uint8 or bool tensors, got {array.dtype}"
+        )
     if array.dtype == np.uint8:
         array = array.astype(bool)  # as in PyTorch, where uint8 was the mask before bool existed
     if array.ndim == 0 and array.dtype.kind in "iu":
@@ -140,7 +142,11 @@ def _checked(item: np.ndarray, shape, dim: int) -> np.ndarray:
 def _alone(rest: tuple):
     """Return the index itself if it is one array on the first dim, so that kernels may go row by row."""
     first, *others = rest
-    if isinstance(first, np.ndarray) and first.dtype.kind == "i" and all(isinstance(i, slice) for i in others):
+    if (
+        isinstance(first, np.ndarray)
+        and first.dtype.kind == "i"
+        and all(isinstance(i, slice) for i in others)
+    ):
         return first
     return rest
 
@@ -155,7 +161,9 @@ def getitem(x, index):
     try:
         return Index.apply(x, index=_alone(rest))
     except (IndexError, ValueError) as error:
-        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together ({error})") from None
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together ({error})"
+        ) from None
 
 
 def setitem(x, index, value):

@@ -127,7 +127,9 @@ def dot(input, other):
 def outer(input, vec2):
     """Return the (n, m) matrix of products of two vectors."""
     if input.ndim != 1 or vec2.ndim != 1:
-        raise RuntimeError(f"outer: expected two 1D tensors, got {tuple(input.shape)} and {tuple(vec2.shape)}")
+        raise RuntimeError(
+            f"outer: expected two 1D tensors, got {tuple(input.shape)} and {tuple(vec2.shape)}"
+        )
     return input.unsqueeze(1) * vec2.unsqueeze(0)
 
 

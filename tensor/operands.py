@@ -35,7 +35,9 @@ def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
         return like._wrap(like._kernels.full((), x, dtype._array))
     if isinstance(x, np.ndarray):
         return like._wrap(like._kernels.cast(x, dtype._array))
-    raise TypeError(f"{operation}: expected a Tensor or a number, got {type(x).__name__}; wrap it: tensor(...)")
+    raise TypeError(
+        f"{operation}: expected a Tensor or a number, got {type(x).__name__}; wrap it: tensor(...)"
+    )
 
 
 def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
@@ -59,7 +61,9 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
             f"{operation}: expected rows of equal length, got nested lists of different lengths"
         ) from None
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{operation}: expected numbers, nested lists of numbers or an array, got {data!r:.60}")
+        raise TypeError(
+            f"{operation}: expected numbers, nested lists of numbers or an array, got {data!r:.60}"
+        )
     if wanted is None:
         if not array.size:
             wanted = dtypes.get_default_dtype()._array

@@ -166,14 +166,18 @@ def var(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Variance over `dim`, divided by count - correction (1 by default: Bessel's)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
     dims = normalize_dims(dim, x.ndim, "var")
-    return Var.apply(_float(x, "var"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction))
+    return Var.apply(
+        _float(x, "var"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
+    )
 
 
 def std(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Standard deviation over `dim`, divided by count - correction (1 by default)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
     dims = normalize_dims(dim, x.ndim, "std")
-    return Std.apply(_float(x, "std"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction))
+    return Std.apply(
+        _float(x, "std"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
+    )
 
 
 def prod(x, dim=None, keepdim=False):

@@ -150,7 +150,9 @@ def _infer(shape: tuple[int, ...], size: int, operation: str, original) -> tuple
 def view(x, *shape):
     """Return the same memory in another shape (one -1 is inferred); RuntimeError if that needs a copy."""
     if len(shape) == 1 and hasattr(shape[0], "itemsize"):
-        raise NotImplementedError("view: reinterpreting the memory as another dtype is not supported; use .to()")
+        raise NotImplementedError(
+            "view: reinterpreting the memory as another dtype is not supported; use .to()"
+        )
     wanted = _infer(_shape_of(shape), x._array.size, "view", x.shape)
     try:
         return Reshape.apply(x, shape=wanted)
@@ -266,8 +268,12 @@ def cat(tensors, dim=0):
         if not hasattr(x, "_array"):
             raise TypeError(f"cat: expected Tensor as element {i}, got {type(x).__name__}")
         if not x.ndim:
-            raise RuntimeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated; stack it")
-    tensors = tuple(x for x in tensors if tuple(x.shape) != (0,)) or tensors[:1]  # as PyTorch: (0,) is skipped
+            raise RuntimeError(
+                f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated; stack it"
+            )
+    tensors = (
+        tuple(x for x in tensors if tuple(x.shape) != (0,)) or tensors[:1]
+    )  # as PyTorch: (0,) is skipped
     d = normalize_dim(dim, tensors[0].ndim, "cat")
     joint = common_dtype(tensors)
     first = tensors[0].shape
@@ -302,7 +308,9 @@ def narrow(x, dim, start, length):
     d = normalize_dim(dim, x.ndim, "narrow")
     start = start + x.shape[d] if start < 0 else start
     if length < 0 or start < 0 or start + length > x.shape[d]:
-        raise RuntimeError(f"narrow: start ({start}) + length ({length}) exceeds dimension size ({x.shape[d]})")
+        raise RuntimeError(
+            f"narrow: start ({start}) + length ({length}) exceeds dimension size ({x.shape[d]})"
+        )
     return Select.apply(x, index=(*(slice(None),) * d, slice(start, start + length)))
 
 

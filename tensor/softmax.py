@@ -125,7 +125,9 @@ def _loss_operands(name, input, target, weight, ignore_index):
 
 def _classify(function, name, input, target, weight, ignore_index, reduction):
     if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{name}: {reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+        raise ValueError(
+            f"{name}: {reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'"
+        )
     rows, labels, shape = _loss_operands(name, input, target, weight, ignore_index)
     out = function.apply(
         rows,
@@ -150,7 +152,9 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     (weighted), "sum" or "none". label_smoothing: the share in [0, 1] spread evenly over the classes.
     """
     if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}")
+        raise RuntimeError(
+            f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
+        )
     probabilities = target.dtype.is_floating_point and target.shape == input.shape
     if not probabilities and label_smoothing == 0.0:
         return _classify(CrossEntropy, "cross_entropy", input, target, weight, ignore_index, reduction)
@@ -166,7 +170,9 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     else:
         plain = nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction="none")
         kept = (target != ignore_index).to(input.dtype)
-        losses = plain * (1.0 - label_smoothing) - weighted.sum(class_dim) * kept * (label_smoothing / classes)
+        losses = plain * (1.0 - label_smoothing) - weighted.sum(class_dim) * kept * (
+            label_smoothing / classes
+        )
         safe = target.masked_fill(target == ignore_index, 0).long()
         count = (kept if weight is None else kept * weight[safe]).sum()
     if reduction == "none":

@@ -24,7 +24,10 @@ def sgd(parameter, grad, velocity, lr, momentum, dampening, weight_decay, nester
         parameter[i] -= lr * g
 
 
-@kernel("out T[::1], T[::1], out T[::1], out T[::1], out T[::1], T, T, T, T, T, T, T, boolean, boolean, boolean", parallel=True)
+@kernel(
+    "out T[::1], T[::1], out T[::1], out T[::1], out T[::1], T, T, T, T, T, T, T, boolean, boolean, boolean",
+    parallel=True,
+)
 def _adam(
     p, grad, mean, square, top, step_size, root, beta1, beta2, eps, decay, shrink, maximize, amsgrad, coupled
 ):
@@ -43,7 +46,20 @@ def _adam(
 
 
 def adam(
-    parameter, grad, mean, square, top, lr, beta1, beta2, eps, weight_decay, step, decoupled, maximize, amsgrad
+    parameter,
+    grad,
+    mean,
+    square,
+    top,
+    lr,
+    beta1,
+    beta2,
+    eps,
+    weight_decay,
+    step,
+    decoupled,
+    maximize,
+    amsgrad,
 ):
     """Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019) when `decoupled`.
 

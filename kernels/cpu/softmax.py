@@ -144,5 +144,7 @@ def nll_dx(log_probs, target, ignore_index: int, scale: np.ndarray) -> np.ndarra
 def cross_entropy_dx(log_probs, target, ignore_index: int, scale: np.ndarray) -> np.ndarray:
     """Return the gradient of `sum(scale * nll(log_softmax(x)))` in x: scale * (softmax - one_hot)."""
     result = np.empty(log_probs.shape, log_probs.dtype)
-    _cross_entropy_dx(np.ascontiguousarray(log_probs), np.ascontiguousarray(target), ignore_index, scale, result)
+    _cross_entropy_dx(
+        np.ascontiguousarray(log_probs), np.ascontiguousarray(target), ignore_index, scale, result
+    )
     return result
