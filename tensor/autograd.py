@@ -17,6 +17,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tensor.operands import as_tensor_like
+
 
 class _Mode(threading.local):
     enabled = True
@@ -306,7 +308,7 @@ def _run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
     return grad
 
 
-def run_backward(roots, grads, retain_graph: bool = False, inputs=None) -> dict | None:
+def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
     """Send gradients from `roots` to every leaf they were computed from.
 
     roots: tensors; grads: one array for each. Nodes run newest first: a node is always newer than what it
@@ -390,3 +392,85 @@ def accumulate(leaf, grad: np.ndarray, k, wrap) -> None:
     else:
         k.forward("add", leaf.grad._array, grad, out=leaf.grad._array)
         leaf.grad._version.count += 1
+
+
+def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:
+    """Return the array that flows into each root: the one given, or 1.0 for a single element."""
+    gradients = (None,) * len(roots) if gradients is None else gradients
+    arrays = []
+    for i, (root, given) in enumerate(zip(roots, gradients, strict=True)):
+        if not root.requires_grad:
+            raise RuntimeError(
+                f"{operation}: element {i} of tensors does not require grad and does not have a grad_fn; set "
+                "requires_grad=True on what it is computed from"
+            )
+        if given is None:
+            if root._array.size != 1:
+                raise RuntimeError(
+                    f"{operation}: grad can be implicitly created only for scalar outputs, got shape "
+                    f"{tuple(root.shape)}; reduce it (.sum() or .mean()) or pass the gradient"
+                )
+            arrays.append(root._kernels.full(root._array.shape, 1.0, root._array.dtype))
+            continue
+        given = as_tensor_like(root, given, root.dtype, operation)
+        if given.shape != root.shape:
+            raise RuntimeError(
+                f"{operation}: Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] "
+                f"has a shape of {root.shape}."
+            )
+        arrays.append(given._array)
+    return arrays
+
+
+def _refuse_create_graph(create_graph: bool) -> None:
+    if create_graph:
+        raise NotImplementedError(
+            "create_graph=True (gradients of gradients) is not supported yet; the nearest that exists: finite "
+            "differences of a gradient"
+        )
+
+
+def _as_tuple(tensors) -> tuple:
+    return (tensors,) if hasattr(tensors, "_array") else tuple(tensors)
+
+
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None
+) -> None:
+    """Compute the gradients of `tensors` in every leaf, and add them to the leaves' `.grad`.
+
+    grad_tensors: what flows into each of `tensors`, of its shape; 1.0 if None, which only a tensor of one
+    element allows. The graph is freed unless `retain_graph`. inputs: the only tensors to fill, if given.
+    """
+    _refuse_create_graph(create_graph)
+    roots = _as_tuple(tensors)
+    grads = _first_gradients("backward", roots, None if grad_tensors is None else _as_tuple(grad_tensors))
+    wanted = None if inputs is None else _as_tuple(inputs)
+    if wanted == ():
+        raise RuntimeError("backward: `inputs` argument to `backward()` cannot be empty.")
+    found = _propagate(roots, grads, bool(retain_graph), wanted)
+    for t in wanted or ():
+        if id(t) in found:
+            accumulate(t, t._kernels.copy(found[id(t)]), t._kernels, t._wrap)
+
+
+def grad(
+    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False
+) -> tuple:
+    """Return the gradients of `outputs` in `inputs` as a tuple of tensors; no `.grad` changes.
+
+    An input that the outputs do not depend on is an error, or None with `allow_unused`.
+    """
+    _refuse_create_graph(create_graph)
+    roots, wanted = _as_tuple(outputs), _as_tuple(inputs)
+    for t in wanted:
+        if not t.requires_grad:
+            raise RuntimeError("grad: One of the differentiated Tensors does not require grad")
+    grads = _first_gradients("grad", roots, None if grad_outputs is None else _as_tuple(grad_outputs))
+    found = _propagate(roots, grads, bool(retain_graph), wanted)
+    if not allow_unused and any(id(t) not in found for t in wanted):
+        raise RuntimeError(
+            "grad: One of the differentiated Tensors appears to not have been used in the graph. Set "
+            "allow_unused=True if this is the desired behavior."
+        )
+    return tuple(t._wrap(t._kernels.copy(found[id(t)])) if id(t) in found else None for t in wanted)

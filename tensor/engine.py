@@ -222,7 +222,7 @@ class Tensor:
         gradient: what flows in, of this tensor's shape; 1.0 if omitted, which only a tensor of one element
         allows. The graph is freed unless retain_graph. inputs: the only leaves to fill, if given.
         """
-        run_backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
     def detach(self) -> "Tensor":
         """Return a tensor on the same memory that is not part of the graph."""
@@ -875,44 +875,4 @@ def _rebuild(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
     return out
 
 
-def run_backward(roots, gradients, retain_graph, create_graph, inputs=None, collect=False):
-    """Check the arguments of a backward pass and run it. See `Tensor.backward` and `autograd.grad`."""
-    if create_graph:
-        raise NotImplementedError(
-            "create_graph=True (gradients of gradients) is not supported yet; nearest: finite differences of grad"
-        )
-    arrays = []
-    for i, root in enumerate(roots):
-        given = None if gradients is None else gradients[i]
-        if not root.requires_grad:
-            raise RuntimeError(
-                "element 0 of tensors does not require grad and does not have a grad_fn; set requires_grad=True "
-                "on what it is computed from"
-            )
-        if given is None:
-            if root._array.size != 1:
-                raise RuntimeError(
-                    "grad can be implicitly created only for scalar outputs, got shape "
-                    f"{tuple(root.shape)}; reduce it (.sum() or .mean()) or pass backward(gradient=...)"
-                )
-            arrays.append(root._kernels.full(root._array.shape, 1.0, root._array.dtype))
-            continue
-        given = as_tensor_like(root, given, root.dtype, "backward")
-        if given.shape != root.shape:
-            raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] has a shape "
-                f"of {root.shape}."
-            )
-        arrays.append(given._array)
-    if inputs is not None and isinstance(inputs, Tensor):
-        inputs = (inputs,)
-    found = autograd.run_backward(roots, arrays, bool(retain_graph), inputs=inputs)
-    if inputs is None or collect:
-        return found
-    for t in inputs:
-        if id(t) in found:
-            autograd.accumulate(t, t._kernels.copy(found[id(t)]), t._kernels, Tensor._wrap)
-    return None
-
-
-__all__ = ["Parameter", "Size", "Tensor", "run_backward"]
+__all__ = ["Parameter", "Size", "Tensor"]
