@@ -4,16 +4,14 @@ The cache lives in the user's cache directory, under a name made of this package
 notices a changed file, but not a changed callee in another file. `LIFTGRAD_CACHE` moves it.
 """
 
-import ctypes.util
 import hashlib
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
-from importlib.util import find_spec
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from shutil import rmtree
 from types import FunctionType
@@ -81,9 +79,11 @@ def _choose_threading_layer() -> str:
     requested = os.environ.get("NUMBA_THREADING_LAYER", "")
     if requested in ("omp", "tbb", "workqueue"):
         return requested
-    if find_spec("numba.np.ufunc.omppool") and (sys.platform != "linux" or ctypes.util.find_library("gomp")):
-        return "omp"
-    return "tbb" if find_spec("tbb") else "workqueue"
+    for layer in ("omp", "tbb"):
+        with suppress(ImportError):  # its library (libgomp, libtbb) is not on this machine
+            import_module(f"numba.np.ufunc.{layer}pool")
+            return layer
+    return "workqueue"
 
 
 threading_layer = _choose_threading_layer()
