@@ -434,9 +434,7 @@ def _as_tuple(tensors) -> tuple:
     return (tensors,) if hasattr(tensors, "_array") else tuple(tensors)
 
 
-def backward(
-    tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None
-) -> None:
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None) -> None:
     """Compute the gradients of `tensors` in every leaf, and add them to the leaves' `.grad`.
 
     grad_tensors: what flows into each of `tensors`, of its shape; 1.0 if None, which only a tensor of one

@@ -85,7 +85,7 @@ def _apply(name: str, *operands, options: tuple = ()):
         target = common_dtype(operands)
         x, y = as_tensor_like(like, x, target, name), as_tensor_like(like, y, target, name)
     kind = x._array.dtype.kind
-    if kind != "f" and name not in _KEEP_INTEGERS or (kind == "b" and name == "sub"):
+    if (kind != "f" and name not in _KEEP_INTEGERS) or (kind == "b" and name == "sub"):
         if kind == "b" and name == "sub":
             raise RuntimeError("sub: Subtraction of two bool tensors is not supported; use logical_xor")
         target = dtypes.get_default_dtype()

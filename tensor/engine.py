@@ -54,12 +54,12 @@ class Tensor:
     _grad_fn: Function | None = None
     _requires_grad = False
     _hooks: HookTable | None = None
-    _base: "Tensor | None" = None  # of a view: the tensor whose memory it shows
+    _base: Tensor | None = None  # of a view: the tensor whose memory it shows
     _view = None  # of a view: how to make it from an array shaped like the base's
     _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
     _untracked = False  # a view made under no_grad: writing to it could not be recorded in its base
     _retained = False
-    grad: "Tensor | None" = None
+    grad: Tensor | None = None
     label: str | None = None
     device = _CPU
 
@@ -71,7 +71,7 @@ class Tensor:
         self._version = Version()
 
     @staticmethod
-    def _wrap(array: np.ndarray) -> "Tensor":
+    def _wrap(array: np.ndarray) -> Tensor:
         """Return a plain tensor around an array, without copying."""
         t = Tensor.__new__(Tensor)
         t._array = array
@@ -181,7 +181,7 @@ class Tensor:
     def requires_grad(self, value: bool) -> None:
         self.requires_grad_(value)
 
-    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Say whether gradients are wanted for this leaf; returns it."""
         if not requires_grad and not self.is_leaf:
             raise RuntimeError(
@@ -224,13 +224,13 @@ class Tensor:
         """
         autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
-    def detach(self) -> "Tensor":
+    def detach(self) -> Tensor:
         """Return a tensor on the same memory that is not part of the graph."""
         out = Tensor._wrap(self._array)
         out._version = self._version
         return out
 
-    def detach_(self) -> "Tensor":
+    def detach_(self) -> Tensor:
         """Forget how this tensor was computed."""
         if self._base is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
@@ -238,12 +238,12 @@ class Tensor:
         return self
 
     @property
-    def data(self) -> "Tensor":
+    def data(self) -> Tensor:
         """The same memory outside the graph; writing to it is not noticed by autograd."""
         return Tensor._wrap(self._array)
 
     @data.setter
-    def data(self, value: "Tensor") -> None:
+    def data(self, value: Tensor) -> None:
         self._array = value._array
         self._version.count += 1
 
@@ -265,7 +265,7 @@ class Tensor:
             setattr(owner, name, HookTable())
         return Hook(getattr(owner, name), hook)
 
-    def _become_view_of(self, source: "Tensor", view) -> None:
+    def _become_view_of(self, source: Tensor, view) -> None:
         """Share memory and versions with `source`, of which `view` (a function of arrays) makes this."""
         self._version = source._version
         self._seen = source._version.count
@@ -373,7 +373,7 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.ndim == 0 and spec else str(self)
 
-    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> "Tensor":
+    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
         """Return this tensor as another dtype and on another device; itself if nothing changes.
 
         Takes a dtype, a device, another tensor to follow, or dtype= and device=. non_blocking is accepted:
@@ -400,47 +400,47 @@ class Tensor:
         names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "uint8": "Byte"}
         return f"torch.{names.get(self.dtype.name, 'Bool')}Tensor"
 
-    def type_as(self, other: "Tensor") -> "Tensor":
+    def type_as(self, other: Tensor) -> Tensor:
         """Convert to the dtype of `other`."""
         return self.to(other.dtype)
 
-    def float(self) -> "Tensor":
+    def float(self) -> Tensor:
         """Convert to float32."""
         return self.to(dtypes.float32)
 
-    def double(self) -> "Tensor":
+    def double(self) -> Tensor:
         """Convert to float64."""
         return self.to(dtypes.float64)
 
-    def long(self) -> "Tensor":
+    def long(self) -> Tensor:
         """Convert to int64."""
         return self.to(dtypes.int64)
 
-    def int(self) -> "Tensor":
+    def int(self) -> Tensor:
         """Convert to int32."""
         return self.to(dtypes.int32)
 
-    def bool(self) -> "Tensor":
+    def bool(self) -> Tensor:
         """Convert to bool: whether each element is not zero."""
         return self.to(dtypes.bool)
 
-    def byte(self) -> "Tensor":
+    def byte(self) -> Tensor:
         """Convert to uint8."""
         return self.to(dtypes.uint8)
 
-    def cpu(self) -> "Tensor":
+    def cpu(self) -> Tensor:
         """Return this tensor in the CPU's memory; itself if it is there."""
         return self
 
-    def cuda(self, device=None) -> "Tensor":
+    def cuda(self, device=None) -> Tensor:
         """Return this tensor in a GPU's memory."""
         return self.to("cuda" if device is None else device)
 
-    def clone(self) -> "Tensor":
+    def clone(self) -> Tensor:
         """Return a copy; gradients flow through it."""
         return elementwise.Clone.apply(self)
 
-    def contiguous(self) -> "Tensor":
+    def contiguous(self) -> Tensor:
         """Return this tensor if its elements lie in order, else a copy in order."""
         return self if self.is_contiguous() else self.clone()
 
@@ -482,19 +482,19 @@ class Tensor:
     clip, clip_ = clamp, clamp_
     maximum, minimum = elementwise.maximum, elementwise.minimum
 
-    def square(self) -> "Tensor":
+    def square(self) -> Tensor:
         """Return x * x."""
         return self * self
 
-    def reciprocal(self) -> "Tensor":
+    def reciprocal(self) -> Tensor:
         """Return 1 / x."""
         return 1.0 / self
 
-    def rsqrt(self) -> "Tensor":
+    def rsqrt(self) -> Tensor:
         """Return 1 / sqrt(x)."""
         return 1.0 / self.sqrt()
 
-    def _pairwise(self, name: str, other: "Tensor") -> "Tensor":
+    def _pairwise(self, name: str, other: Tensor) -> Tensor:
         return elementwise.maximum(self, other) if name == "max" else elementwise.minimum(self, other)
 
     def __add__(self, other):
@@ -564,7 +564,7 @@ class Tensor:
 
     # --- comparison and logic ------------------------------------------------------------------------
 
-    def _compare(self, name: str, other) -> "Tensor":
+    def _compare(self, name: str, other) -> Tensor:
         if not _is_operand(other):
             return NotImplemented
         dtype = common_dtype((self, other))
@@ -652,11 +652,11 @@ class Tensor:
             raise NotImplementedError(f"~ of {self.dtype!r} is not supported; only of bool tensors")
         return self.logical_not()
 
-    def equal(self, other: "Tensor") -> bool:
+    def equal(self, other: Tensor) -> bool:
         """Return whether shape and all elements are equal."""
         return self.shape == other.shape and bool(self._compare("eq", other).all())
 
-    def allclose(self, other: "Tensor", rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
+    def allclose(self, other: Tensor, rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
         """Return whether |self - other| <= atol + rtol * |other| everywhere."""
         return bool(np.allclose(self._array, other._array, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
@@ -681,25 +681,25 @@ class Tensor:
     split, chunk, unbind = shapes.split, shapes.chunk, shapes.unbind
     swapaxes = shapes.transpose
 
-    def view_as(self, other: "Tensor") -> "Tensor":
+    def view_as(self, other: Tensor) -> Tensor:
         """Return a view in the shape of `other`."""
         return self.view(other.shape)
 
-    def reshape_as(self, other: "Tensor") -> "Tensor":
+    def reshape_as(self, other: Tensor) -> Tensor:
         """Return the elements in the shape of `other`."""
         return self.reshape(other.shape)
 
-    def expand_as(self, other: "Tensor") -> "Tensor":
+    def expand_as(self, other: Tensor) -> Tensor:
         """Return a view broadcast to the shape of `other`."""
         return self.expand(other.shape)
 
     @property
-    def T(self) -> "Tensor":
+    def T(self) -> Tensor:
         """The dims in reverse order; a view."""
         return shapes.permute(self, *range(self.ndim - 1, -1, -1))
 
     @property
-    def mT(self) -> "Tensor":
+    def mT(self) -> Tensor:
         """The last two dims exchanged; a view."""
         if self.ndim < 2:
             raise RuntimeError(
@@ -727,45 +727,45 @@ class Tensor:
     def __contains__(self, element) -> bool:
         return bool((self == element).any())
 
-    def masked_fill(self, mask: "Tensor", value) -> "Tensor":
+    def masked_fill(self, mask: Tensor, value) -> Tensor:
         """Return this tensor with `value` where `mask` holds."""
         return elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill"), self)
 
-    def masked_fill_(self, mask: "Tensor", value) -> "Tensor":
+    def masked_fill_(self, mask: Tensor, value) -> Tensor:
         """Write `value` where `mask` holds, in place."""
         return self.copy_(
             elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self)
         )
 
-    def where(self, condition: "Tensor", other) -> "Tensor":
+    def where(self, condition: Tensor, other) -> Tensor:
         """Return this tensor where `condition` holds, else `other`."""
         return elementwise.where(condition, self, other)
 
     # --- writing ---------------------------------------------------------------------------------------
 
-    def copy_(self, source, non_blocking: bool = False) -> "Tensor":
+    def copy_(self, source, non_blocking: bool = False) -> Tensor:
         """Overwrite with `source`, which broadcasts and is converted; gradients flow to it."""
         if not isinstance(source, Tensor):
             source = as_tensor_like(self, source, self.dtype, "copy_")
         return elementwise.Copy.apply_in_place(self, source)
 
-    def fill_(self, value) -> "Tensor":
+    def fill_(self, value) -> Tensor:
         """Overwrite every element with a number."""
         return self.copy_(as_tensor_like(self, value, self.dtype, "fill_"))
 
-    def zero_(self) -> "Tensor":
+    def zero_(self) -> Tensor:
         """Overwrite every element with 0."""
         return self.fill_(0)
 
-    def uniform_(self, low: "float" = 0.0, high: "float" = 1.0, *, generator=None) -> "Tensor":  # type: ignore[valid-type]
+    def uniform_(self, low: float = 0.0, high: float = 1.0, *, generator=None) -> Tensor:  # type: ignore[valid-type]
         """Overwrite with random numbers, evenly spread over [low, high)."""
         return self._fill_random("uniform", (low, high), generator)
 
-    def normal_(self, mean: "float" = 0.0, std: "float" = 1.0, *, generator=None) -> "Tensor":  # type: ignore[valid-type]
+    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator=None) -> Tensor:  # type: ignore[valid-type]
         """Overwrite with normally distributed random numbers."""
         return self._fill_random("normal", (mean, std), generator)
 
-    def _fill_random(self, distribution: str, parameters: tuple, generator) -> "Tensor":
+    def _fill_random(self, distribution: str, parameters: tuple, generator) -> Tensor:
         source = generator or random.default_generator
         values = getattr(source, distribution)(self._array.shape, *parameters, dtype=self._array.dtype)
         return self.copy_(Tensor._wrap(values))

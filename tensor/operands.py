@@ -65,9 +65,7 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
             f"{operation}: expected numbers, nested lists of numbers or an array, got {data!r:.60}"
         )
     if wanted is None:
-        if not array.size:
-            wanted = dtypes.get_default_dtype()._array
-        elif array.dtype.kind == "f" and not _holds_arrays(data):
+        if not array.size or (array.dtype.kind == "f" and not _holds_arrays(data)):
             wanted = dtypes.get_default_dtype()._array
         elif array.dtype.kind in "iu" and not _holds_arrays(data):
             wanted = dtypes.int64._array

@@ -10,6 +10,14 @@ from kernels.cpu.indexing import along, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import cast, cat, contiguous, copy, expand, full, transpose, where, write, zeros
 from kernels.cpu.optim import adam, sgd
+from kernels.cpu.random import (
+    bernoulli_from_bits,
+    normal_from_bits,
+    normal_pairs_from_bits,
+    normal_words,
+    permutation_from_bits,
+    uniform_from_bits,
+)
 from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.softmax import (
     cross_entropy_dx,
@@ -22,8 +30,10 @@ from kernels.cpu.softmax import (
 )
 
 __all__ = [
-    "adam", "all", "along", "any", "cast", "cat", "compare", "compile_seconds", "contiguous", "copy",
-    "cross_entropy_dx", "derivative", "divide_rounded", "expand", "extreme", "forward", "full", "linear", "log_softmax",
-    "log_softmax_dx", "matmul", "nll", "nll_dx", "prod", "prod_dx", "put", "scatter_add", "sgd", "softmax",
-    "softmax_dx", "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "where", "write", "zeros",
+    "adam", "all", "along", "any", "bernoulli_from_bits", "cast", "cat", "compare", "compile_seconds", "contiguous",
+    "copy", "cross_entropy_dx", "derivative", "divide_rounded", "expand", "extreme", "forward", "full", "linear",
+    "log_softmax", "log_softmax_dx", "matmul", "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits",
+    "normal_words", "permutation_from_bits", "prod", "prod_dx", "put", "scatter_add", "sgd", "softmax", "softmax_dx",
+    "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "uniform_from_bits", "where", "write",
+    "zeros",
 ]  # fmt: skip
