@@ -39,9 +39,7 @@ class Result:
             lines.append(f"  micrograd  {median(self.micrograd) * 1e3:8.1f} ms")
             lines.append(f"  ratio      {self.ratio:8.1f} (same loss, same gradients)")
         else:
-            lines.append(
-                "  micrograd is not installed, so there is nothing to compare with: pip install micrograd"
-            )
+            lines.append("  micrograd is not installed: no comparison (pip install micrograd)")
         return "\n".join(lines)
 
 

@@ -81,10 +81,10 @@ class _Float(float):
     def __rtruediv__(self, other: float) -> "_Float":
         return _Float(_divide(float(other), float(self)))
 
-    def __pow__(self, other: float, modulo: None = None) -> "_Float":  # type: ignore[override]
+    def __pow__(self, other: float, modulo: None = None) -> "_Float":
         return _Float(_power(float(self), float(other)))
 
-    def __rpow__(self, other: float, modulo: None = None) -> "_Float":  # type: ignore[override]
+    def __rpow__(self, other: float, modulo: None = None) -> "_Float":
         return _Float(_power(float(other), float(self)))
 
 

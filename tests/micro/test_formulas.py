@@ -1,0 +1,240 @@
+"""Every derivative against finite differences and PyTorch; ties and edges as the docstring states them."""
+
+import math
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from micro.formulas import FORMULAS, Formula
+from micro.ieee import calculate
+
+nan, inf = math.nan, math.inf
+
+# Where a formula is defined, and the places where it has no derivative.
+POSITIVE = {"log", "sqrt", "pow"}
+KINKS = {
+    "relu": [0.0],
+    "leaky_relu": [0.0],
+    "elu": [0.0],
+    "abs": [0.0],
+    "clamp": [-1.0, 2.0],
+    "softplus": [20.0],
+}
+OPTIONS = {"leaky_relu": (0.2,), "elu": (1.7,), "clamp": (-1.0, 2.0), "softplus": (1.0, 20.0)}
+
+each_formula = pytest.mark.parametrize("name", FORMULAS)
+
+
+def draw_point(data: st.DataObject, formula: Formula) -> list[float]:
+    """Draw arguments away from kinks and poles, where a difference quotient means something."""
+    low = 0.1 if formula.name in POSITIVE else -0.9 if formula.name == "log1p" else -4.0
+    args = [data.draw(st.floats(low, 4.0), label=name) for name in formula.variables]
+    if formula.name == "pow":
+        args[1] -= 2.0
+    if formula.name == "div":
+        assume(abs(args[1]) > 0.1)
+    if formula.name in ("maximum", "minimum"):
+        assume(abs(args[0] - args[1]) > 1e-3)
+    assume(all(abs(args[0] - kink) > 1e-3 for kink in KINKS.get(formula.name, [])))
+    return args
+
+
+def central_difference(formula: Formula, args: list[float], i: int, options: tuple[float, ...]) -> float:
+    """Richardson's extrapolation of the central difference: an error of order h**4."""
+
+    def quotient(h: float) -> float:
+        above, below = args.copy(), args.copy()
+        above[i] += h
+        below[i] -= h
+        return (formula.forward(*above, *options) - formula.forward(*below, *options)) / (above[i] - below[i])
+
+    h = 2e-4
+    return (4.0 * quotient(h / 2) - quotient(h)) / 3.0
+
+
+@each_formula
+@settings(deadline=None)
+@given(data=st.data())
+def test_derivatives_agree_with_finite_differences(name, data):
+    formula, options = FORMULAS[name], OPTIONS.get(name, ())
+    args = draw_point(data, formula)
+    grad = data.draw(st.floats(-3.0, 3.0), label="grad")
+    out = formula.forward(*args, *options)
+    for i, derivative in enumerate(formula.derivatives):
+        expected = grad * central_difference(formula, args, i, options)
+        assert derivative(*args, out, grad, *options) == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+@each_formula
+@settings(deadline=None)
+@given(data=st.data())
+def test_derivatives_are_linear_in_the_incoming_gradient(name, data):
+    formula, options = FORMULAS[name], OPTIONS.get(name, ())
+    args = draw_point(data, formula)
+    out = formula.forward(*args, *options)
+    for derivative in formula.derivatives:
+        assert derivative(*args, out, 0.0, *options) == 0.0
+        once, twice = (derivative(*args, out, grad, *options) for grad in (1.5, 3.0))
+        assert twice == pytest.approx(2.0 * once, rel=1e-12, abs=1e-300)
+
+
+# --- PyTorch -----------------------------------------------------------------------------------------
+
+
+def torch_function(torch, name):
+    F = torch.nn.functional
+    special = {
+        "neg": torch.neg,
+        "abs": torch.abs,
+        "relu": torch.relu,
+        "leaky_relu": F.leaky_relu,
+        "elu": F.elu,
+        "softplus": F.softplus,
+        "gelu": F.gelu,
+        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "silu": F.silu,
+        "clamp": lambda x, low=-inf, high=inf: torch.clamp(x, low, high),
+    }
+    return special.get(name) or getattr(torch, name)
+
+
+def compare_with_torch(name, args, options=()):
+    torch = pytest.importorskip("torch", reason="the comparison needs PyTorch")
+    formula = FORMULAS[name]
+    leaves = [torch.tensor(arg, dtype=torch.float64, requires_grad=True) for arg in args]
+    expected = torch_function(torch, name)(*leaves, *options)
+    expected.backward()
+    out = calculate(formula.forward, *args, *options)
+    assert out == pytest.approx(expected.item(), rel=1e-12, abs=1e-14, nan_ok=True), "value"
+    for derivative, leaf, variable in zip(formula.derivatives, leaves, formula.variables, strict=True):
+        grad = calculate(derivative, *args, out, 1.0, *options)
+        assert grad == pytest.approx(leaf.grad.item(), rel=1e-10, abs=1e-14, nan_ok=True), f"d{variable}"
+
+
+@each_formula
+@settings(deadline=None)
+@given(data=st.data())
+def test_values_and_gradients_agree_with_torch(name, data):
+    formula = FORMULAS[name]
+    compare_with_torch(name, draw_point(data, formula), OPTIONS.get(name, ()))
+
+
+EDGES = [-inf, -1000.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0, 20.0, 1000.0, inf, nan]
+
+
+@each_formula
+def test_edges_agree_with_torch(name):
+    if len(FORMULAS[name].variables) == 1:
+        for x in EDGES:
+            compare_with_torch(name, [x], OPTIONS.get(name, ()))
+    else:
+        for x in EDGES:
+            for y in EDGES:
+                compare_with_torch(name, [x, y])
+
+
+# --- ties and edges, as stated -------------------------------------------------------------------------
+
+
+def derivatives_at(name, *args):
+    formula = FORMULAS[name]
+    out = calculate(formula.forward, *args)
+    return tuple(calculate(derivative, *args, out, 1.0) for derivative in formula.derivatives)
+
+
+def test_derivative_at_a_kink():
+    assert derivatives_at("relu", 0.0) == (0.0,)
+    assert derivatives_at("abs", 0.0) == (0.0,)
+    assert derivatives_at("leaky_relu", 0.0) == (0.01,)
+    clamp = FORMULAS["clamp"]
+    assert [clamp.derivatives[0](x, x, 1.0, -1.0, 2.0) for x in (-1.0, 2.0, 2.5)] == [1.0, 1.0, 0.0]
+
+
+def test_ties_split_the_gradient():
+    assert derivatives_at("maximum", 2.0, 2.0) == (0.5, 0.5)
+    assert derivatives_at("minimum", 2.0, 2.0) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_nan_wins(name):
+    forward = FORMULAS[name].forward
+    assert math.isnan(forward(nan, 1.0))
+    assert math.isnan(forward(1.0, nan))
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "elu", "clamp", "abs", "softplus", "sigmoid", "gelu"])
+def test_nan_stays_nan(name):
+    assert math.isnan(FORMULAS[name].forward(nan))
+
+
+def test_powers_of_zero():
+    forward = FORMULAS["pow"].forward
+    assert forward(0.0, 0.0) == 1.0
+    assert derivatives_at("pow", 0.0, 0.0) == (0.0, 0.0)
+    assert derivatives_at("pow", 0.0, 2.0) == (0.0, 0.0)
+    assert derivatives_at("pow", 2.0, 0.0) == (0.0, math.log(2.0)), "only a zero base stops the exponent"
+
+
+def test_a_fractional_power_of_a_negative_number_is_nan():
+    assert math.isnan(calculate(FORMULAS["pow"].forward, -2.0, 0.5))
+
+
+def test_clamp_with_crossed_limits_is_the_upper_one():
+    clamp = FORMULAS["clamp"].forward
+    assert [clamp(x, 3.0, 1.0) for x in (0.0, 2.0, 4.0)] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("x", [-1000.0, 1000.0])
+def test_sigmoid_is_stable(x):
+    assert FORMULAS["sigmoid"].forward(x) == (1.0 if x > 0 else 0.0)
+
+
+def test_gelu_keeps_its_left_tail():
+    assert FORMULAS["gelu"].forward(-10.0) == pytest.approx(-10.0 * 7.61985302416e-24, rel=1e-10)
+
+
+# --- the table ---------------------------------------------------------------------------------------
+
+
+def test_the_table_names_variables_and_options():
+    assert FORMULAS["mul"].variables == ("x", "y")
+    assert FORMULAS["clamp"].variables == ("x",)
+    assert FORMULAS["clamp"].options == {"low": -inf, "high": inf}
+    for name, formula in FORMULAS.items():
+        assert formula.name == name
+        assert len(formula.derivatives) == len(formula.variables)
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("add", [set(), set()]),
+        ("sub", [set(), set()]),
+        ("mul", [{"y"}, {"x"}]),
+        ("div", [{"y"}, {"x", "y"}]),
+        ("pow", [{"x", "y"}, {"x", "y", "out"}]),
+        ("neg", [set()]),
+        ("exp", [{"out"}]),
+        ("log", [{"x"}]),
+        ("tanh", [{"out"}]),
+        ("relu", [{"out"}]),
+        ("maximum", [{"x", "y"}, {"x", "y"}]),
+        ("clamp", [{"x"}]),
+    ],
+)
+def test_needs(name, needs):
+    assert [set(need) for need in FORMULAS[name].needs] == needs
+
+
+@each_formula
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_derivative_ignores_what_it_does_not_need(name, data):
+    formula, options = FORMULAS[name], OPTIONS.get(name, ())
+    args = draw_point(data, formula)
+    out = formula.forward(*args, *options)
+    for derivative, needs in zip(formula.derivatives, formula.needs, strict=True):
+        kept = [arg if v in needs else nan for arg, v in zip(args, formula.variables, strict=True)]
+        blanked = derivative(*kept, out if "out" in needs else nan, 1.5, *options)
+        assert blanked == derivative(*args, out, 1.5, *options)

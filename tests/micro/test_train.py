@@ -1,0 +1,105 @@
+import math
+import random
+
+import pytest
+
+from micro.train import accuracy, predict, text_boundary, train_moons, train_perceptron
+
+
+def separable_points(count, gap, seed):
+    draw = random.Random(seed)
+    angle, shift = draw.uniform(0.0, 2.0 * math.pi), draw.uniform(-0.3, 0.3)
+    points, labels = [], []
+    while len(points) < count:
+        x, y = draw.uniform(-1.0, 1.0), draw.uniform(-1.0, 1.0)
+        distance = math.cos(angle) * x + math.sin(angle) * y + shift
+        if abs(distance) > gap:
+            points.append((x, y))
+            labels.append(1 if distance > 0.0 else -1)
+    return points, labels
+
+
+def moon_points(count, noise, seed):
+    draw = random.Random(seed)
+    points, labels = [], []
+    for i in range(count):
+        angle, upper = math.pi * draw.random(), i % 2 == 0
+        x, y = math.cos(angle), math.sin(angle)
+        if not upper:
+            x, y = 1.0 - x, 0.5 - y
+        points.append((x + draw.gauss(0.0, noise), y + draw.gauss(0.0, noise)))
+        labels.append(1 if upper else -1)
+    return points, labels
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_perceptron_separates_what_a_line_separates(seed):
+    points, labels = separable_points(100, 0.03, seed)
+    seen = []
+    model = train_perceptron(points, labels, seed=seed, on_epoch=lambda *epoch: seen.append(epoch))
+    assert len(model.parameters()) == 3
+    assert accuracy(model, points, labels) == 1.0
+    epoch, loss, correct = seen[-1]
+    assert [e for e, _, _ in seen] == list(range(1, epoch + 1))
+    assert loss >= 0.0
+    assert correct == 1.0
+
+
+def test_perceptron_moves_a_line_off_a_point_it_runs_through():
+    points, labels = [(0.0, 0.0), (1.0, 1.0)], [-1, 1]  # the bias starts at zero: the origin scores 0
+    model = train_perceptron(points, labels)
+    assert accuracy(model, points, labels) == 1.0
+
+
+def test_moons():
+    points, labels = moon_points(60, 0.1, seed=3)
+    seen = []
+    model = train_moons(points, labels, epochs=8, on_epoch=lambda *epoch: seen.append(epoch))
+    assert len(model.parameters()) == 1185
+    assert len(seen) == 8
+    assert seen[-1][1] < seen[0][1]
+    assert accuracy(model, points, labels) >= 0.95
+
+
+def test_the_same_seed_trains_the_same_model_and_leaves_the_generator_alone():
+    points, labels = moon_points(20, 0.1, seed=0)
+    random.seed(5)
+    state = random.getstate()
+    first, second, other = (train_moons(points, labels, epochs=1, seed=seed) for seed in (1, 1, 2))
+    assert random.getstate() == state
+    assert [p.data for p in first.parameters()] == [p.data for p in second.parameters()]
+    assert [p.data for p in first.parameters()] != [p.data for p in other.parameters()]
+
+
+def test_wrong_arguments():
+    with pytest.raises(ValueError, match="expected a label for every point, got 1 and 2"):
+        train_perceptron([(0.0, 0.0)], [1, -1])
+    with pytest.raises(ValueError, match=r"expected labels \+1 and -1, got \[0, 1\]"):
+        train_moons([(0.0, 0.0), (1.0, 1.0)], [0, 1])
+    with pytest.raises(ValueError, match="expected points, got none"):
+        text_boundary(lambda x, y: x, [], [])
+
+
+def test_text_boundary():
+    points, labels = [(-1.0, 1.0), (1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)], [-1, 1, 1, 1]
+    picture = text_boundary(lambda x, y: x, points, labels, width=12, height=5)
+    assert picture.splitlines() == [
+        "+------------+",
+        "|x     .....o|",
+        "|      ......|",
+        "|      ......|",
+        "|      ......|",
+        "|O     .....o|",
+        "+------------+",
+        " o +1   x -1   dotted: predicted +1   capitals: wrong (1 of 4)",
+    ]
+    assert picture.isascii()
+
+
+def test_text_boundary_of_one_point():
+    assert "o" in text_boundary(lambda x, y: 1.0, [(2.0, 3.0)], [1], width=5, height=3)
+
+
+def test_predict_is_a_float():
+    model = train_perceptron([(0.0, 1.0), (1.0, 0.0)], [1, -1])
+    assert predict(model, 0.0, 1.0) > 0.0 > predict(model, 1.0, 0.0)
