@@ -4,6 +4,7 @@
 `autograd`; each family of operations has a file, forward beside backward, that calls the kernels.
 """
 
+from kernels.cpu import get_num_threads, set_num_threads
 from tensor import autograd, nn, optim
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.creation import (

@@ -4,7 +4,13 @@
 """
 
 from kernels.cpu.compare import compare
-from kernels.cpu.compile import compile_seconds, threading_layer
+from kernels.cpu.compile import (
+    available_threads,
+    compile_seconds,
+    get_num_threads,
+    set_num_threads,
+    threading_layer,
+)
 from kernels.cpu.elementwise import derivative, divide_rounded, forward
 from kernels.cpu.indexing import along, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
@@ -30,10 +36,11 @@ from kernels.cpu.softmax import (
 )
 
 __all__ = [
-    "adam", "all", "along", "any", "bernoulli_from_bits", "cast", "cat", "compare", "compile_seconds", "contiguous",
-    "copy", "cross_entropy_dx", "derivative", "divide_rounded", "expand", "extreme", "forward", "full", "linear",
-    "log_softmax", "log_softmax_dx", "matmul", "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits",
-    "normal_words", "permutation_from_bits", "prod", "prod_dx", "put", "scatter_add", "sgd", "softmax", "softmax_dx",
-    "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "uniform_from_bits", "where", "write",
-    "zeros",
+    "adam", "all", "along", "any", "available_threads", "bernoulli_from_bits", "cast", "cat", "compare",
+    "compile_seconds", "contiguous", "copy", "cross_entropy_dx", "derivative", "divide_rounded", "expand",
+    "extreme", "forward", "full", "get_num_threads", "linear", "log_softmax", "log_softmax_dx", "matmul",
+    "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits", "normal_words", "permutation_from_bits",
+    "prod", "prod_dx", "put", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",
+    "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "uniform_from_bits",
+    "where", "write", "zeros",
 ]  # fmt: skip

@@ -22,7 +22,10 @@ import platformdirs
 from numba import prange
 from numba.core import event
 
-__all__ = ["compile_seconds", "jit", "kernel", "lift", "parallel_jit", "prange", "threading_layer"]
+__all__ = [
+    "available_threads", "compile_seconds", "get_num_threads", "jit", "kernel", "lift", "parallel_jit", "prange",
+    "set_num_threads", "threading_layer",
+]  # fmt: skip
 
 _PACKAGE = Path(__file__).parents[2]
 
@@ -185,6 +188,27 @@ def lift(function: Callable, dtype: np.dtype) -> np.ufunc:
             )
         ufunc = _ufuncs[function, dtype] = compiled
     return ufunc
+
+
+def available_threads() -> int:
+    """Return the size of the thread pool: this process's cores, or `NUMBA_NUM_THREADS`; 1 without a pool."""
+    return 1 if threading_layer == "workqueue" else numba.config.NUMBA_NUM_THREADS
+
+
+def get_num_threads() -> int:
+    """Return how many threads run a parallel kernel that this Python thread calls."""
+    return 1 if threading_layer == "workqueue" else numba.get_num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Run the parallel kernels that this Python thread calls on `count` threads, or on all there are if fewer.
+
+    The results do not depend on it, to the last bit. Raises RuntimeError below 1, as PyTorch does.
+    """
+    if count < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {count}")
+    if threading_layer != "workqueue":
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 def compile_seconds() -> float:
