@@ -105,6 +105,7 @@ PI_4_HIGH, PI_4_MIDDLE, PI_4_LOW = _f(-0.78515625), _f(-2.4187564849853515625e-4
 S0, S1, S2 = _f(-1.9515295891e-4), _f(8.3321608736e-3), _f(-1.6666654611e-1)
 C0, C1, C2 = _f(2.443315711809948e-5), _f(-1.388731625493765e-3), _f(4.166664568298827e-2)
 I0, I1, I2, I4, I23, I31 = (np.int32(i) for i in (0, 1, 2, 4, 23, 31))
+CHUNK = 512
 EXPONENT_BIAS, MANTISSA, HALF_BITS = np.int32(126), np.int32(0x007FFFFF), np.int32(0x3F000000)
 
 
@@ -112,7 +113,7 @@ EXPONENT_BIAS, MANTISSA, HALF_BITS = np.int32(126), np.int32(0x007FFFFF), np.int
 def _log32(x):
     """Return log(x) of a normal, positive float32."""
     bits = _bits_of(x)
-    exponent = np.float32((bits >> I23) - EXPONENT_BIAS)
+    exponent = np.float32(np.int32((bits >> I23) - EXPONENT_BIAS))
     x = _float_of(np.int32((bits & MANTISSA) | HALF_BITS))
     small = x < SQRT_HALF
     exponent = exponent - (ONE if small else np.float32(0))
@@ -143,22 +144,26 @@ def _sin_cos32(x):
     return _float_of(np.int32(_bits_of(sin) ^ sin_sign)), _float_of(np.int32(_bits_of(cos) ^ cos_sign))
 
 
-@jit
-def _box_muller32(u, out, start, mean, std):
-    for i in range(8):
-        radius = np.sqrt(MINUS_TWO * _log32(ONE - u[i]))
-        sin, cos = _sin_cos32(TWO_PI * u[8 + i])
-        out[start + i] = fma(radius * cos, std, mean)
-        out[start + 8 + i] = fma(radius * sin, std, mean)
-
-
 @kernel("out T[::1], uint32[::1], T, T")
 def _normal32(out, bits, mean, std):
-    u = np.empty(16, np.float32)
-    for block in range(bits.size // 16):
-        for i in range(16):
-            u[i] = np.float32(np.int32(bits[16 * block + i] & MASK_24)) * TINY_32
-        _box_muller32(u, out, min(16 * block, out.size - 16), mean, std)
+    # Not a loop over blocks of 8 pairs: so short a loop is unrolled, and never becomes vector instructions.
+    first, second = np.empty(CHUNK, np.float32), np.empty(CHUNK, np.float32)
+    pairs = bits.size // 2
+    for start in range(0, pairs, CHUNK):
+        count = min(CHUNK, pairs - start)
+        for i in range(0, count, 8):
+            for j in range(8):
+                word = 2 * (start + i) + j
+                first[i + j] = np.float32(np.int32(bits[word] & MASK_24)) * TINY_32
+                second[i + j] = np.float32(np.int32(bits[word + 8] & MASK_24)) * TINY_32
+        for i in range(count):
+            radius = np.sqrt(MINUS_TWO * _log32(ONE - first[i]))
+            sin, cos = _sin_cos32(TWO_PI * second[i])
+            first[i], second[i] = fma(radius * cos, std, mean), fma(radius * sin, std, mean)
+        for i in range(0, count, 8):
+            to = min(2 * (start + i), out.size - 16)
+            for j in range(8):
+                out[to + j], out[to + 8 + j] = first[i + j], second[i + j]
 
 
 @kernel("out T[::1], uint32[::1], T, T")

@@ -1,0 +1,298 @@
+"""Random numbers: PyTorch's CPU generator, so that the same seed gives the same numbers, bit for bit."""
+
+import contextlib
+import math
+import operator
+import secrets
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from kernels import cpu
+
+_DEFAULT_SEED = 67280421310721
+
+# The bytes of PyTorch's own generator state, so that states may be exchanged with it.
+_STATE = np.dtype(
+    [
+        ("seed", "<u8"), ("left", "<i4"), ("seeded", "<i4"), ("next", "<u8"), ("words", "<u8", 624),
+        ("normal_x", "<f8"), ("spare", "<f8"), ("normal_rho", "<f8"), ("has_spare", "<i4"), ("_1", "<i4"),
+        ("float_spare", "<f4"), ("has_float_spare", "?"), ("_2", "V3"),
+    ]
+)  # fmt: skip
+
+
+class Generator:
+    """A Mersenne Twister (MT19937) and the numbers made from it.
+
+    Draws the values that `torch.Generator` on the CPU draws from the same seed: `uniform`, `integers`,
+    `permutation`, `bernoulli` and `normal` are equal bit for bit (compared with PyTorch 2.13 on x86-64 with
+    AVX2; PyTorch's `normal` on other processors may differ in the last bit). May be used by several threads.
+
+    A new one starts from a fixed seed, as PyTorch's does.
+    """
+
+    def __init__(self, device: Any = "cpu"):
+        if str(device).split(":")[0] != "cpu":
+            raise RuntimeError(
+                f"Generator: device {device} is not supported; random numbers are made on 'cpu'"
+            )
+        self._lock = threading.Lock()
+        self._seed(_DEFAULT_SEED)
+
+    def _seed(self, seed: int) -> None:
+        twister = np.random.MT19937()
+        twister._legacy_seeding(seed & 0xFFFFFFFF)
+        self._twister = twister
+        self._words = np.random.Generator(twister)
+        self._initial_seed = seed
+        self._spare: float | None = None  # the second of a pair of normal numbers
+
+    # --- seeds and states ---------------------------------------------------------------------------
+
+    def manual_seed(self, seed: int) -> "Generator":
+        """Start anew from `seed` and return self.
+
+        seed: an int in [-2**63, 2**64), negative ones counted back from 2**64. The twister itself takes the
+        lower 32 bits. Raises ValueError outside that range, RuntimeError for something other than an int.
+        """
+        if isinstance(seed, bool | np.bool_) or not hasattr(seed, "__index__"):
+            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+        seed = operator.index(seed)
+        if not -(2**63) <= seed < 2**64:
+            raise ValueError(
+                f"manual_seed: Overflow when unpacking long long: {seed} is not in [-2**63, 2**64 - 1]"
+            )
+        with self._lock:
+            self._seed(seed % 2**64)
+        return self
+
+    def seed(self) -> int:
+        """Start anew from a seed that the operating system draws, and return it."""
+        seed = secrets.randbits(64)
+        self.manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """Return the seed that this generator was started from."""
+        return self._initial_seed
+
+    def get_state(self) -> np.ndarray:
+        """Return the whole state: (5056,) uint8, the bytes that PyTorch's generator gives."""
+        state = np.zeros((), _STATE)
+        with self._lock:
+            twister = self._twister.state["state"]
+            state["seed"], state["seeded"] = self._initial_seed, 1
+            state["words"], state["left"] = twister["key"], 625 - twister["pos"]
+            state["next"] = twister["pos"] % 624
+            if self._spare is not None:
+                state["spare"], state["has_spare"] = self._spare, 1
+        return np.frombuffer(state.tobytes(), np.uint8).copy()
+
+    def set_state(self, new_state: Any) -> None:
+        """Continue from a state that `get_state` returned; (5056,) uint8, array or tensor.
+
+        Raises TypeError for another element type and RuntimeError for another size.
+        """
+        array = np.asarray(getattr(new_state, "_array", new_state))
+        if array.dtype != np.uint8:
+            raise TypeError(
+                f"set_state: expected a state of uint8, as get_state() returns, got {array.dtype}"
+            )
+        if array.size != _STATE.itemsize:
+            raise RuntimeError(
+                f"set_state: expected a state of {_STATE.itemsize} bytes, as get_state() returns, "
+                f"got {array.size}"
+            )
+        state = np.frombuffer(array.tobytes(), _STATE)[0]
+        left = int(state["left"])
+        if not 1 <= left <= 624 or not state["seeded"]:
+            raise RuntimeError("set_state: these bytes are not the state of a generator")
+        with self._lock:
+            self._twister.state = {
+                "bit_generator": "MT19937",
+                "state": {"key": state["words"].astype(np.uint32), "pos": 625 - left},
+            }
+            self._initial_seed = int(state["seed"])
+            self._spare = float(state["spare"]) if state["has_spare"] else None
+
+    def clone_state(self) -> "Generator":
+        """Return another generator that will draw the same numbers."""
+        return _restore(self.get_state())
+
+    def __reduce__(self):
+        return _restore, (self.get_state(),)
+
+    # --- numbers ------------------------------------------------------------------------------------
+
+    def _bits(self, count: int) -> np.ndarray:
+        """Draw `count` words; the caller holds the lock if it draws more than once."""
+        return self._words.integers(0, 2**32, count, np.uint32)
+
+    def _words64(self, count: int) -> np.ndarray:
+        bits = self._bits(2 * count).astype(np.uint64)
+        return bits[0::2] << np.uint64(32) | bits[1::2]
+
+    def uniform(
+        self, shape: Iterable[int], low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """Draw numbers in [low, high); float32 (24 random bits each) or float64 (53).
+
+        Raises RuntimeError if low > high.
+        """
+        shape, dtype = _shape(shape), _floating(dtype, "uniform")
+        if not low <= high:
+            raise RuntimeError(
+                f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}"
+            )
+        if not high - low <= float(np.finfo(dtype).max):
+            raise RuntimeError(f"uniform_: the range from={low} to={high} does not fit in {dtype}")
+        bits = self._bits(math.prod(shape) * (dtype.itemsize // 4))
+        return cpu.uniform_from_bits(bits, low, high, dtype).reshape(shape)
+
+    def normal(
+        self,
+        shape: Iterable[int],
+        mean: float = 0.0,
+        std: float = 1.0,
+        dtype: DTypeLike = np.float32,
+        *,
+        contiguous: bool = True,
+    ) -> np.ndarray:
+        """Draw normal numbers; float32 or float64.
+
+        From 16 numbers on they are made in blocks; fewer are made in pairs in float64, and the second of a
+        pair is kept for the next call. contiguous: False for numbers that are to fill a tensor whose memory
+        is not contiguous: PyTorch then makes pairs whatever their number. Raises RuntimeError if std < 0.
+        """
+        shape, dtype = _shape(shape), _floating(dtype, "normal")
+        if not std >= 0.0:
+            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+        size = math.prod(shape)
+        if size >= 16 and contiguous:
+            bits = self._bits(cpu.normal_words(size, dtype))
+            return cpu.normal_from_bits(bits, size, mean, std, dtype).reshape(shape)
+        if size == 0:
+            return np.empty(shape, dtype)
+        with self._lock:
+            missing = size - (self._spare is not None)
+            bits = self._bits(4 * (missing - missing // 2))
+            out, self._spare = cpu.normal_pairs_from_bits(bits, size, self._spare, mean, std)
+        return out.astype(dtype, copy=False).reshape(shape)
+
+    def integers(self, low: int, high: int, shape: Iterable[int], dtype: DTypeLike = np.int64) -> np.ndarray:
+        """Draw integers in [low, high), as `randint` does. Raises RuntimeError if low >= high."""
+        shape = _shape(shape)
+        if low >= high:
+            raise RuntimeError(
+                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
+            )
+        if low < -(2**63) or high > 2**63:
+            raise RuntimeError(f"integers: [{low}, {high}) does not fit in int64")
+        span, size = high - low, math.prod(shape)
+        # Short ranges take one word. The remainder favours small numbers a little: that is PyTorch's choice.
+        if span < 2**28:
+            values = (self._bits(size) % np.uint32(span)).astype(np.int64)
+        else:
+            values = (self._words64(size) % np.uint64(span)).view(np.int64)
+        values += low  # wraps, as it should, where span >= 2**63
+        return values.astype(dtype, copy=False).reshape(shape)
+
+    def permutation(self, n: int) -> np.ndarray:
+        """Return 0 ... n - 1 in random order: (n,) int64, as `randperm` does."""
+        if n < 0:
+            raise RuntimeError(f"randperm: n must be non-negative, got {n}")
+        return cpu.permutation_from_bits(self._bits(n - 1)) if n > 1 else np.arange(n, dtype=np.int64)
+
+    def random_int64(self) -> int:
+        """Draw an int in [0, 2**63), as `torch.empty((), dtype=torch.int64).random_()` does."""
+        high, low = self._bits(2).tolist()
+        return (high << 32 | low) & (2**63 - 1)
+
+    def bernoulli(
+        self, p: "float | np.ndarray", shape: Iterable[int] | None = None, dtype: DTypeLike | None = None
+    ) -> np.ndarray:
+        """Draw ones with probability p, else zeros.
+
+        p: a number (compared with float64 draws, as dropout and `bernoulli_(p)` do) or a float32 or float64
+        array of the result's shape or broadcastable to it (compared with draws of its own precision, as
+        `torch.bernoulli(p)` does). shape: needed if p is a number. dtype: of the result; by default that of
+        an array p, else float32. Raises RuntimeError where p is not in [0, 1].
+        """
+        if not isinstance(p, np.ndarray):
+            if shape is None:
+                raise TypeError("bernoulli: shape is needed where p is a number")
+            if not 0.0 <= p <= 1.0:
+                raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+            shape = _shape(shape)
+            ones = cpu.bernoulli_from_bits(self._bits(2 * math.prod(shape)), p).reshape(shape)
+            return ones.astype(dtype or np.float32, copy=False)
+        _floating(p.dtype, "bernoulli")
+        if not np.all((p >= 0.0) & (p <= 1.0)):
+            raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, for every p")
+        shape = p.shape if shape is None else _shape(shape)
+        return (self.uniform(shape, dtype=p.dtype) < p).astype(dtype or p.dtype, copy=False)
+
+
+def _restore(state: np.ndarray) -> Generator:
+    generator = Generator()
+    generator.set_state(state)
+    return generator
+
+
+def _shape(shape: Iterable[int]) -> tuple[int, ...]:
+    sizes = tuple(map(operator.index, shape))
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(f"random: Trying to create tensor with negative dimension: {list(sizes)}")
+    return sizes
+
+
+def _floating(dtype: DTypeLike, operation: str) -> np.dtype:
+    found = np.dtype(dtype)
+    if found not in (np.float32, np.float64):
+        raise NotImplementedError(f"{operation}: expected float32 or float64, got {found}")
+    return found
+
+
+default_generator = Generator()
+"""What draws when no generator is given; its first seed comes from the operating system."""
+default_generator.seed()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator anew from `seed` and return it."""
+    return default_generator.manual_seed(int(seed))
+
+
+def seed() -> int:
+    """Start the default generator anew from a seed that the operating system draws, and return it."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """Return the seed that the default generator was started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> np.ndarray:
+    """Return the state of the default generator: (5056,) uint8."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Let the default generator continue from a state that `get_rng_state` returned."""
+    default_generator.set_state(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(enabled: bool = True) -> Iterator[None]:
+    """Draw within the block as usual, and give the default generator its state back afterwards."""
+    state = get_rng_state() if enabled else None
+    try:
+        yield
+    finally:
+        if state is not None:
+            set_rng_state(state)
