@@ -282,3 +282,41 @@ def test_the_picture_shows_every_label_as_it_is(tmp_path):
     expected = {re.sub("[\0\ud800]", "\ufffd", label) for label in labels if len(label) < 60}
     assert expected | {"<b>"} <= texts
     assert not list(svg.iter("{http://www.w3.org/2000/svg}script"))
+
+
+# --- the engines -----------------------------------------------------------------------------------
+
+
+def test_a_value_graph():
+    from micro import Value
+
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    z = (x**2).relu() + x * y
+    z.backward()
+    lines = body(z)
+    for text in (
+        "{ x | data 2.0 | grad 7.0 }",
+        "{ y | data 3.0 | grad 2.0 }",
+        "{ data 10.0 | grad 1.0 }",
+        '"**2"',
+    ):
+        assert text in lines
+    assert body(x + x).count("0 -> 2\n") == 2
+
+
+def test_a_tensor_graph():
+    import tensor
+
+    w = tensor.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    w.label = "w"
+    loss = (w * tensor.ones(2, 2)).sum()
+    assert "{ w | data [[1.0, 2.0],\\n[3.0, 4.0]] | grad · }" in body(loss)
+    loss.backward()
+    loss.label = "loss"
+    lines = body(loss)
+    assert "{ w | data [[1.0, 2.0],\\n[3.0, 4.0]] | grad [[1.0, 1.0],\\n[1.0, 1.0]] }" in lines
+    assert "{ data float32 (2, 2) | grad · }" in lines  # the product, which nobody kept
+    assert "{ loss | data 10.0 |" in lines
+    assert body((w + w).sum()).count("0 -> 2\n") == 2
+    big = tensor.zeros(64, 784, requires_grad=True)
+    assert "{ data float32 (64, 784) | grad · }" in body(big)
