@@ -14,10 +14,10 @@ propagate: its local derivatives times its gradient, added to the gradients of i
 import inspect
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from numbers import Real
-from typing import Any, NoReturn
+from typing import Any
 
 from micro import formulas
+from micro.convert import to_float
 from micro.formulas import Formula
 from micro.ieee import calculate, evaluate
 
@@ -84,7 +84,7 @@ def _apply_with_options(formula: Formula) -> Callable[..., "Value"]:
         if args or kwargs:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
-            options = tuple(_number(option, formula.name) for option in bound.args[1:])
+            options = tuple(to_float(option, formula.name) for option in bound.args[1:])
         return _method(_fill_in(formula, *options))(self)
 
     return method
@@ -148,7 +148,7 @@ class Value:
                 f"Value: expected a label that is a str, got {label!r}; "
                 "to record an operation of your own, see `Value.apply`"
             )
-        self.data = _number(data, "Value")
+        self.data = to_float(data, "Value")
         self.grad = 0.0
         self.label = label
         self._formula = self._x = self._y = None
@@ -222,7 +222,7 @@ class Value:
         """Raise to a power; a plain number as exponent is a constant, a Value gets a gradient of its own."""
         if isinstance(exponent, Value):
             return self.apply(formulas.POW, exponent)
-        return self.apply(_power(_number(exponent, "pow")))
+        return _method(_power(to_float(exponent, "pow")))(self)
 
     __pow__ = pow
 
@@ -319,49 +319,27 @@ def sort_topologically(root: Value) -> list[Value]:
     # they could not in any case: both would add to the same gradients.
     zero = float("0")
     order: list[Value] = []
-    path = [] if root._formula is None else [root]  # a list and not recursion: graphs are deep
-    root.grad = zero if path else root.grad
-    while path:
-        node = path[-1]
+    path: list[Value] = []  # from the root to the node in hand; not recursion: graphs are deep
+    node = root
+    if node._formula is None:
+        return order
+    node.grad = zero
+    while True:
         x, y = node._x, node._y
-        if x._formula is not None and x.grad is not zero:
-            x.grad = zero
-            path.append(x)
-        elif y is not None and y._formula is not None and y.grad is not zero:
-            y.grad = zero
-            path.append(y)
+        if x.grad is not zero and x._formula is not None:
+            path.append(node)
+            node = x
+            node.grad = zero
+        elif y is not None and y.grad is not zero and y._formula is not None:
+            path.append(node)
+            node = y
+            node.grad = zero
         else:
-            order.append(path.pop())
-    return order
+            order.append(node)
+            if not path:
+                return order
+            node = path.pop()
 
 
 def _value(operand: Any, operation: str) -> Value:
-    return operand if isinstance(operand, Value) else Value(_number(operand, operation))
-
-
-def _number(data: Any, operation: str) -> float:
-    if type(data) is float:
-        return data
-    if isinstance(data, Real):
-        return float(data)
-    if type(data).__module__ == "numpy" and data.shape == () and data.dtype.kind in "biuf":
-        return float(data)  # a NumPy bool or an array of no dimensions
-    _refuse(data, operation)
-
-
-def _refuse(data: Any, operation: str) -> NoReturn:
-    expected = "a number" if operation == "Value" else "a Value or a number"
-    if isinstance(data, Value):
-        expected, repair = "a number", "use it as it is, or take its .data"
-    elif isinstance(data, str):
-        repair = "convert it with float(...)"
-    elif data is None:
-        repair = "does a function lack its return?"
-    elif hasattr(data, "__len__") or hasattr(data, "__iter__"):
-        repair = "go through its elements one at a time"
-    elif hasattr(data, "item"):
-        repair = "take its .item()"
-    else:
-        repair = "convert it to a float"
-    shown = repr(data) if len(repr(data)) <= 40 else f"{repr(data)[:37]}..."
-    raise TypeError(f"{operation}: expected {expected}, got {type(data).__name__} {shown}; {repair}")
+    return operand if isinstance(operand, Value) else Value(to_float(operand, operation))
