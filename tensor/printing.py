@@ -163,7 +163,7 @@ def _edges(length: int) -> tuple[range, range] | None:
 
 def _shown_elements(array: np.ndarray) -> np.ndarray:
     if _options.edgeitems == 0:
-        return array[:0]
+        return array.reshape(-1)[: array.ndim == 0]
     for axis, length in enumerate(array.shape):
         edges = _edges(length)
         if edges is not None:
