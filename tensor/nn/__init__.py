@@ -1,0 +1,33 @@
+"""Networks: modules that know their parameters, layers, activations, losses, and how parameters start.
+
+`import tensor.nn as nn`, `import tensor.nn.functional as F`, as in PyTorch. `Module` is in `module`; every layer
+is a module around functions of `functional`.
+"""
+
+from tensor.nn import functional, init, utils
+from tensor.nn.activation import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from tensor.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
+from tensor.nn.dropout import Dropout
+from tensor.nn.linear import Flatten, Identity, Linear
+from tensor.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from tensor.nn.module import Module
+from tensor.nn.parameter import Parameter
+
+__all__ = [
+    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "Flatten", "GELU", "Identity",
+    "L1Loss", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "Module", "ModuleDict",
+    "ModuleList", "NLLLoss", "Parameter", "ParameterList", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Tanh", "functional", "init", "utils",
+]  # fmt: skip

@@ -1,0 +1,302 @@
+"""Layers, activations and losses as functions: `import tensor.nn.functional as F`."""
+
+import math
+import warnings
+
+from tensor import creation, dtypes, elementwise, linalg, random
+from tensor import softmax as softmaxes
+from tensor.autograd import Function
+from tensor.elementwise import sigmoid, tanh
+from tensor.engine import Tensor
+
+linear = linalg.linear
+
+# --- activations -----------------------------------------------------------------------------------------
+
+
+def _overwrite(function, input, *options) -> Tensor:
+    """Replace `input` by function(input), whose derivative reads what is overwritten: hence the copy."""
+    return input.copy_(function(input.clone(), *options))
+
+
+def relu(input, inplace=False):
+    """Return max(0, input)."""
+    return elementwise.relu_(input) if inplace else elementwise.relu(input)
+
+
+def relu_(input):
+    """Replace `input` by max(0, input)."""
+    return elementwise.relu_(input)
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """Return input where positive, else negative_slope * input."""
+    if inplace:
+        return _overwrite(elementwise.leaky_relu, input, negative_slope)
+    return elementwise.leaky_relu(input, negative_slope)
+
+
+def elu(input, alpha=1.0, inplace=False):
+    """Return input where positive, else alpha * (exp(input) - 1)."""
+    return _overwrite(elementwise.elu, input, alpha) if inplace else elementwise.elu(input, alpha)
+
+
+def silu(input, inplace=False):
+    """Return input * sigmoid(input), also known as swish."""
+    return _overwrite(elementwise.silu, input) if inplace else elementwise.silu(input)
+
+
+def gelu(input, *, approximate="none"):
+    """Return input * Phi(input), Phi the normal distribution; approximate="tanh" is GPT-2's form."""
+    return elementwise.gelu(input, approximate)
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """Return log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
+    return elementwise.softplus(input, beta, threshold)
+
+
+# Beyond it exp(-z) is less than the spacing of float64 at z, so that softplus(z) = z exactly.
+_EXACT = 40.0
+
+
+def logsigmoid(input):
+    """Return log(sigmoid(input)), without overflow."""
+    return -elementwise.softplus(-input, 1.0, _EXACT)
+
+
+def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
+        "argument.",
+        stacklevel=stacklevel,
+    )
+    return 0 if ndim in (0, 1, 3) else 1
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """Return exp(input) / sum(exp(input)) along `dim`, without overflow."""
+    if dim is None:
+        dim = _implicit_dim("softmax", input.ndim, _stacklevel)
+    return softmaxes.softmax(input, dim, dtype=dtype)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """Return log(softmax(input)) along `dim`, without overflow."""
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
+    return softmaxes.log_softmax(input, dim, dtype=dtype)
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Set each element to 0 with probability p and scale the others by 1 / (1 - p); outside training, nothing.
+
+    Draws from the default generator: the same seed drops what PyTorch drops.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if p == 0.0 or not training or not input.numel():
+        return input
+    shape, kept = input._array.shape, 1.0 - p
+    if kept:
+        drawn = random.default_generator.bernoulli(kept, shape, dtype=input._array.dtype)
+        mask = input._wrap(drawn).div_(kept)
+    else:
+        mask = creation.zeros(shape, dtype=input.dtype)
+    return input.mul_(mask) if inplace else input * mask
+
+
+def one_hot(tensor, num_classes=-1):
+    """Return (*, num_classes) int64 with a 1 at each class position. tensor: (*) int64."""
+    if tensor.dtype is not dtypes.int64:
+        raise RuntimeError(
+            f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype!r}; use .long()"
+        )
+    if not tensor.numel():
+        if num_classes <= 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        return creation.zeros((*tensor.shape, num_classes), dtype=dtypes.int64)
+    if tensor.min() < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    largest = int(tensor.max())
+    if num_classes == -1:
+        num_classes = largest + 1
+    elif num_classes < 1:
+        raise RuntimeError("num_classes should be positive")
+    elif largest >= num_classes:
+        raise RuntimeError(f"Class values must be smaller than num_classes, got {largest} of {num_classes}.")
+    return (tensor.unsqueeze(-1) == creation.arange(num_classes)).long()
+
+
+# --- losses ----------------------------------------------------------------------------------------------
+
+
+def _reduction(size_average, reduce, reduction: str) -> str:
+    """Return the reduction asked for, by its name or by the two flags of early PyTorch."""
+    if size_average is not None or reduce is not None:
+        mean, reduced = (True if flag is None else flag for flag in (size_average, reduce))
+        reduction = "none" if not reduced else "mean" if mean else "sum"
+        warnings.warn(
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            stacklevel=3,
+        )
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+    return reduction
+
+
+def _reduce(losses, reduction: str):
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """Return the cross-entropy of logits against class positions or class probabilities.
+
+    input: (classes,), (batch, classes) or (batch, classes, ...); target: int64 positions of the shape without
+    classes, or probabilities of the input's shape. weight: (classes,) or None.
+    """
+    if size_average is not None or reduce is not None:
+        reduction = _reduction(size_average, reduce, reduction)
+    return softmaxes.cross_entropy(
+        input,
+        target,
+        weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    """Return -input[target] of log-probabilities. input: (batch, classes, ...), target: (batch, ...) int64."""
+    reduction = _reduction(size_average, reduce, reduction)
+    return softmaxes.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
+
+
+def _warn_of_sizes(input, target) -> None:
+    if target.shape != input.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
+            "will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            stacklevel=3,
+        )
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Return (input - target) ** 2, its mean (weighted, if a `weight` of the input's shape is given) or sum."""
+    _warn_of_sizes(input, target)
+    reduction = _reduction(size_average, reduce, reduction)
+    difference = input - target
+    losses = difference * difference
+    if weight is None:
+        return _reduce(losses, reduction)
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    losses = losses * weight
+    return losses.sum() / weight.sum() if reduction == "mean" else _reduce(losses, reduction)
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Return |input - target|, its mean (weighted, if a `weight` of the input's shape is given) or sum."""
+    _warn_of_sizes(input, target)
+    reduction = _reduction(size_average, reduce, reduction)
+    losses = (input - target).abs()
+    if weight is None:
+        return _reduce(losses, reduction)
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    losses = losses * weight
+    return losses.sum() / weight.sum() if reduction == "mean" else _reduce(losses, reduction)
+
+
+class BinaryCrossEntropy(Function):
+    """-(y * log(x) + (1 - y) * log(1 - x)); as in PyTorch the logarithms stop at -100.
+
+    The gradient is written out: that of log at 0, where the limit holds, would be 0 / 0.
+    """
+
+    def forward(self, k, x, y):
+        self.saved = (x, y)
+        one = k.full((), 1.0, x.dtype)
+        log_yes, log_no = self.logarithms(k, x)
+        no = k.forward("mul", k.forward("sub", y, one), log_no)
+        return k.forward("sub", no, k.forward("mul", y, log_yes))
+
+    def backward(self, k, grad):
+        x, y = self.saved
+        grad_x = grad_y = None
+        if self.needs[0]:
+            one = k.full((), 1.0, x.dtype)
+            slope = k.forward("clamp", k.forward("mul", k.forward("sub", one, x), x), 1e-12, math.inf)
+            grad_x = k.forward("div", k.forward("mul", grad, k.forward("sub", x, y)), slope)
+        if self.needs[1]:
+            log_yes, log_no = self.logarithms(k, x)
+            grad_y = k.forward("mul", grad, k.forward("sub", log_no, log_yes))
+        return grad_x, grad_y
+
+    @staticmethod
+    def logarithms(k, x):
+        """Return log(x) and log(1 - x), at least -100."""
+        return (
+            k.forward("clamp", k.forward("log", x), -100.0, math.inf),
+            k.forward("clamp", k.forward("log1p", k.forward("neg", x)), -100.0, math.inf),
+        )
+
+
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """Return -(target * log(input) + (1 - target) * log(1 - input)), times `weight` if given.
+
+    input: probabilities of any shape; target: the same shape, in [0, 1].
+    """
+    reduction = _reduction(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
+        )
+    if input.dtype is not target.dtype:
+        raise RuntimeError(
+            f"binary_cross_entropy: expected operands of one dtype, got {input.dtype!r} and {target.dtype!r}; "
+            f"convert one: target.to({input.dtype!r})"
+        )
+    for name, values in (("input", input), ("target", target)):
+        inside = values.detach()
+        if not ((inside >= 0) & (inside <= 1)).all():
+            hint = "; for logits use binary_cross_entropy_with_logits" if name == "input" else ""
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1{hint}")
+    losses = BinaryCrossEntropy.apply(input, target)
+    return _reduce(losses if weight is None else losses * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
+    """Return the binary cross-entropy of sigmoid(input), without overflow, times `weight` if given.
+
+    input: logits of any shape; target: the same shape, in [0, 1]; pos_weight, broadcast, scales the losses of
+    positive examples.
+    """
+    reduction = _reduction(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    surprise = elementwise.softplus(-input, 1.0, _EXACT)  # -log(sigmoid(input))
+    if pos_weight is not None:
+        surprise = ((pos_weight - 1) * target + 1) * surprise
+    losses = (1 - target) * input + surprise
+    return _reduce(losses if weight is None else losses * weight, reduction)
+
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu", "gelu",
+    "l1_loss", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mse_loss", "nll_loss", "one_hot", "relu",
+    "relu_", "sigmoid", "silu", "softmax", "softplus", "tanh",
+]  # fmt: skip

@@ -1,0 +1,70 @@
+"""Layers that multiply by a matrix, and the two that only hand on or reshape."""
+
+import math
+
+from tensor import creation, linalg
+from tensor.nn import init
+from tensor.nn.module import Module
+from tensor.nn.parameter import Parameter
+
+
+class Identity(Module):
+    """Return the input; arguments are accepted and not used."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+
+    def forward(self, input):
+        """Return `input`."""
+        return input
+
+
+class Linear(Module):
+    """input @ weight.T + bias.
+
+    input: (..., in_features); output: (..., out_features). weight: (out_features, in_features), bias:
+    (out_features,); both start uniform in [-k, k], k = 1 / sqrt(in_features).
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype=None):
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(creation.empty((out_features, in_features), device=device, dtype=dtype))
+        if bias:
+            self.bias = Parameter(creation.empty(out_features, device=device, dtype=dtype))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew, in that order, from the default generator."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as PyTorch: the bound is 1 / sqrt(in_features)
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_features) if self.in_features > 0 else 0
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input):
+        """Return input @ weight.T + bias."""
+        return linalg.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
+
+
+class Flatten(Module):
+    """Join dims start_dim to end_dim into one: (batch, 1, 28, 28) -> (batch, 784)."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, input):
+        """Return `input` with those dims joined."""
+        return input.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """Return the dims."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -1,0 +1,528 @@
+"""The Module: a part of a network that knows its parameters, its buffers and the parts within it.
+
+Assigning a Parameter or a Module to an attribute registers it; `register_buffer` registers a tensor that
+belongs to the state but is not trained. What is registered lives in three dicts, `_parameters`, `_buffers` and
+`_modules`, in order of registration, and every method below is a walk over them.
+"""
+
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tensor import dtypes
+from tensor.autograd import Hook, HookTable
+from tensor.devices import device as Device
+from tensor.engine import Parameter, Tensor
+
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
+
+
+class _IncompatibleKeys(namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
+    """What `load_state_dict` did not find, and what it could not place."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return super().__repr__()
+
+    __str__ = __repr__
+
+
+def type_name(value) -> str:
+    """Return the name of a value's type as PyTorch's messages write it."""
+    if isinstance(value, Tensor):
+        return value.type()
+    kind = value if isinstance(value, type) else type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _cannot_assign(value, kind: str, name: str, expected: str, hint: str = "") -> TypeError:
+    return TypeError(
+        f"cannot assign '{type_name(value)}' as {kind} '{name}' ({expected} or None expected){hint}"
+    )
+
+
+def _indent(text: str) -> str:
+    first, *rest = text.split("\n")
+    return "\n".join([first, *["  " + line if line.strip() else "" for line in rest]])
+
+
+def _forward_unimplemented(self, *input: Any) -> None:
+    """Compute the output; subclasses define it. Call the module itself, so that its hooks run."""
+    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+
+class Module:
+    """A part of a network. Subclasses call `super().__init__()` first and define `forward`."""
+
+    training: bool
+    forward: Callable[..., Any] = _forward_unimplemented
+
+    def __init__(self):
+        # Straight into the dict: __setattr__ looks for these registries, and is slower.
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _modules={},
+            _non_persistent_buffers=set(),
+            _forward_pre_hooks=HookTable(),
+            _forward_hooks=HookTable(),
+        )
+
+    # --- calling -------------------------------------------------------------------------------------
+
+    def __call__(self, *args, **kwargs):
+        if self._forward_pre_hooks or self._forward_hooks:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_with_hooks(self, args: tuple, kwargs: dict):
+        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            if with_kwargs:
+                returned = hook(self, args, kwargs)
+                if returned is not None:
+                    if not (isinstance(returned, tuple) and len(returned) == 2):
+                        raise RuntimeError(
+                            "forward pre-hook must return None or a tuple of (new_args, new_kwargs), "
+                            f"but got {returned}."
+                        )
+                    args, kwargs = returned
+                continue
+            returned = hook(self, args)
+            if returned is not None:
+                args = returned if isinstance(returned, tuple) else (returned,)
+        out = self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._forward_hooks.values()):
+            returned = hook(self, args, kwargs, out) if with_kwargs else hook(self, args, out)
+            if returned is not None:
+                out = returned
+        return out
+
+    def register_forward_pre_hook(self, hook, *, prepend: bool = False, with_kwargs: bool = False) -> Hook:
+        """Call hook(module, args) before `forward`; what it returns replaces the arguments.
+
+        with_kwargs: call hook(module, args, kwargs), which returns None or (args, kwargs).
+        """
+        return _register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+
+    def register_forward_hook(self, hook, *, prepend: bool = False, with_kwargs: bool = False) -> Hook:
+        """Call hook(module, args, output) after `forward`; what it returns replaces the output.
+
+        with_kwargs: call hook(module, args, kwargs, output).
+        """
+        return _register(self._forward_hooks, (hook, with_kwargs), prepend)
+
+    # --- attributes ----------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:  # reached only by names that are not in __dict__
+        own = self.__dict__
+        for registry in _REGISTRIES:
+            found = own.get(registry)
+            if found is not None and name in found:
+                return found[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __setattr__(self, name: str, value) -> None:
+        own = self.__dict__
+        if isinstance(value, Parameter):
+            self._require_init("parameters")
+            self._forget(name, keep="_parameters")
+            self.register_parameter(name, value)
+        elif name in own.get("_parameters", ()):
+            if value is not None:
+                hint = "; wrap it: nn.Parameter(...)" if isinstance(value, Tensor) else ""
+                raise _cannot_assign(value, "parameter", name, "torch.nn.Parameter", hint)
+            own["_parameters"][name] = None
+        elif isinstance(value, Module):
+            self._require_init("module")
+            self._forget(name, keep="_modules")
+            own["_modules"][name] = value
+        elif name in own.get("_modules", ()):
+            if value is not None:
+                raise _cannot_assign(value, "child module", name, "torch.nn.Module")
+            own["_modules"][name] = None
+        elif name in own.get("_buffers", ()):
+            if value is not None and not isinstance(value, Tensor):
+                raise _cannot_assign(value, "buffer", name, "torch.Tensor")
+            own["_buffers"][name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        for registry in _REGISTRIES:
+            if name in self.__dict__.get(registry, ()):
+                del self.__dict__[registry][name]
+                self._non_persistent_buffers.discard(name)
+                return
+        super().__delattr__(name)
+
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted(name for name in names if not name[0].isdigit())
+
+    def _require_init(self, kind: str) -> None:
+        if "_modules" not in self.__dict__:
+            raise AttributeError(
+                f"cannot assign {kind} before Module.__init__() call; begin __init__ with super().__init__()"
+            )
+
+    def _forget(self, name: str, keep: str) -> None:
+        """Take `name` out of wherever it is registered but `keep`; a name stands for one thing."""
+        self.__dict__.pop(name, None)
+        for registry in _REGISTRIES:
+            if registry != keep:
+                self.__dict__[registry].pop(name, None)
+        self._non_persistent_buffers.discard(name)
+
+    def _check_name(self, name, kind: str, registry: dict) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {type_name(name)}")
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
+        if not name:
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if hasattr(self, name) and name not in registry:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under `name`; None says that there is none (a layer without bias)."""
+        self._require_init("parameter")
+        self._check_name(name, "parameter", self._parameters)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{type_name(param)}' object to parameter '{name}' "
+                "(torch.nn.Parameter or None required)"
+            )
+        if param is not None and not param.is_leaf:
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                f"explicitly. To express '{name}' as a function of another Tensor, compute the value in the "
+                "forward() method."
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that moves and is saved with the module but is not trained.
+
+        persistent: whether it is part of `state_dict()`.
+        """
+        self._require_init("buffer")
+        self._check_name(name, "buffer", self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{type_name(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
+            )
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers.discard(name)
+        else:
+            self._non_persistent_buffers.add(name)
+
+    def add_module(self, name: str, module: "Module | None") -> None:
+        """Add a child under `name`."""
+        self._require_init("module")
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type_name(module)} is not a Module subclass")
+        self._check_name(name, "module", self._modules)
+        self._modules[name] = module
+
+    def register_module(self, name: str, module: "Module | None") -> None:
+        """Add a child under `name`; the same as `add_module`."""
+        self.add_module(name, module)
+
+    # --- walking over what is registered -------------------------------------------------------------
+
+    def named_children(self) -> Iterator[tuple[str, "Module"]]:
+        """Yield the modules directly within this one, each once, with their names."""
+        seen: set[Module] = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def children(self) -> Iterator["Module"]:
+        """Yield the modules directly within this one."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, "Module"]]:
+        """Yield this module and all below it, each once unless told otherwise, with dotted names."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
+
+    def modules(self) -> Iterator["Module"]:
+        """Yield this module and all below it, each once."""
+        for _, module in self.named_modules():
+            yield module
+
+    def _named_members(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool):
+        seen: set[Tensor] = set()
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
+            for name, tensor in getattr(module, registry).items():
+                if tensor is None or tensor in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(tensor)
+                yield f"{path}.{name}" if path else name, tensor
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Yield the parameters here and below with dotted names; a shared one once, under its first name."""
+        yield from self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Yield the parameters here and below, each once."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield the buffers here and below with dotted names."""
+        yield from self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Yield the buffers here and below, each once."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def get_submodule(self, target: str) -> "Module":
+        """Return the module of a dotted name; "" is this one."""
+        module = self
+        for name in target.split(".") if target else ():
+            if not hasattr(module, name):
+                raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
+            module = getattr(module, name)
+            if not isinstance(module, Module):
+                raise AttributeError(f"`{name}` is not an nn.Module")
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """Return the parameter of a dotted name."""
+        return self._get_tensor(target, "_parameters", "nn.Parameter")
+
+    def get_buffer(self, target: str) -> Tensor:
+        """Return the buffer of a dotted name."""
+        return self._get_tensor(target, "_buffers", "buffer")
+
+    def _get_tensor(self, target: str, registry: str, kind: str):
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if not hasattr(module, name):
+            raise AttributeError(f"{type(module).__name__} has no attribute `{name}`")
+        if name not in getattr(module, registry):
+            raise AttributeError(f"`{name}` is not an {kind}")
+        return getattr(module, registry)[name]
+
+    # --- changing all of it ----------------------------------------------------------------------------
+
+    def apply(self, fn: Callable[["Module"], Any]):
+        """Call fn on every module below and then on this one; returns this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True):
+        """Switch this and all modules below to training behaviour, or to evaluation (mode=False)."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self):
+        """Switch this and all modules below to evaluation behaviour."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True):
+        """Say of every parameter whether it is trained."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop every parameter's gradient, or fill it with zeros (set_to_none=False)."""
+        for parameter in self.parameters():
+            if parameter.grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                if not parameter.grad.is_leaf:
+                    parameter.grad.detach_()
+                parameter.grad.requires_grad_(False).zero_()
+
+    def _convert(self, convert: Callable[[Tensor], Tensor]):
+        for module in self.modules():
+            for parameter in module._parameters.values():
+                if parameter is None:
+                    continue
+                before = parameter.data
+                after = convert(before)
+                if after is not before:
+                    parameter.data = after  # the object stays: optimisers hold it
+                if parameter.grad is not None:
+                    parameter.grad = convert(parameter.grad.detach())
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = convert(buffer)
+        return self
+
+    def to(self, *args, device=None, dtype=None, non_blocking: bool = False):
+        """Move to a device, or convert floating-point parameters and buffers to a dtype, in place.
+
+        Takes a device, a dtype, both, or a tensor to follow.
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                device, dtype = arg.device, arg.dtype
+            elif isinstance(arg, str | Device):
+                device = arg
+            elif arg is not None and not isinstance(arg, bool):
+                dtype = arg
+        if dtype is not None:
+            dtype = dtypes.of_array(dtypes.array_dtype(dtype))
+            if not dtype.is_floating_point:
+                raise TypeError(
+                    "nn.Module.to only accepts floating point or complex dtypes, but got desired "
+                    f"dtype={dtype!r}"
+                )
+        return self._convert(
+            lambda t: t.to(device=device, dtype=dtype if dtype and t.is_floating_point() else None)
+        )
+
+    def type(self, dst_type):
+        """Convert all parameters and buffers to a dtype."""
+        return self._convert(lambda t: t.to(dst_type))
+
+    def float(self):
+        """Convert floating-point parameters and buffers to float32."""
+        return self.to(dtypes.float32)
+
+    def double(self):
+        """Convert floating-point parameters and buffers to float64."""
+        return self.to(dtypes.float64)
+
+    def cpu(self):
+        """Move to the CPU's memory."""
+        return self.to("cpu")
+
+    def cuda(self, device=None):
+        """Move to a GPU's memory."""
+        return self.to("cuda" if device is None else device)
+
+    # --- saving and loading ----------------------------------------------------------------------------
+
+    def state_dict(self, *, destination=None, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Return every parameter and persistent buffer by dotted name; they share the module's memory.
+
+        keep_vars: the parameters themselves, not detached from the graph.
+        """
+        state = OrderedDict() if destination is None else destination
+        for name, tensor in self._named_state():
+            state[prefix + name] = tensor if keep_vars else tensor.detach()
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        return state
+
+    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield what this module itself saves."""
+        for name, tensor in self._parameters.items():
+            if tensor is not None:
+                yield name, tensor
+        for name, tensor in self._buffers.items():
+            if tensor is not None and name not in self._non_persistent_buffers:
+                yield name, tensor
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
+        """Copy saved tensors into this module's; returns (missing_keys, unexpected_keys).
+
+        strict: a missing or an unexpected key is an error. A tensor of another shape is one in any case.
+        One RuntimeError lists everything that is wrong, and then nothing has been loaded.
+        assign: take the tensors themselves in place of copying into the module's own.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        own = self.state_dict(keep_vars=True)
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+        errors = []
+        if strict and missing:
+            errors.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
+        if strict and unexpected:
+            errors.append(
+                "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". "
+            )
+        for key, tensor in own.items():
+            saved = state_dict.get(key, tensor)
+            if not isinstance(saved, Tensor):
+                errors.append(
+                    f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
+                    f"from checkpoint but received {type(saved)}"
+                )
+            elif saved.shape != tensor.shape:
+                errors.append(
+                    f"size mismatch for {key}: copying a param with shape {saved.shape!r} from checkpoint, the "
+                    f"shape in current model is {tensor.shape!r}."
+                )
+        if errors:
+            name = type(self).__name__
+            raise RuntimeError(f"Error(s) in loading state_dict for {name}:\n\t" + "\n\t".join(errors))
+        for key, tensor in own.items():
+            if key in state_dict:
+                self._load(key, tensor, state_dict[key], assign)
+        return _IncompatibleKeys(missing, unexpected)
+
+    def _load(self, key: str, tensor: Tensor, saved: Tensor, assign: bool) -> None:
+        if not assign:
+            tensor.detach().copy_(saved.detach())
+            return
+        path, _, name = key.rpartition(".")
+        if isinstance(tensor, Parameter):
+            saved = saved if isinstance(saved, Parameter) else Parameter(saved.detach(), tensor.requires_grad)
+        setattr(self.get_submodule(path), name, saved)
+
+    # --- showing -----------------------------------------------------------------------------------------
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def extra_repr(self) -> str:
+        """Return what stands between the parentheses of the printed form; subclasses define it."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        children = [f"({name}): {_indent(repr(module))}" for name, module in self._modules.items()]
+        if len(lines) == 1 and not children:
+            return f"{self._get_name()}({extra})"
+        lines += children
+        return f"{self._get_name()}(" + ("\n  " + "\n  ".join(lines) + "\n" if lines else "") + ")"
+
+
+def _register(hooks: HookTable, entry: tuple, prepend: bool) -> Hook:
+    before = list(hooks.items()) if prepend else []
+    handle = Hook(hooks, entry)  # type: ignore[arg-type]
+    for key, value in before:  # hooks run in the order of the dict: move the earlier ones behind
+        del hooks[key]
+        hooks[key] = value
+    return handle

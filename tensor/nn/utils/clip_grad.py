@@ -1,0 +1,60 @@
+"""Limiting gradients before an optimiser's step."""
+
+import warnings
+from collections.abc import Iterable
+from types import GeneratorType
+
+from tensor import creation
+from tensor.autograd import no_grad
+from tensor.engine import Tensor
+from tensor.shape import stack
+
+
+def _listed(parameters) -> list[Tensor]:
+    if isinstance(parameters, Tensor):
+        return [parameters]
+    listed = list(parameters)
+    if not listed and isinstance(parameters, GeneratorType):
+        warnings.warn("`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=4)
+    return listed
+
+
+@no_grad()
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale all gradients by one factor so that their joint norm is at most `max_norm`; returns the norm before.
+
+    The norm is that of all gradients as one vector; norm_type may be math.inf. Parameters without gradient do
+    not count. error_if_nonfinite: raise RuntimeError if the norm is inf or nan. foreach has no effect.
+    """
+    grads = [p.grad for p in _listed(parameters) if p.grad is not None]
+    norm_type, max_norm = float(norm_type), float(max_norm)
+    if not grads:
+        return creation.tensor(0.0)
+    norms = [grad.norm(norm_type) for grad in grads]
+    total = stack([norm.to(norms[0].dtype) for norm in norms]).norm(norm_type)
+    if error_if_nonfinite and not total.isfinite():
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            "`error_if_nonfinite=False`"
+        )
+    factor = (max_norm / (total + 1e-6)).clamp(max=1.0)  # 1e-6: PyTorch's guard against a norm of 0
+    for grad in grads:
+        grad.mul_(factor)
+    return total
+
+
+@no_grad()
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Limit every gradient's elements to [-clip_value, clip_value]. foreach has no effect."""
+    for parameter in _listed(parameters):
+        if parameter.grad is not None:
+            parameter.grad.clamp_(-float(clip_value), float(clip_value))
