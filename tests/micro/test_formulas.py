@@ -54,7 +54,7 @@ def central_difference(formula: Formula, args: list[float], i: int, options: tup
 
 
 @each_formula
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_derivatives_agree_with_finite_differences(name, data):
     formula, options = FORMULAS[name], OPTIONS.get(name, ())
@@ -67,7 +67,7 @@ def test_derivatives_agree_with_finite_differences(name, data):
 
 
 @each_formula
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_derivatives_are_linear_in_the_incoming_gradient(name, data):
     formula, options = FORMULAS[name], OPTIONS.get(name, ())
@@ -113,7 +113,7 @@ def compare_with_torch(name, args, options=()):
 
 
 @each_formula
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_values_and_gradients_agree_with_torch(name, data):
     formula = FORMULAS[name]
@@ -228,7 +228,7 @@ def test_needs(name, needs):
 
 
 @each_formula
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_a_derivative_ignores_what_it_does_not_need(name, data):
     formula, options = FORMULAS[name], OPTIONS.get(name, ())

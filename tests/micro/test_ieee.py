@@ -78,7 +78,7 @@ def assert_same(got, expected, args):
 
 
 @each_function
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_agrees_with_numpy(function, data):
     args = data.draw(st.tuples(*[nasty_floats] * arity(function)))
