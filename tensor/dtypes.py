@@ -1,5 +1,7 @@
 """Element types, and which type the result of mixed operands has (PyTorch's promotion rules)."""
 
+import builtins
+
 import numpy as np
 
 
@@ -18,6 +20,14 @@ class dtype:
     def is_floating_point(self) -> bool:
         """Whether gradients can flow through tensors of this type."""
         return self._category == 2
+
+    @property
+    def limits(self) -> tuple:
+        """The least and the largest integer that this integer or bool type holds."""
+        if self._category == 0:
+            return 0, 1
+        info = np.iinfo(self._array)
+        return builtins.int(info.min), builtins.int(info.max)
 
     @property
     def is_complex(self) -> bool:
@@ -74,16 +84,13 @@ def array_dtype(d) -> np.dtype:
     if isinstance(d, dtype):
         return d._array
     python_types = {
-        __builtins_float: _default._array,
-        __builtins_int: int64._array,
-        __builtins_bool: bool._array,
+        builtins.float: _default._array,
+        builtins.int: int64._array,
+        builtins.bool: bool._array,
     }
     if isinstance(d, type) and d in python_types:
         return python_types[d]
     return of_array(np.dtype(d))._array
-
-
-__builtins_float, __builtins_int, __builtins_bool = type(0.0), type(0), type(True)
 
 
 def promote_types(a: dtype, b: dtype) -> dtype:
@@ -96,6 +103,11 @@ def promote_types(a: dtype, b: dtype) -> dtype:
     if a._category != b._category:
         return a if a._category > b._category else b
     return a if a.itemsize >= b.itemsize else b
+
+
+def can_cast(from_: dtype, to: dtype) -> builtins.bool:
+    """Return whether PyTorch writes results of one type into a tensor of the other in place."""
+    return from_._category <= to._category
 
 
 def result_type(*operands: tuple[dtype, str]) -> dtype:

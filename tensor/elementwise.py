@@ -4,9 +4,9 @@ Operands broadcast, and their types are promoted, as in PyTorch. A Python number
 """
 
 from micro.formulas import FORMULAS
-from tensor import dtypes
+from tensor import compare, dtypes
 from tensor.autograd import Function
-from tensor.operands import as_tensor_like, common_dtype, find_tensor
+from tensor.operands import as_tensor_like, common_dtype, find_tensor, type_of
 
 
 class Elementwise(Function):
@@ -23,20 +23,26 @@ class Elementwise(Function):
         return out
 
     def overwrite(self, k, target, *arrays, options=()):
+        # A derivative that reads what is overwritten reads a copy of it.
+        before = k.copy(target) if self.formula.variables[0] in self._reads() else target
         try:
             k.forward(self.formula.name, target, *arrays, *options, out=target)
         except ValueError:
             raise self._shape_error((target, *arrays), in_place=True) from None
-        self._keep((target, *arrays), target, options)
+        self._keep((before, *arrays), target, options)
 
     def _keep(self, arrays, out, options):
         self.shapes, self.options = [a.shape for a in arrays], options
         if True in self.needs:
-            reads = set().union(*[r for r, need in zip(self.formula.needs, self.needs, strict=True) if need])
+            reads = self._reads()
             names = self.formula.variables
             self.saved = tuple([a if n in reads else None for n, a in zip(names, arrays, strict=True)])
             if "out" in reads:
                 self.result = out
+
+    def _reads(self) -> set[str]:
+        """Return which variables the derivatives that are needed read, `out` included."""
+        return set().union(*[r for r, need in zip(self.formula.needs, self.needs, strict=True) if need])
 
     def backward(self, k, grad):
         name, args, out, options = self.formula.name, self.saved, self.result, self.options
@@ -64,57 +70,79 @@ class Elementwise(Function):
         return RuntimeError(f"{name}: shapes {a} and {b} do not fit")
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, type[Elementwise]] = {
     name: type(name.title().replace("_", ""), (Elementwise,), {"formula": formula, "__doc__": formula.name})
     for name, formula in FORMULAS.items()
 }
 _KEEP_INTEGERS = frozenset(["add", "sub", "mul", "neg", "pow", "abs", "maximum", "minimum", "relu", "clamp"])
-"""Formulas that take integers to integers; the others take integers to the default float type."""
+"""Formulas that take integers to integers."""
+_FLOATS_ONLY = frozenset(["leaky_relu", "elu", "gelu", "gelu_tanh", "silu", "softplus"])
+"""Formulas that refuse integers; the others take them to the default float type."""
+
+
+def _check_types(name: str, types, joint: dtypes.dtype) -> None:
+    """Raise what PyTorch raises for the element types it does not define an operation on."""
+    if name == "sub" and dtypes.bool in types:
+        raise RuntimeError(
+            "sub: Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to "
+            "invert a mask, use the `~` or `logical_not()` operator instead; for a difference, logical_xor()."
+        )
+    if joint is dtypes.bool and name in ("neg", "relu"):
+        raise RuntimeError(f"{name}: bool tensors are not supported; use ~ or logical_not(), or x.int()")
+    if joint is dtypes.bool and name in ("abs", "pow"):
+        raise NotImplementedError(f"{name}: not implemented for bool tensors; use x.int()")
+    if name in _FLOATS_ONLY and not joint.is_floating_point:
+        raise NotImplementedError(f"{name}: not implemented for {joint!r}; use x.float()")
 
 
 def _apply(name: str, *operands, options: tuple = ()):
     function = _FUNCTIONS[name]
     x = operands[0]
     if len(operands) == 1:
-        if x._array.dtype.kind != "f" and name not in _KEEP_INTEGERS:
-            x = x.to(dtypes.get_default_dtype())
+        if x._array.dtype.kind != "f":
+            _check_types(name, (x.dtype,), x.dtype)
+            if name not in _KEEP_INTEGERS:
+                x = x.to(dtypes.get_default_dtype())
         return function.apply(x, options=options) if options else function.apply(x)
     y = operands[1]
-    if not (hasattr(x, "_array") and hasattr(y, "_array") and x._array.dtype == y._array.dtype):
+    same = hasattr(x, "_array") and hasattr(y, "_array") and x._array.dtype == y._array.dtype
+    if not same or x._array.dtype.kind != "f":
         like = find_tensor(operands)
-        target = common_dtype(operands)
-        x, y = as_tensor_like(like, x, target, name), as_tensor_like(like, y, target, name)
-    kind = x._array.dtype.kind
-    if (kind != "f" and name not in _KEEP_INTEGERS) or (kind == "b" and name == "sub"):
-        if kind == "b" and name == "sub":
-            raise RuntimeError("sub: Subtraction of two bool tensors is not supported; use logical_xor")
-        target = dtypes.get_default_dtype()
-        x, y = x.to(target), y.to(target)
+        joint = common_dtype(operands)
+        if not joint.is_floating_point or name == "sub":
+            _check_types(name, [type_of(v) for v in operands], joint)
+        if name not in _KEEP_INTEGERS and not joint.is_floating_point:
+            joint = dtypes.get_default_dtype()
+        if name == "pow" and not joint.is_floating_point and not hasattr(y, "_array") and y < 0:
+            raise RuntimeError("pow: Integers to negative integer powers are not allowed; use x.float()")
+        x, y = as_tensor_like(like, x, joint, name), as_tensor_like(like, y, joint, name)
     return function.apply(x, y)
 
 
 def _apply_in_place(name: str, x, *operands, options: tuple = ()):
-    joint = common_dtype((x, *operands)) if operands else x.dtype
-    if joint.is_floating_point or name not in _KEEP_INTEGERS:
-        if not x.dtype.is_floating_point:
-            raise RuntimeError(
-                f"{name}_: result type Float can't be cast to the desired output type {x.dtype!r}; "
-                f"convert first: x = x.float()"
-            )
+    joint = common_dtype((x, *operands))
+    _check_types(name, [type_of(v) for v in (x, *operands)], joint)
+    if name not in _KEEP_INTEGERS and not joint.is_floating_point:
+        joint = dtypes.get_default_dtype()
+    if not dtypes.can_cast(joint, x.dtype):
+        raise RuntimeError(
+            f"{name}_: result type {joint!r} can't be cast to the desired output type {x.dtype!r}; "
+            f"convert first: x = x.to({joint!r})"
+        )
     others = [as_tensor_like(x, y, x.dtype, name) for y in operands]
     return _FUNCTIONS[name].apply_in_place(x, *others, **({"options": options} if options else {}))
 
 
 def _unary(name: str):
-    def function(x):
-        return _apply(name, x)
+    def function(input):
+        return _apply(name, input)
 
-    def in_place(x):
-        return _apply_in_place(name, x)
+    def in_place(input):
+        return _apply_in_place(name, input)
 
     function.__name__, in_place.__name__ = name, name + "_"
-    function.__doc__ = f"Return {name}(x) element by element, in the shape and float type of `x`."
-    in_place.__doc__ = f"Replace `x` by {name}(x); returns `x`."
+    function.__doc__ = f"Return {name}(input) element by element, in its shape and float type."
+    in_place.__doc__ = f"Replace `input` by {name}(input); returns it."
     return function, in_place
 
 
@@ -132,111 +160,202 @@ cos, cos_ = _unary("cos")
 abs, abs_ = _unary("abs")
 
 
-def add(x, other, *, alpha=1):
-    """Return x + alpha * other."""
-    return _apply("add", x, other if alpha == 1 else other * alpha)
+def square(input):
+    """Return input * input; input ** 2."""
+    return input * input
 
 
-def sub(x, other, *, alpha=1):
-    """Return x - alpha * other."""
-    return _apply("sub", x, other if alpha == 1 else other * alpha)
+def reciprocal(input):
+    """Return 1 / input."""
+    return div(1.0, input)
 
 
-def mul(x, other):
-    """Return x * other."""
-    return _apply("mul", x, other)
+def rsqrt(input):
+    """Return 1 / sqrt(input)."""
+    return div(1.0, sqrt(input))
 
 
-def div(x, other, *, rounding_mode=None):
-    """Return x / other, a float also for integers; rounding_mode: None, "trunc" or "floor"."""
+def add(input, other, *, alpha=1):
+    """Return input + alpha * other."""
+    return _apply("add", input, _times(alpha, other))
+
+
+def sub(input, other, *, alpha=1):
+    """Return input - alpha * other."""
+    return _apply("sub", input, _times(alpha, other))
+
+
+def mul(input, other):
+    """Return input * other."""
+    return _apply("mul", input, other)
+
+
+def div(input, other, *, rounding_mode=None):
+    """Return input / other, a float also for integers; rounding_mode: None, "trunc" or "floor"."""
     if rounding_mode is None:
-        return _apply("div", x, other)
+        return _apply("div", input, other)
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError(f'div: rounding_mode must be None, "trunc" or "floor", got {rounding_mode!r}')
-    return find_tensor((x, other))._round_divide(x, other, rounding_mode)
+    return _divide_rounded(f"div ({rounding_mode})", input, other, rounding_mode)
 
 
-def pow(x, exponent):
-    """Return x ** exponent; nan for a negative base with a fractional exponent."""
-    return _apply("pow", x, exponent)
+def floor_divide(input, other):
+    """Return input / other rounded down; no gradient flows through it."""
+    return _divide_rounded("floor_divide", input, other, "floor")
 
 
-def maximum(x, other):
+def remainder(input, other):
+    """Return input - floor(input / other) * other: of the sign of `other`, as Python's %."""
+    return input - floor_divide(input, other) * other
+
+
+def _divide_rounded(name, x, y, rounding):
+    like, joint = find_tensor((x, y)), common_dtype((x, y))
+    x, y = as_tensor_like(like, x, joint, name), as_tensor_like(like, y, joint, name)
+    if not joint.is_floating_point and not y.all():
+        raise RuntimeError(f"{name}: ZeroDivisionError, an integer is divided by 0")
+    return DivideRounded.apply(x, y, rounding=rounding)
+
+
+def _times(alpha, other):
+    return other if alpha == 1 else other * alpha
+
+
+def pow(input, exponent):
+    """Return input ** exponent; nan for a negative base with a fractional exponent."""
+    return _apply("pow", input, exponent)
+
+
+def maximum(input, other):
     """Return the larger of each pair; nan wins, a tie splits the gradient."""
-    return _apply("maximum", x, other)
+    return _apply("maximum", input, other)
 
 
-def minimum(x, other):
+def minimum(input, other):
     """Return the smaller of each pair; nan wins, a tie splits the gradient."""
-    return _apply("minimum", x, other)
+    return _apply("minimum", input, other)
 
 
-def add_(x, other, *, alpha=1):
-    """Add alpha * other to `x` in place."""
-    return _apply_in_place("add", x, other if alpha == 1 else other * alpha)
+def add_(input, other, *, alpha=1):
+    """Add alpha * other to `input` in place."""
+    return _apply_in_place("add", input, _times(alpha, other))
 
 
-def sub_(x, other, *, alpha=1):
-    """Subtract alpha * other from `x` in place."""
-    return _apply_in_place("sub", x, other if alpha == 1 else other * alpha)
+def sub_(input, other, *, alpha=1):
+    """Subtract alpha * other from `input` in place."""
+    return _apply_in_place("sub", input, _times(alpha, other))
 
 
-def mul_(x, other):
-    """Multiply `x` in place."""
-    return _apply_in_place("mul", x, other)
+def mul_(input, other):
+    """Multiply `input` in place."""
+    return _apply_in_place("mul", input, other)
 
 
-def div_(x, other):
-    """Divide `x` in place."""
-    return _apply_in_place("div", x, other)
+def div_(input, other):
+    """Divide `input` in place."""
+    return _apply_in_place("div", input, other)
 
 
-def pow_(x, exponent):
-    """Raise `x` to a power in place."""
-    return _apply_in_place("pow", x, exponent)
+def pow_(input, exponent):
+    """Raise `input` to a power in place."""
+    return _apply_in_place("pow", input, exponent)
 
 
-def leaky_relu(x, negative_slope=0.01):
-    """Return x where positive, else negative_slope * x."""
-    return _apply("leaky_relu", x, options=(float(negative_slope),))
+def leaky_relu(input, negative_slope=0.01):
+    """Return input where positive, else negative_slope * input."""
+    return _apply("leaky_relu", input, options=(float(negative_slope),))
 
 
-def elu(x, alpha=1.0):
-    """Return x where positive, else alpha * (exp(x) - 1)."""
-    return _apply("elu", x, options=(float(alpha),))
+def elu(input, alpha=1.0):
+    """Return input where positive, else alpha * (exp(input) - 1)."""
+    return _apply("elu", input, options=(float(alpha),))
 
 
-def softplus(x, beta=1.0, threshold=20.0):
-    """Return log(1 + exp(beta * x)) / beta; x itself where beta * x > threshold."""
-    return _apply("softplus", x, options=(float(beta), float(threshold)))
+def softplus(input, beta=1.0, threshold=20.0):
+    """Return log(1 + exp(beta * input)) / beta; `input` itself where beta * input > threshold."""
+    return _apply("softplus", input, options=(float(beta), float(threshold)))
 
 
-def gelu(x, approximate="none"):
-    """Return x * Phi(x) ("none"), or its tanh approximation ("tanh")."""
+def gelu(input, approximate="none"):
+    """Return input * Phi(input) ("none"), or its tanh approximation ("tanh")."""
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"gelu: approximate argument must be either none or tanh, got {approximate!r}")
-    return _apply("gelu" if approximate == "none" else "gelu_tanh", x)
+    return _apply("gelu" if approximate == "none" else "gelu_tanh", input)
 
 
 def _limits(name, x, low, high):
+    """Return `x` in the joint type of all three, and the limits as numbers that this type holds."""
     if low is None and high is None:
-        raise RuntimeError(f"{name}: at least one of 'min' or 'max' must not be None")
-    if x.dtype.is_floating_point:
-        return (-float("inf") if low is None else float(low), float("inf") if high is None else float(high))
-    return low, high
+        raise RuntimeError(f"{name}: At least one of 'min' or 'max' must not be None")
+    joint = common_dtype([v for v in (x, low, high) if v is not None])
+    if joint.is_floating_point:
+        least, most = -float("inf"), float("inf")
+        return joint, (least if low is None else float(low), most if high is None else float(high))
+    least, most = joint.limits
+    low, high = least if low is None else max(int(low), least), most if high is None else min(int(high), most)
+    return joint, (low, high)
 
 
-def clamp(x, min=None, max=None):
-    """Limit `x` to [min, max], numbers or None; the gradient passes where x lies within or on a limit."""
+def clamp(input, min=None, max=None):
+    """Limit `input` to [min, max], numbers, tensors or None; the gradient passes within and on a limit."""
     if hasattr(min, "_array") or hasattr(max, "_array"):
-        x = x if min is None else maximum(x, min)
-        return x if max is None else minimum(x, max)
-    return _apply("clamp", x, options=_limits("clamp", x, min, max))
+        # not maximum(input, min): a tie would halve the gradient
+        for limit, passes in ((min, compare.ge), (max, compare.le)):
+            if limit is not None:
+                inside = compare.logical_or(passes(input, limit), compare.ne(input, input))  # nan stays
+                input = where(inside, input, limit)
+        return input
+    joint, limits = _limits("clamp", input, min, max)
+    return _apply("clamp", input.to(joint), options=limits)
 
 
-def clamp_(x, min=None, max=None):
-    """Limit `x` to [min, max] in place."""
-    return _apply_in_place("clamp", x, options=_limits("clamp_", x, min, max))
+def clamp_(input, min=None, max=None):
+    """Limit `input` to [min, max], numbers or None, in place."""
+    joint, limits = _limits("clamp_", input, min, max)
+    if not dtypes.can_cast(joint, input.dtype):
+        raise RuntimeError(
+            f"clamp_: result type {joint!r} can't be cast to the desired output type {input.dtype!r}; "
+            "limit with integers"
+        )
+    return _apply_in_place("clamp", input, options=limits)
+
+
+class DivideRounded(Function):
+    """Divide and round; constant between its jumps, so its gradient is zero."""
+
+    def forward(self, k, x, y, rounding):
+        return k.divide_rounded(x, y, rounding)
+
+    def backward(self, k, grad):
+        return None, None
+
+
+class Round(Function):
+    """Round, or take the sign; constant between its jumps, so its gradient is zero."""
+
+    def forward(self, k, x, how):
+        self.input_shape = x.shape
+        return k.round(x, how)
+
+    def backward(self, k, grad):
+        return (k.zeros(self.input_shape, grad.dtype),)
+
+
+def _rounding(how: str, doc: str):
+    def function(input):
+        return Round.apply(input, how=how)
+
+    function.__name__, function.__doc__ = how, doc + "; the gradient is zero."
+    return function
+
+
+floor = _rounding("floor", "Return the largest integer not above each element")
+ceil = _rounding("ceil", "Return the smallest integer not below each element")
+trunc = _rounding("trunc", "Return each element without its fraction")
+round = _rounding("round", "Return the nearest integer, of two the even one")
+sign = _rounding("sign", "Return -1, 0 or 1")
+
+subtract, multiply, divide, true_divide, negative, absolute, clip = sub, mul, div, div, neg, abs, clamp
 
 
 class ToCopy(Function):
@@ -264,14 +383,15 @@ class Where(Function):
     """Choose by a condition; the gradient goes where the value came from."""
 
     def forward(self, k, x, y, condition):
-        self.condition, self.shapes = condition, (x.shape, y.shape)
+        self.saved, self.shapes = (condition,), (x.shape, y.shape)
         return k.where(condition, x, y)
 
     def backward(self, k, grad):
-        zero = k.zeros((), grad.dtype)
+        zero, condition = k.zeros((), grad.dtype), self.saved[0]
         return (
-            k.sum_to(k.where(self.condition, grad, zero), self.shapes[0]) if self.needs[0] else None,
-            k.sum_to(k.where(self.condition, zero, grad), self.shapes[1]) if self.needs[1] else None,
+            k.sum_to(k.where(condition, grad, zero), self.shapes[0]) if self.needs[0] else None,
+            k.sum_to(k.where(condition, zero, grad), self.shapes[1]) if self.needs[1] else None,
+            None,
         )
 
 
@@ -300,10 +420,15 @@ class Copy(Function):
 def where(condition, input, other):
     """Return input where condition holds, else other; all three broadcast."""
     like = find_tensor((condition, input, other))
+    if not hasattr(condition, "_array") or condition.dtype is not dtypes.bool:
+        odd = condition.dtype if hasattr(condition, "_array") else type(condition).__name__
+        raise RuntimeError(
+            f"where: expected condition to be a boolean tensor, got {odd!r}; use condition != 0"
+        )
     target = common_dtype((input, other))
     x, y = as_tensor_like(like, input, target, "where"), as_tensor_like(like, other, target, "where")
     try:
-        return Where.apply(x, y, condition=condition._array)
+        return Where.apply(x, y, condition)
     except ValueError:
         raise RuntimeError(
             f"where: shapes do not broadcast: condition {tuple(condition.shape)}, input {tuple(x.shape)}, "

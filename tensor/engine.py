@@ -7,7 +7,7 @@ import weakref
 import numpy as np
 
 from kernels import cpu
-from tensor import autograd, dtypes, elementwise, indexing, linalg, printing, random, reduction
+from tensor import autograd, compare, dtypes, elementwise, indexing, linalg, printing, random, reduction
 from tensor import shape as shapes
 from tensor import softmax as softmaxes
 from tensor.autograd import Function, Hook, HookTable, Version
@@ -15,6 +15,19 @@ from tensor.devices import device as Device
 from tensor.operands import as_tensor_like, common_dtype, to_array
 
 _CPU = Device("cpu")
+
+
+def _operator(function):
+    """Return a method for an operator: NotImplemented, so that Python asks the other side, for strangers."""
+
+    def operator(self, other):
+        return function(self, other) if _is_operand(other) else NotImplemented
+
+    return operator
+
+
+def _swapped(function):
+    return lambda x, y: function(y, x)
 
 
 class Size(tuple):
@@ -467,6 +480,7 @@ class Tensor:
     div, div_ = elementwise.div, elementwise.div_
     pow, pow_ = elementwise.pow, elementwise.pow_
     subtract, multiply, divide, true_divide = sub, mul, div, div
+    negative, absolute = elementwise.neg, elementwise.abs
     neg, neg_ = elementwise.neg, elementwise.neg_
     exp, exp_ = elementwise.exp, elementwise.exp_
     log, log_ = elementwise.log, elementwise.log_
@@ -482,55 +496,22 @@ class Tensor:
     clip, clip_ = clamp, clamp_
     maximum, minimum = elementwise.maximum, elementwise.minimum
 
-    def square(self) -> Tensor:
-        """Return x * x."""
-        return self * self
+    square, reciprocal, rsqrt = elementwise.square, elementwise.reciprocal, elementwise.rsqrt
+    floor, ceil, trunc, round = elementwise.floor, elementwise.ceil, elementwise.trunc, elementwise.round
+    sign, floor_divide, remainder = elementwise.sign, elementwise.floor_divide, elementwise.remainder
 
-    def reciprocal(self) -> Tensor:
-        """Return 1 / x."""
-        return 1.0 / self
-
-    def rsqrt(self) -> Tensor:
-        """Return 1 / sqrt(x)."""
-        return 1.0 / self.sqrt()
-
-    def _pairwise(self, name: str, other: Tensor) -> Tensor:
-        return elementwise.maximum(self, other) if name == "max" else elementwise.minimum(self, other)
-
-    def __add__(self, other):
-        return elementwise.add(self, other) if _is_operand(other) else NotImplemented
-
-    def __sub__(self, other):
-        return elementwise.sub(self, other) if _is_operand(other) else NotImplemented
-
-    def __mul__(self, other):
-        return elementwise.mul(self, other) if _is_operand(other) else NotImplemented
-
-    def __truediv__(self, other):
-        return elementwise.div(self, other) if _is_operand(other) else NotImplemented
-
-    def __pow__(self, other):
-        return elementwise.pow(self, other) if _is_operand(other) else NotImplemented
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __rsub__(self, other):
-        return elementwise.sub(other, self) if _is_operand(other) else NotImplemented
-
-    def __rtruediv__(self, other):
-        return elementwise.div(other, self) if _is_operand(other) else NotImplemented
-
-    def __rpow__(self, other):
-        return elementwise.pow(other, self) if _is_operand(other) else NotImplemented
-
-    def __neg__(self):
-        return elementwise.neg(self)
+    __add__ = __radd__ = _operator(elementwise.add)
+    __mul__ = __rmul__ = _operator(elementwise.mul)
+    __sub__, __rsub__ = _operator(elementwise.sub), _operator(_swapped(elementwise.sub))
+    __truediv__, __rtruediv__ = _operator(elementwise.div), _operator(_swapped(elementwise.div))
+    __floordiv__ = _operator(elementwise.floor_divide)
+    __rfloordiv__ = _operator(_swapped(elementwise.floor_divide))
+    __mod__, __rmod__ = _operator(elementwise.remainder), _operator(_swapped(elementwise.remainder))
+    __pow__, __rpow__ = _operator(elementwise.pow), _operator(_swapped(elementwise.pow))
+    __neg__, __abs__ = elementwise.neg, elementwise.abs
 
     def __pos__(self):
         return self
-
-    def __abs__(self):
-        return elementwise.abs(self)
 
     __iadd__, __isub__ = elementwise.add_, elementwise.sub_
     __imul__, __itruediv__, __ipow__ = elementwise.mul_, elementwise.div_, elementwise.pow_
@@ -548,117 +529,26 @@ class Tensor:
     def __rmatmul__(self, other):
         return linalg.matmul(other, self)
 
-    def _round_divide(self, x, y, rounding: str):
-        dtype = common_dtype((x, y))
-        x, y = (as_tensor_like(self, v, dtype, "floor_divide") for v in (x, y))
-        return Tensor._wrap(self._kernels.divide_rounded(x._array, y._array, rounding))
-
-    def __floordiv__(self, other):
-        return self._round_divide(self, other, "floor")
-
-    def __rfloordiv__(self, other):
-        return self._round_divide(other, self, "floor")
-
-    def __mod__(self, other):
-        return self - self._round_divide(self, other, "floor") * other
-
     # --- comparison and logic ------------------------------------------------------------------------
 
-    def _compare(self, name: str, other) -> Tensor:
-        if not _is_operand(other):
-            return NotImplemented
-        dtype = common_dtype((self, other))
-        x, y = (as_tensor_like(self, v, dtype, name) for v in (self.detach(), other))
-        try:
-            return Tensor._wrap(self._kernels.compare(name, x._array, y._array))
-        except ValueError:
-            raise RuntimeError(f"{name}: shapes {tuple(x.shape)} and {tuple(y.shape)} do not fit") from None
+    eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
+    logical_not, logical_and = compare.logical_not, compare.logical_and
+    logical_or, logical_xor = compare.logical_or, compare.logical_xor
+    bitwise_not, bitwise_and = compare.bitwise_not, compare.bitwise_and
+    bitwise_or, bitwise_xor = compare.bitwise_or, compare.bitwise_xor
+    isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
+    equal, allclose, isclose = compare.equal, compare.allclose, compare.isclose
 
-    def eq(self, other):
-        """Return whether each pair is equal, as bools."""
-        return self._compare("eq", other)
-
-    def ne(self, other):
-        """Return whether each pair differs."""
-        return self._compare("ne", other)
-
-    def lt(self, other):
-        """Return where this is less."""
-        return self._compare("lt", other)
-
-    def le(self, other):
-        """Return where this is less or equal."""
-        return self._compare("le", other)
-
-    def gt(self, other):
-        """Return where this is greater."""
-        return self._compare("gt", other)
-
-    def ge(self, other):
-        """Return where this is greater or equal."""
-        return self._compare("ge", other)
-
-    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = eq, ne, lt, le, gt, ge  # type: ignore[assignment]
+    __eq__, __ne__ = _operator(compare.eq), _operator(compare.ne)  # type: ignore[assignment]
+    __lt__, __le__ = _operator(compare.lt), _operator(compare.le)
+    __gt__, __ge__ = _operator(compare.gt), _operator(compare.ge)
+    __and__ = __rand__ = _operator(compare.bitwise_and)
+    __or__ = __ror__ = _operator(compare.bitwise_or)
+    __xor__ = __rxor__ = _operator(compare.bitwise_xor)
+    __invert__ = compare.bitwise_not
 
     def __hash__(self) -> int:  # by identity, although == compares elements: tensors are keys of dicts
         return id(self)
-
-    def logical_not(self):
-        """Return whether each element is zero."""
-        return Tensor._wrap(self._kernels.compare("logical_not", self._array))
-
-    def logical_and(self, other):
-        """Return whether both are not zero."""
-        return self._compare("logical_and", other)
-
-    def logical_or(self, other):
-        """Return whether either is not zero."""
-        return self._compare("logical_or", other)
-
-    def logical_xor(self, other):
-        """Return whether exactly one is not zero."""
-        return self._compare("logical_xor", other)
-
-    def isnan(self):
-        """Return where elements are nan."""
-        return Tensor._wrap(self._kernels.compare("isnan", self._array))
-
-    def isinf(self):
-        """Return where elements are infinite."""
-        return Tensor._wrap(self._kernels.compare("isinf", self._array))
-
-    def isfinite(self):
-        """Return where elements are neither nan nor infinite."""
-        return Tensor._wrap(self._kernels.compare("isfinite", self._array))
-
-    def _bitwise(self, name: str, other):
-        if self.dtype is not dtypes.bool:
-            raise NotImplementedError(
-                f"bitwise {name} of {self.dtype!r} is not supported; only of bool tensors"
-            )
-        return self._compare(f"logical_{name}", other)
-
-    def __and__(self, other):
-        return self._bitwise("and", other)
-
-    def __or__(self, other):
-        return self._bitwise("or", other)
-
-    def __xor__(self, other):
-        return self._bitwise("xor", other)
-
-    def __invert__(self):
-        if self.dtype is not dtypes.bool:
-            raise NotImplementedError(f"~ of {self.dtype!r} is not supported; only of bool tensors")
-        return self.logical_not()
-
-    def equal(self, other: Tensor) -> bool:
-        """Return whether shape and all elements are equal."""
-        return self.shape == other.shape and bool(self._compare("eq", other).all())
-
-    def allclose(self, other: Tensor, rtol=1e-5, atol=1e-8, equal_nan=False) -> bool:
-        """Return whether |self - other| <= atol + rtol * |other| everywhere."""
-        return bool(np.allclose(self._array, other._array, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
     # --- reductions, shape, indexing -----------------------------------------------------------------
 

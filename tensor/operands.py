@@ -12,14 +12,21 @@ def find_tensor(operands):
     return next(x for x in operands if hasattr(x, "_array"))
 
 
+def type_of(x) -> dtypes.dtype:
+    """Return the element type that a tensor, an array or a number brings to an operation."""
+    if hasattr(x, "_array"):
+        return x.dtype
+    if isinstance(x, np.ndarray):
+        return dtypes.of_array(x.dtype)
+    if isinstance(x, bool | np.bool_):
+        return dtypes.bool
+    return dtypes.int64 if isinstance(x, int | np.integer) else dtypes.get_default_dtype()
+
+
 def _type_and_rank(x) -> tuple[dtypes.dtype, str]:
     if hasattr(x, "_array"):
         return x.dtype, "dims" if x._array.ndim else "zero"
-    if isinstance(x, bool | np.bool_):
-        return dtypes.bool, "number"
-    if isinstance(x, int | np.integer):
-        return dtypes.int64, "number"
-    return dtypes.get_default_dtype(), "number"
+    return type_of(x), "number" if not isinstance(x, np.ndarray) else "dims" if x.ndim else "zero"
 
 
 def common_dtype(operands) -> dtypes.dtype:
@@ -32,7 +39,7 @@ def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
     if hasattr(x, "_array"):
         return x if x._array.dtype == dtype._array else x.to(dtype)
     if isinstance(x, _NUMBERS):
-        return like._wrap(like._kernels.full((), x, dtype._array))
+        return like._wrap(like._kernels.cast(np.asarray(x), dtype._array))  # wraps: uint8 + 300 is uint8 + 44
     if isinstance(x, np.ndarray):
         return like._wrap(like._kernels.cast(x, dtype._array))
     raise TypeError(

@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 
+from tensor import elementwise
 from tensor.autograd import Function
 from tensor.operands import normalize_dim, normalize_dims
 
@@ -198,7 +199,8 @@ def _not_empty(x, dims, operation):
 
 def _extreme(name, sign, x, dim, keepdim, other):
     if hasattr(dim, "_array") or other is not None:
-        return x._pairwise(name, dim if other is None else other)
+        pairwise = elementwise.maximum if sign > 0 else elementwise.minimum
+        return pairwise(x, dim if other is None else other)
     if dim is None:
         _not_empty(x, range(x.ndim), name)
         return ExtremeValue.apply(x, dims=tuple(range(x.ndim)), keepdim=False, sign=sign)

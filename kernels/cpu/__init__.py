@@ -11,7 +11,7 @@ from kernels.cpu.compile import (
     set_num_threads,
     threading_layer,
 )
-from kernels.cpu.elementwise import derivative, divide_rounded, forward
+from kernels.cpu.elementwise import derivative, divide_rounded, forward, round
 from kernels.cpu.indexing import along, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import cast, cat, contiguous, copy, expand, full, transpose, where, write, zeros
@@ -40,7 +40,7 @@ __all__ = [
     "compile_seconds", "contiguous", "copy", "cross_entropy_dx", "derivative", "divide_rounded", "expand",
     "extreme", "forward", "full", "get_num_threads", "linear", "log_softmax", "log_softmax_dx", "matmul",
     "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits", "normal_words", "permutation_from_bits",
-    "prod", "prod_dx", "put", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",
+    "prod", "prod_dx", "put", "round", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",
     "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "uniform_from_bits",
     "where", "write", "zeros",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Comparisons and logic: arrays in, bool arrays out."""
+"""Comparisons and logic: arrays in, bool arrays out (bitwise operations keep the integers' type)."""
 
 import numpy as np
 
@@ -13,6 +13,10 @@ _COMPARISONS = {
     "logical_or": np.logical_or,
     "logical_xor": np.logical_xor,
     "logical_not": np.logical_not,
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "bitwise_not": np.bitwise_not,
     "isnan": np.isnan,
     "isinf": np.isinf,
     "isfinite": np.isfinite,
@@ -20,5 +24,5 @@ _COMPARISONS = {
 
 
 def compare(name: str, *arrays: np.ndarray) -> np.ndarray:
-    """Apply a comparison or a logical operation to broadcasting arrays; returns bools."""
+    """Apply a comparison or a logical operation to broadcasting arrays of one dtype."""
     return np.asarray(_COMPARISONS[name](*arrays))

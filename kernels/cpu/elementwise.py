@@ -23,12 +23,23 @@ OVERRIDES = {
     "cos": np.cos,
 }
 
+
+def _integer_power(x, y, out=None):
+    """Return x ** y of integers; 1 / x rounded towards zero where y is negative, as PyTorch."""
+    negative = y < 0
+    if not np.any(negative):
+        return np.power(x, y, out=out)
+    inverse = np.where(np.abs(x) == 1, np.where(y % 2 == 0, 1, x), 0)
+    result = np.where(negative, inverse, np.power(x, np.where(negative, 0, y)))
+    return np.add(result, 0, out=out, dtype=x.dtype, casting="unsafe")
+
+
 INTEGER = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
     "neg": np.negative,
-    "pow": np.power,
+    "pow": _integer_power,
     "abs": np.abs,
     "maximum": np.maximum,
     "minimum": np.minimum,
@@ -68,6 +79,16 @@ def derivative(name: str, position: int, args: tuple, out, grad: np.ndarray, opt
     with np.errstate(all="ignore"):
         result = ufunc(*values, grad, *options)
     return result if type(result) is np.ndarray else np.asarray(result)
+
+
+_ROUNDINGS = {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.rint, "sign": np.sign}
+
+
+def round(x: np.ndarray, how: str) -> np.ndarray:
+    """Round to integers: "floor", "ceil", "trunc" or "round" (half to even); or take the "sign"."""
+    if x.dtype.kind != "f" and how != "sign":
+        return x.copy()
+    return np.asarray(_ROUNDINGS[how](x))
 
 
 def divide_rounded(x: np.ndarray, y: np.ndarray, rounding: str) -> np.ndarray:
