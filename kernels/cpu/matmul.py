@@ -1,73 +1,117 @@
-"""Matrix products: `c[t] = a[t] @ b[t]`.
+"""Matrix products: `c[t] = a[t] @ b[t]`, by register tiles.
 
-Four rows of `c` and four steps of the inner sum go together, so that each vector of `b` that is loaded
-serves sixteen multiply-adds; the compiler turns the loop over columns into vector instructions. The inner
-sum runs in one fixed order, whatever the number of threads: threads share out rows only.
+Two kinds of tile cover every layout without a copy of the larger operand: `tile` where the rows of b are
+contiguous (a may have any strides: `x.T @ g` is as fast as `x @ g`), `dot` where both operands are
+contiguous along the inner dimension (`x @ weight.T`). The inner sum of each element runs in one fixed order,
+whatever the number of threads: threads share out blocks of c.
 """
 
 import numpy as np
 
 from kernels.cpu.compile import jit, kernel, prange
+from kernels.cpu.tiles import (
+    DOT_COLUMNS,
+    DOT_ROWS,
+    TILE_ROWS,
+    TILE_VECTORS,
+    VECTOR_BYTES,
+    make_dot_tile,
+    make_tile,
+)
 
-_ROWS = 16  # rows of c in one task of the thread pool
-_SERIAL_BELOW = 1 << 17  # multiply-adds; under this the pool's wake-up costs more than it saves
+_BLOCK_ROWS, _BLOCK_COLUMNS = 16, 128  # of c in one task of the thread pool: multiples of every tile
+_SERIAL_BELOW = 1 << 18  # multiply-adds; under this the pool's wake-up costs more than it saves
 
-
-@jit(fastmath={"contract"})
-def _multiply_rows(a, b, c, first, last):
-    """Fill c[first:last] with a[first:last] @ b. a: (rows, inner), any strides; b: (inner, columns)."""
-    inner, columns = b.shape
-    for i in range(first, last):
-        for j in range(columns):
-            c[i, j] = 0
-    i = first
-    while i + 4 <= last:
-        k = 0
-        while k + 4 <= inner:
-            a00, a01, a02, a03 = a[i, k], a[i, k + 1], a[i, k + 2], a[i, k + 3]
-            a10, a11, a12, a13 = a[i + 1, k], a[i + 1, k + 1], a[i + 1, k + 2], a[i + 1, k + 3]
-            a20, a21, a22, a23 = a[i + 2, k], a[i + 2, k + 1], a[i + 2, k + 2], a[i + 2, k + 3]
-            a30, a31, a32, a33 = a[i + 3, k], a[i + 3, k + 1], a[i + 3, k + 2], a[i + 3, k + 3]
-            for j in range(columns):
-                b0, b1, b2, b3 = b[k, j], b[k + 1, j], b[k + 2, j], b[k + 3, j]
-                c[i, j] = c[i, j] + a00 * b0 + a01 * b1 + a02 * b2 + a03 * b3
-                c[i + 1, j] = c[i + 1, j] + a10 * b0 + a11 * b1 + a12 * b2 + a13 * b3
-                c[i + 2, j] = c[i + 2, j] + a20 * b0 + a21 * b1 + a22 * b2 + a23 * b3
-                c[i + 3, j] = c[i + 3, j] + a30 * b0 + a31 * b1 + a32 * b2 + a33 * b3
-            k += 4
-        while k < inner:
-            for r in range(4):
-                value = a[i + r, k]
-                for j in range(columns):
-                    c[i + r, j] += value * b[k, j]
-            k += 1
-        i += 4
-    while i < last:
-        for k in range(inner):
-            value = a[i, k]
-            for j in range(columns):
-                c[i, j] += value * b[k, j]
-        i += 1
+_tile = make_tile(TILE_ROWS, TILE_VECTORS, masked=False)
+_tile_edge = make_tile(TILE_ROWS, TILE_VECTORS, masked=True)
+_row = make_tile(1, TILE_VECTORS, masked=False)
+_row_edge = make_tile(1, TILE_VECTORS, masked=True)
+_dot = make_dot_tile(DOT_ROWS, DOT_COLUMNS)
+_dot_row = make_dot_tile(1, DOT_COLUMNS)
+_dot_one = make_dot_tile(1, 1)
 
 
-@kernel("T[:,:,:], T[:,:,::1], out T[:,:,::1]")
-def _matmul_serial(a, b, c):
-    for t in range(a.shape[0]):
-        _multiply_rows(a[t], b[t], c[t], 0, a.shape[1])
+@jit
+def _fill_block(a, b, c, top, bottom, left, right):
+    """c[top:bottom, left:right] = a[top:bottom] @ b[:, left:right]; right may pass c's last column."""
+    width = TILE_VECTORS * (VECTOR_BYTES // b.itemsize)
+    columns = c.shape[1]
+    j = left
+    while j < right and j < columns:
+        i = top
+        if j + width <= columns:
+            while i + TILE_ROWS <= bottom:
+                _tile(a, b, c, i, j)
+                i += TILE_ROWS
+            while i < bottom:
+                _row(a, b, c, i, j)
+                i += 1
+        else:
+            while i + TILE_ROWS <= bottom:
+                _tile_edge(a, b, c, i, j)
+                i += TILE_ROWS
+            while i < bottom:
+                _row_edge(a, b, c, i, j)
+                i += 1
+        j += width
+
+
+@jit
+def _fill_block_dot(a, b, c, top, bottom, left, right):
+    """c[top:bottom, left:right] = a[top:bottom] @ b[left:right].T; right may pass c's last column."""
+    right = min(right, c.shape[1])
+    j = left
+    while j + DOT_COLUMNS <= right:
+        i = top
+        while i + DOT_ROWS <= bottom:
+            _dot(a, b, c, i, j)
+            i += DOT_ROWS
+        while i < bottom:
+            _dot_row(a, b, c, i, j)
+            i += 1
+        j += DOT_COLUMNS
+    while j < right:
+        for i in range(top, bottom):
+            _dot_one(a, b, c, i, j)
+        j += 1
+
+
+# One kernel holds the serial and the parallel way: compiling the tiles twice would double the first wait.
 
 
 @kernel("T[:,:,:], T[:,:,::1], out T[:,:,::1]", parallel=True)
-def _matmul_parallel(a, b, c):
-    rows = a.shape[1]
-    tasks = (rows + _ROWS - 1) // _ROWS
-    for task in prange(a.shape[0] * tasks):
-        t = task // tasks
-        first = (task % tasks) * _ROWS
-        _multiply_rows(a[t], b[t], c[t], first, min(rows, first + _ROWS))
+def _matmul(a, b, c):
+    batch, rows, columns = c.shape
+    if c.size * a.shape[2] < _SERIAL_BELOW:
+        for t in range(batch):
+            _fill_block(a[t], b[t], c[t], 0, rows, 0, columns)
+    else:
+        down = (rows + _BLOCK_ROWS - 1) // _BLOCK_ROWS
+        across = (columns + _BLOCK_COLUMNS - 1) // _BLOCK_COLUMNS
+        for task in prange(batch * down * across):
+            t = task // (down * across)
+            top, left = task % down * _BLOCK_ROWS, task // down % across * _BLOCK_COLUMNS
+            _fill_block(a[t], b[t], c[t], top, min(rows, top + _BLOCK_ROWS), left, left + _BLOCK_COLUMNS)
+
+
+@kernel("T[:,::1], T[:,::1], out T[:,::1]", parallel=True)
+def _matmul_dot(a, b, c):
+    rows, columns = c.shape
+    if c.size * a.shape[1] < _SERIAL_BELOW:
+        _fill_block_dot(a, b, c, 0, rows, 0, columns)
+    else:
+        down = (rows + _BLOCK_ROWS - 1) // _BLOCK_ROWS
+        across = (columns + _BLOCK_COLUMNS - 1) // _BLOCK_COLUMNS
+        for task in prange(down * across):
+            top, left = task % down * _BLOCK_ROWS, task // down * _BLOCK_COLUMNS
+            _fill_block_dot(a, b, c, top, min(rows, top + _BLOCK_ROWS), left, left + _BLOCK_COLUMNS)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a @ b. a: (..., rows, inner), b: (..., inner, columns), one dtype; batch dims broadcast."""
+    """Return a @ b. a: (..., rows, inner), b: (..., inner, columns), one dtype; batch dims broadcast.
+
+    ValueError if the batch dims do not broadcast.
+    """
     if a.dtype.kind != "f":
         return np.matmul(a, b)
     rows, inner = a.shape[-2:]
@@ -75,14 +119,23 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if b.ndim == 2 and a.ndim > 2:  # one tall product instead of many
         return matmul(a.reshape(-1, inner), b).reshape(*a.shape[:-1], columns)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    if inner == 0:
+        return np.zeros((*batch, rows, columns), a.dtype)
     c = np.empty((*batch, rows, columns), a.dtype)
     if c.size == 0:
         return c
+    if not batch and b.T.flags.c_contiguous and not b.flags.c_contiguous:
+        _matmul_dot(np.ascontiguousarray(a), b.T, c)
+        return c
     count = c.size // (rows * columns)
-    a3 = np.broadcast_to(a, (*batch, rows, inner)).reshape(count, rows, inner)
-    b3 = np.ascontiguousarray(np.broadcast_to(b, (*batch, inner, columns))).reshape(count, inner, columns)
-    run = _matmul_serial if c.size * inner < _SERIAL_BELOW else _matmul_parallel
-    run(a3, b3, c.reshape(count, rows, columns))
+    if batch:
+        a = np.broadcast_to(a, (*batch, rows, inner))
+        b = np.broadcast_to(b, (*batch, inner, columns))
+    _matmul(
+        a.reshape(count, rows, inner),
+        np.ascontiguousarray(b).reshape(count, inner, columns),
+        c.reshape(count, rows, columns),
+    )
     return c
 
 

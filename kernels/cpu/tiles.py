@@ -1,0 +1,204 @@
+"""Register tiles: the innermost loops of a matrix product, as vector instructions that the compiler is told.
+
+Left to itself, LLVM keeps a row of results in memory and goes to and fro. Here a tile of results stays in
+registers for the whole inner sum. An `@intrinsic` writes the LLVM code of the tile; Numba compiles it into the
+loops of `kernels.cpu.matmul`. Strides are arguments, so a transposed operand needs no copy.
+"""
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_FEATURES = llvmlite.binding.get_host_cpu_features()
+
+
+def _vector_bytes() -> int:
+    if _FEATURES.get("avx512f"):
+        return 64
+    return 32 if _FEATURES.get("avx") else 16  # 16: SSE, NEON; other targets split what is too wide
+
+
+VECTOR_BYTES = _vector_bytes()
+"""Bytes of one vector register of this machine."""
+_MANY = VECTOR_BYTES == 64 or bool(_FEATURES.get("neon"))  # 32 vector registers instead of 16
+TILE_ROWS, TILE_VECTORS = (8, 2) if _MANY else (6, 2) if VECTOR_BYTES == 32 else (4, 2)
+"""Rows and vectors of results that stay in registers, leaving some for what is loaded."""
+DOT_ROWS, DOT_COLUMNS = (4, 4) if _MANY else (4, 2)
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_BYTES = ir.IntType(8).as_pointer()
+
+
+class _Emitter:
+    """What both tiles need: addresses, masked vectors, sums."""
+
+    def __init__(self, context, builder, array_type):
+        self.context, self.builder = context, builder
+        self.scalar = context.get_data_type(array_type.dtype)
+        self.itemsize = context.get_abi_sizeof(self.scalar)
+        self.lanes = VECTOR_BYTES // self.itemsize
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        self._name = f"v{self.lanes}f{8 * self.itemsize}"
+
+    def unpack(self, array_type, value):
+        """Return (address, shape, strides in bytes) of an array argument."""
+        array = cgutils.create_struct_proxy(array_type)(self.context, self.builder, value)
+        address = self.builder.bitcast(array.data, _BYTES)
+        return (
+            address,
+            cgutils.unpack_tuple(self.builder, array.shape),
+            cgutils.unpack_tuple(self.builder, array.strides),
+        )
+
+    def index(self, n: int):
+        return ir.Constant(_I64, n)
+
+    def step(self, address, count, stride):
+        """Return the address `count` strides on."""
+        b = self.builder
+        count = self.index(count) if isinstance(count, int) else count
+        stride = self.index(stride) if isinstance(stride, int) else stride
+        return b.gep(address, [b.mul(count, stride)])
+
+    def mask(self, first, limit):
+        """Return the lanes for which first + lane < limit."""
+        b, kind = self.builder, ir.VectorType(_I64, self.lanes)
+        left = self._spread(b.sub(limit, first), kind)
+        return b.icmp_signed("<", ir.Constant(kind, list(range(self.lanes))), left)
+
+    def _spread(self, scalar, kind):
+        b, undefined = self.builder, ir.Constant(kind, ir.Undefined)
+        one = b.insert_element(undefined, scalar, ir.Constant(_I32, 0))
+        return b.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
+
+    def load(self, address, mask=None):
+        """Load a vector; lanes outside the mask are not touched and give 0."""
+        pointer = self.builder.bitcast(address, self.vector.as_pointer())
+        if mask is None:
+            loaded = self.builder.load(pointer)
+            loaded.align = self.itemsize
+            return loaded
+        kind = ir.FunctionType(self.vector, [pointer.type, _I32, mask.type, self.vector])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{self._name}.p0")
+        return self.builder.call(function, [pointer, ir.Constant(_I32, self.itemsize), mask, self.zero])
+
+    def store(self, value, address, mask=None):
+        """Store a vector; memory outside the mask is not touched."""
+        pointer = self.builder.bitcast(address, self.vector.as_pointer())
+        if mask is None:
+            self.builder.store(value, pointer).align = self.itemsize
+            return
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, _I32, mask.type])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.store.{self._name}.p0")
+        self.builder.call(function, [value, pointer, ir.Constant(_I32, self.itemsize), mask])
+
+    def broadcast(self, address):
+        """Load one number into every lane."""
+        scalar = self.builder.load(self.builder.bitcast(address, self.scalar.as_pointer()))
+        return self._spread(scalar, self.vector)
+
+    def multiply_add(self, x, y, total):
+        """Return x * y + total, fused where the machine can."""
+        # Not llvm.fma: without the instruction that is a library call for every number.
+        return self.builder.fadd(self.builder.fmul(x, y, flags=("contract",)), total, flags=("contract",))
+
+    def sum_lanes(self, value):
+        """Return the sum of a vector's lanes."""
+        kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.vector.reduce.fadd.{self._name}")
+        return self.builder.call(function, [ir.Constant(self.scalar, 0.0), value], fastmath=("reassoc",))
+
+    def accumulators(self, rows: int, columns: int):
+        """Return a grid of vector variables set to zero; the compiler keeps them in registers."""
+        grid = []
+        for _ in range(rows):
+            grid.append([cgutils.alloca_once(self.builder, self.vector) for _ in range(columns)])
+            for variable in grid[-1]:
+                self.builder.store(self.zero, variable)
+        return grid
+
+
+def make_tile(rows: int, vectors: int, masked: bool):
+    """Return tile(a, b, c, i, j): c[i:i+rows, j:j+vectors*lanes] = a[i:i+rows] @ b[:, j:j+vectors*lanes].
+
+    a: (m, inner) with any strides; b: (inner, n) and c: (m, n) with contiguous rows; inner >= 1. A masked tile
+    stops at the last column of c.
+    """
+
+    @intrinsic
+    def tile(typing, a, b, c, i, j):
+        def generate(context, builder, signature, args):
+            e = _Emitter(context, builder, signature.args[0])
+            a_at, (_, inner), (a_row, a_column) = e.unpack(signature.args[0], args[0])
+            b_at, _, (b_row, _) = e.unpack(signature.args[1], args[1])
+            c_at, (_, columns), (c_row, _) = e.unpack(signature.args[2], args[2])
+            i, j = args[3], args[4]
+            left = [builder.add(j, e.index(v * e.lanes)) for v in range(vectors)]
+            masks = [e.mask(start, columns) if masked else None for start in left]
+            a_rows = [e.step(a_at, builder.add(i, e.index(r)), a_row) for r in range(rows)]
+            totals = e.accumulators(rows, vectors)
+            with cgutils.for_range(builder, inner, intp=_I64) as loop:
+                b_line = e.step(b_at, loop.index, b_row)
+                values = [e.load(e.step(b_line, left[v], e.itemsize), masks[v]) for v in range(vectors)]
+                for r in range(rows):
+                    factor = e.broadcast(e.step(a_rows[r], loop.index, a_column))
+                    for v in range(vectors):
+                        total = builder.load(totals[r][v])
+                        builder.store(e.multiply_add(factor, values[v], total), totals[r][v])
+            for r in range(rows):
+                c_line = e.step(c_at, builder.add(i, e.index(r)), c_row)
+                for v in range(vectors):
+                    e.store(builder.load(totals[r][v]), e.step(c_line, left[v], e.itemsize), masks[v])
+            return context.get_dummy_value()
+
+        return types.void(a, b, c, types.intp, types.intp), generate
+
+    return tile
+
+
+def make_dot_tile(rows: int, columns: int):
+    """Return tile(a, b, c, i, j): c[i:i+rows, j:j+columns] = a[i:i+rows] @ b[j:j+columns].T.
+
+    a: (m, inner) and b: (n, inner), both with contiguous rows; c: (m, n).
+    """
+
+    @intrinsic
+    def tile(typing, a, b, c, i, j):
+        def generate(context, builder, signature, args):
+            e = _Emitter(context, builder, signature.args[0])
+            a_at, (_, inner), (a_row, _) = e.unpack(signature.args[0], args[0])
+            b_at, _, (b_row, _) = e.unpack(signature.args[1], args[1])
+            c_at, _, (c_row, c_column) = e.unpack(signature.args[2], args[2])
+            i, j = args[3], args[4]
+            a_rows = [e.step(a_at, builder.add(i, e.index(r)), a_row) for r in range(rows)]
+            b_rows = [e.step(b_at, builder.add(j, e.index(s)), b_row) for s in range(columns)]
+            totals = e.accumulators(rows, columns)
+
+            def add_products(start, mask):
+                values = [e.load(e.step(at, start, e.itemsize), mask) for at in b_rows]
+                for r in range(rows):
+                    factor = e.load(e.step(a_rows[r], start, e.itemsize), mask)
+                    for s in range(columns):
+                        total = builder.load(totals[r][s])
+                        builder.store(e.multiply_add(factor, values[s], total), totals[r][s])
+
+            whole = builder.sdiv(inner, e.index(e.lanes))
+            with cgutils.for_range(builder, whole, intp=_I64) as loop:
+                add_products(builder.mul(loop.index, e.index(e.lanes)), None)
+            rest = builder.mul(whole, e.index(e.lanes))
+            with builder.if_then(builder.icmp_signed("<", rest, inner)):
+                add_products(rest, e.mask(rest, inner))
+            for r in range(rows):
+                c_line = e.step(c_at, builder.add(i, e.index(r)), c_row)
+                for s in range(columns):
+                    at = e.step(c_line, builder.add(j, e.index(s)), c_column)
+                    total = e.sum_lanes(builder.load(totals[r][s]))
+                    builder.store(total, builder.bitcast(at, e.scalar.as_pointer()))
+            return context.get_dummy_value()
+
+        return types.void(a, b, c, types.intp, types.intp), generate
+
+    return tile
