@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 
@@ -68,6 +69,23 @@ def atomic_write(
             raise _naming(error, path) from error
         raise
     _sync_folder(target.parent)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raise OSError now, with `filename` set to `path`, if a file could not be written there later."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(21, "Is a directory", os.fspath(path))
+    try:
+        if target.is_file() and not os.access(target, os.W_OK):  # a move would replace it all the same
+            raise PermissionError(13, "Permission denied")
+        if target.exists() and not target.is_file():  # a device or a pipe is written to directly
+            return
+        # the folder's permissions are not the whole truth (root, read-only file systems): try
+        with TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
 
 
 def _naming(error: OSError, path: str | os.PathLike[str]) -> OSError:
