@@ -120,6 +120,8 @@ from tensor.reduction import (
     any,
     argmax,
     argmin,
+    count_nonzero,
+    cumsum,
     logsumexp,
     max,
     mean,

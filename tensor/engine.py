@@ -562,6 +562,7 @@ class Tensor:
     max, min, amax, amin = reduction.max, reduction.min, reduction.amax, reduction.amin
     argmax, argmin, any, all = reduction.argmax, reduction.argmin, reduction.any, reduction.all
     logsumexp, norm = reduction.logsumexp, reduction.norm
+    cumsum, count_nonzero = reduction.cumsum, reduction.count_nonzero
     softmax, log_softmax = softmaxes.softmax, softmaxes.log_softmax
 
     view, reshape, flatten, unflatten = shapes.view, shapes.reshape, shapes.flatten, shapes.unflatten

@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from tensor import elementwise
+from tensor import dtypes, elementwise
 from tensor.autograd import Function
 from tensor.operands import normalize_dim, normalize_dims
 
@@ -44,7 +44,7 @@ class Var(Function):
         kept = _kept_shape(x.shape, dims)
         count = _count(x.shape, dims)
         self.mean = k.forward("div", k.sum(x, dims, True), k.full((), count, x.dtype))
-        self.free = max(count - correction, 0)
+        self.free = count - correction if count > correction else 0
         out = k.square_deviation(x, self.mean, dims)
         out = k.forward("div", out, k.full((), self.free, x.dtype))
         self.saved, self.kept = (x,), kept
@@ -85,42 +85,46 @@ class Prod(Function):
 
 
 class Extreme(Function):
-    """Largest (sign 1) or smallest (-1) along a dim, with positions; the gradient goes to that element."""
+    """Largest or smallest along a dim, at known positions; the gradient goes to that element."""
 
-    def forward(self, k, x, dim, keepdim, sign):
-        self.input_shape, self.dim = x.shape, dim
-        values, self.positions = k.extreme(x, dim, sign)
-        if keepdim:
-            kept = _kept_shape(x.shape, (dim,))
-            values, self.positions = values.reshape(kept), self.positions.reshape(kept)
+    def forward(self, k, x, positions, values, dim, keepdim):
+        self.saved, self.input_shape, self.dim, self.keepdim = (positions,), x.shape, dim, keepdim
         return values
 
     def backward(self, k, grad):
-        if not self.input_shape:
-            return (grad,)
-        kept = _kept_shape(self.input_shape, (self.dim,))
-        index = k.along(self.positions.reshape(kept), self.dim)
-        return (k.scatter_add(grad.reshape(kept), index, self.input_shape),)
+        positions = self.saved[0]
+        if not self.keepdim:
+            kept = _kept_shape(self.input_shape, (self.dim,))
+            positions, grad = positions.reshape(kept), grad.reshape(kept)
+        return k.scatter_add(grad, k.along(positions, self.dim), self.input_shape), None
 
 
 class ExtremeValue(Function):
     """Largest (sign 1) or smallest (-1) over dims; equals share the gradient."""
 
     def forward(self, k, x, dims, keepdim, sign):
-        moved, kept = x, _kept_shape(x.shape, dims)
-        for d in sorted(dims, reverse=True):
+        moved = x
+        for d in reversed(dims):
             moved = k.extreme(moved, d, sign)[0]
-        out = moved.reshape(kept)
-        self.saved, self.out, self.dims = (x,), out, dims
-        return out if keepdim else moved
+        self.kept, self.dims, self.saved = _kept_shape(x.shape, dims), dims, (x,)
+        self.result = out = moved.reshape(self.kept) if keepdim else moved if dims else k.copy(x)
+        return out
 
     def backward(self, k, grad):
-        x, out = self.saved[0], self.out
-        hit = k.cast(k.compare("eq", x, out), grad.dtype)
-        if not self.dims:
-            return (grad,)
+        hit = k.cast(k.compare("eq", self.saved[0], self.result.reshape(self.kept)), grad.dtype)
         count = k.sum(hit, self.dims, True)
-        return (k.forward("mul", hit, k.forward("div", grad.reshape(out.shape), count)),)
+        return (k.forward("mul", hit, k.forward("div", grad.reshape(self.kept), count)),)
+
+
+class CumSum(Function):
+    """Running sums along a dim."""
+
+    def forward(self, k, x, dim):
+        self.dim = dim
+        return k.cumsum(x, dim)
+
+    def backward(self, k, grad):
+        return (k.cumsum(grad, self.dim, from_end=True),)
 
 
 def _count(shape, dims) -> int:
@@ -139,16 +143,16 @@ def _float(x, operation: str):
     return x
 
 
-def sum(x, dim=None, keepdim=False, *, dtype=None):
+def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim` (an int, several, or None for all). Integers and bools give int64."""
-    x = x if dtype is None else x.to(dtype)
-    return Sum.apply(x, dims=normalize_dims(dim, x.ndim, "sum"), keepdim=keepdim)
+    input = input if dtype is None else input.to(dtype)
+    return Sum.apply(input, dims=normalize_dims(dim, input.ndim, "sum"), keepdim=keepdim)
 
 
-def mean(x, dim=None, keepdim=False, *, dtype=None):
+def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Average over `dim` (an int, several, or None for all) of a float tensor; nan over nothing."""
-    x = x if dtype is None else x.to(dtype)
-    return Mean.apply(_float(x, "mean"), dims=normalize_dims(dim, x.ndim, "mean"), keepdim=keepdim)
+    input = input if dtype is None else input.to(dtype)
+    return Mean.apply(_float(input, "mean"), dims=normalize_dims(dim, input.ndim, "mean"), keepdim=keepdim)
 
 
 def _correction(unbiased, correction):
@@ -163,33 +167,38 @@ def _split_unbiased(dim, unbiased):
     return (None, dim) if isinstance(dim, bool) else (dim, unbiased)  # x.var(False): the old signature
 
 
-def var(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Variance over `dim`, divided by count - correction (1 by default: Bessel's)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = normalize_dims(dim, x.ndim, "var")
+    dims = normalize_dims(dim, input.ndim, "var")
     return Var.apply(
-        _float(x, "var"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
+        _float(input, "var"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
     )
 
 
-def std(x, dim=None, unbiased=None, keepdim=False, *, correction=None):
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Standard deviation over `dim`, divided by count - correction (1 by default)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = normalize_dims(dim, x.ndim, "std")
+    dims = normalize_dims(dim, input.ndim, "std")
     return Std.apply(
-        _float(x, "std"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
+        _float(input, "std"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
     )
 
 
-def prod(x, dim=None, keepdim=False):
+def prod(input, dim=None, keepdim=False, *, dtype=None):
     """Multiply over one `dim`, or over all for None. Integers and bools give int64."""
-    return Prod.apply(x, dims=normalize_dims(dim, x.ndim, "prod"), keepdim=keepdim)
+    input = input if dtype is None else input.to(dtype)
+    if isinstance(dim, tuple | list):
+        raise TypeError(
+            f"prod: dim must be one int or None, got {dim!r}; multiply over one dim after the other"
+        )
+    return Prod.apply(input, dims=normalize_dims(dim, input.ndim, "prod"), keepdim=keepdim)
 
 
-def _not_empty(x, dims, operation):
+def _not_empty(x, dims, operation, whole=True):
     for d in dims:
         if x.shape[d] == 0:
-            if len(dims) == x.ndim:
+            if whole and len(dims) == x.ndim:
                 raise RuntimeError(
                     f"{operation}(): Expected reduction dim to be specified for input.numel() == 0. "
                     "Specify the reduction dim with the 'dim' argument."
@@ -205,35 +214,39 @@ def _extreme(name, sign, x, dim, keepdim, other):
         _not_empty(x, range(x.ndim), name)
         return ExtremeValue.apply(x, dims=tuple(range(x.ndim)), keepdim=False, sign=sign)
     dim = normalize_dim(dim, x.ndim, name)
-    if x.ndim:
-        _not_empty(x.unsqueeze(0), (dim + 1,), name)
-    values = Extreme.apply(x if x.ndim else x.reshape(1), dim=dim, keepdim=keepdim and x.ndim > 0, sign=sign)
-    positions = x._kernels.extreme(x._array if x.ndim else x._array.reshape(1), dim, sign)[1]
-    return MinMax(values, x._wrap(positions.reshape(values.shape)))
+    if x.ndim == 0:
+        return MinMax(x.clone(), x._wrap(x._kernels.zeros((), dtypes.int64._array)))
+    _not_empty(x, (dim,), name, whole=False)
+    found = x._kernels.extreme(x._array, dim, sign)
+    if keepdim:
+        kept = _kept_shape(x.shape, (dim,))
+        found = [a.reshape(kept) for a in found]
+    indices = x._wrap(found[1])
+    return MinMax(Extreme.apply(x, indices, values=found[0], dim=dim, keepdim=keepdim), indices)
 
 
-def max(x, dim=None, keepdim=False, *, other=None):
+def max(input, dim=None, keepdim=False, *, other=None):
     """Return the largest element; with `dim`, (values, indices); with a tensor, `maximum`."""
-    return _extreme("max", 1, x, dim, keepdim, other)
+    return _extreme("max", 1, input, dim, keepdim, other)
 
 
-def min(x, dim=None, keepdim=False, *, other=None):
+def min(input, dim=None, keepdim=False, *, other=None):
     """Return the smallest element; with `dim`, (values, indices); with a tensor, `minimum`."""
-    return _extreme("min", -1, x, dim, keepdim, other)
+    return _extreme("min", -1, input, dim, keepdim, other)
 
 
-def amax(x, dim=(), keepdim=False):
+def amax(input, dim=(), keepdim=False):
     """Return the largest over `dim` (all by default); equals share the gradient."""
-    dims = normalize_dims(dim, x.ndim, "amax")
-    _not_empty(x, dims, "amax")
-    return ExtremeValue.apply(x, dims=dims, keepdim=keepdim, sign=1)
+    dims = normalize_dims(dim, input.ndim, "amax")
+    _not_empty(input, dims, "amax")
+    return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=1)
 
 
-def amin(x, dim=(), keepdim=False):
+def amin(input, dim=(), keepdim=False):
     """Return the smallest over `dim` (all by default); equals share the gradient."""
-    dims = normalize_dims(dim, x.ndim, "amin")
-    _not_empty(x, dims, "amin")
-    return ExtremeValue.apply(x, dims=dims, keepdim=keepdim, sign=-1)
+    dims = normalize_dims(dim, input.ndim, "amin")
+    _not_empty(input, dims, "amin")
+    return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=-1)
 
 
 def _arg(name, sign, x, dim, keepdim):
@@ -249,53 +262,70 @@ def _arg(name, sign, x, dim, keepdim):
     return x._wrap(positions)
 
 
-def argmax(x, dim=None, keepdim=False):
+def argmax(input, dim=None, keepdim=False):
     """Return the int64 position of the largest along `dim`, or in the flattened tensor; the first of equals."""
-    return _arg("argmax", 1, x, dim, keepdim)
+    return _arg("argmax", 1, input, dim, keepdim)
 
 
-def argmin(x, dim=None, keepdim=False):
+def argmin(input, dim=None, keepdim=False):
     """Return the int64 position of the smallest along `dim`, or in the flattened tensor; the first of equals."""
-    return _arg("argmin", -1, x, dim, keepdim)
+    return _arg("argmin", -1, input, dim, keepdim)
 
 
-def any(x, dim=None, keepdim=False):
+def _whether(name, x, dim, keepdim):
+    dims = normalize_dims(dim, x.ndim, name)
+    out = getattr(x._kernels, name)(x._array, dims)
+    if x.dtype is dtypes.uint8:  # as PyTorch, where uint8 was the mask before bool existed
+        out = x._kernels.cast(out, x._array.dtype)
+    return x._wrap(out.reshape(_kept_shape(x.shape, dims)) if keepdim else out)
+
+
+def any(input, dim=None, keepdim=False):
     """Return whether any element (along `dim`) is not zero."""
-    dims = normalize_dims(dim, x.ndim, "any")
-    out = x._kernels.any(x._array, dims)
-    return x._wrap(out.reshape(_kept_shape(x.shape, dims)) if keepdim else out)
+    return _whether("any", input, dim, keepdim)
 
 
-def all(x, dim=None, keepdim=False):
+def all(input, dim=None, keepdim=False):
     """Return whether every element (along `dim`) is not zero."""
-    dims = normalize_dims(dim, x.ndim, "all")
-    out = x._kernels.all(x._array, dims)
-    return x._wrap(out.reshape(_kept_shape(x.shape, dims)) if keepdim else out)
+    return _whether("all", input, dim, keepdim)
 
 
-def logsumexp(x, dim, keepdim=False):
-    """Return log(sum(exp(x))) over `dim`, stable: the largest is subtracted first."""
-    dims = normalize_dims(dim, x.ndim, "logsumexp")
-    top = amax(x, dims, True).detach()
+def count_nonzero(input, dim=None):
+    """Return how many elements (along `dim`) are not zero, as int64."""
+    return (input != 0).sum(dim)
+
+
+def cumsum(input, dim, *, dtype=None):
+    """Return the running sums along `dim`. Integers and bools give int64."""
+    input = input if dtype is None else input.to(dtype)
+    return CumSum.apply(input, dim=normalize_dim(dim, input.ndim, "cumsum"))
+
+
+def logsumexp(input, dim, keepdim=False):
+    """Return log(sum(exp(input))) over `dim`, stable: the largest is subtracted first."""
+    dims = normalize_dims(dim, input.ndim, "logsumexp")
+    top = amax(input, dims, True).detach()
     top = top.masked_fill(top.isinf(), 0.0)
-    out = (x - top).exp().sum(dims, True).log() + top
+    out = (input - top).exp().sum(dims, True).log() + top
     return out if keepdim else out.squeeze(dims)
 
 
-def norm(x, p=2, dim=None, keepdim=False):
-    """Return (sum |x|^p)^(1/p) over `dim`; p: a number, inf, -inf or "fro" (2)."""
+def norm(input, p=2, dim=None, keepdim=False):
+    """Return (sum |input|^p)^(1/p) over `dim`; p: a number, inf, -inf or "fro" (2)."""
     p = 2 if p in ("fro", None) else float(p)
     if p == float("inf"):
-        return amax(x.abs(), () if dim is None else dim, keepdim)
+        return amax(input.abs(), () if dim is None else dim, keepdim)
     if p == -float("inf"):
-        return amin(x.abs(), () if dim is None else dim, keepdim)
+        return amin(input.abs(), () if dim is None else dim, keepdim)
     if p == 0:
-        return (x != 0).to(x.dtype).sum(dim, keepdim)
+        return (input != 0).to(input.dtype).sum(dim, keepdim)
     if p == 1:
-        return x.abs().sum(dim, keepdim)
+        return input.abs().sum(dim, keepdim)
     if p == 2:
-        return Norm.apply(_float(x, "norm"), dims=normalize_dims(dim, x.ndim, "norm"), keepdim=keepdim)
-    return (x.abs() ** p).sum(dim, keepdim) ** (1 / p)
+        return Norm.apply(
+            _float(input, "norm"), dims=normalize_dims(dim, input.ndim, "norm"), keepdim=keepdim
+        )
+    return (input.abs() ** p).sum(dim, keepdim) ** (1 / p)
 
 
 class Norm(Function):
@@ -317,6 +347,6 @@ class Norm(Function):
 
 
 __all__ = [
-    "MinMax", "all", "amax", "amin", "any", "argmax", "argmin", "logsumexp", "max", "mean", "min",
+    "MinMax", "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumsum", "logsumexp", "max", "mean", "min",
     "norm", "prod", "std", "sum", "var",
 ]  # fmt: skip

@@ -24,7 +24,7 @@ from kernels.cpu.random import (
     permutation_from_bits,
     uniform_from_bits,
 )
-from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
+from kernels.cpu.reduce import all, any, cumsum, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.softmax import (
     cross_entropy_dx,
     log_softmax,
@@ -37,7 +37,7 @@ from kernels.cpu.softmax import (
 
 __all__ = [
     "adam", "all", "along", "any", "available_threads", "bernoulli_from_bits", "cast", "cat", "compare",
-    "compile_seconds", "contiguous", "copy", "cross_entropy_dx", "derivative", "divide_rounded", "expand",
+    "compile_seconds", "contiguous", "copy", "cross_entropy_dx", "cumsum", "derivative", "divide_rounded", "expand",
     "extreme", "forward", "full", "get_num_threads", "linear", "log_softmax", "log_softmax_dx", "matmul",
     "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits", "normal_words", "permutation_from_bits",
     "prod", "prod_dx", "put", "round", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",

