@@ -1,7 +1,7 @@
 """Networks: modules that know their parameters, layers, activations, losses, and how parameters start.
 
-`import tensor.nn as nn`, `import tensor.nn.functional as F`, as in PyTorch. `Module` is in `module`; every layer
-is a module around functions of `functional`.
+`import tensor.nn as nn`, `import tensor.nn.functional as F`, as in PyTorch. `Module` is in `module`; every
+layer is a module around functions of `functional`.
 """
 
 from tensor.nn import functional, init, utils
@@ -26,8 +26,34 @@ from tensor.nn.module import Module
 from tensor.nn.parameter import Parameter
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "Dropout", "ELU", "Flatten", "GELU", "Identity",
-    "L1Loss", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "Module", "ModuleDict",
-    "ModuleList", "NLLLoss", "Parameter", "ParameterList", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
-    "Softplus", "Tanh", "functional", "init", "utils",
-]  # fmt: skip
+    "ELU",
+    "GELU",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Identity",
+    "L1Loss",
+    "LeakyReLU",
+    "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
+    "MSELoss",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "ParameterList",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+    "functional",
+    "init",
+    "utils",
+]

@@ -48,7 +48,8 @@ class _Numbered(Module):
         """Add modules at the end; returns the container."""
         if not isinstance(modules, Iterable):
             raise TypeError(
-                f"{self._get_name()}.extend should be called with an iterable, but got {type(modules).__name__}"
+                f"{self._get_name()}.extend should be called with an iterable, but got "
+                + type(modules).__name__
             )
         for module in list(modules):  # a list: the container may be extended with itself
             self.append(module)

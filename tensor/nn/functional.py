@@ -89,7 +89,7 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
-    """Set each element to 0 with probability p and scale the others by 1 / (1 - p); outside training, nothing.
+    """Set each element to 0 with probability p and scale the others by 1 / (1 - p), if training.
 
     Draws from the default generator: the same seed drops what PyTorch drops.
     """
@@ -110,7 +110,8 @@ def one_hot(tensor, num_classes=-1):
     """Return (*, num_classes) int64 with a 1 at each class position. tensor: (*) int64."""
     if tensor.dtype is not dtypes.int64:
         raise RuntimeError(
-            f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype!r}; use .long()"
+            "one_hot is only applicable to index tensor of type LongTensor, "
+            f"got {tensor.dtype!r}; use .long()"
         )
     if not tensor.numel():
         if num_classes <= 0:
@@ -177,7 +178,7 @@ def cross_entropy(
 
 
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
-    """Return -input[target] of log-probabilities. input: (batch, classes, ...), target: (batch, ...) int64."""
+    """Return -input[target] of log-probabilities (batch, classes, ...); target: (batch, ...) int64."""
     reduction = _reduction(size_average, reduce, reduction)
     return softmaxes.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
 
@@ -185,14 +186,15 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 def _warn_of_sizes(input, target) -> None:
     if target.shape != input.shape:
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This "
-            "will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+            "This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
             stacklevel=3,
         )
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """Return (input - target) ** 2, its mean (weighted, if a `weight` of the input's shape is given) or sum."""
+    """Return (input - target) ** 2, its mean or sum; weighted by `weight`, of the input's shape."""
     _warn_of_sizes(input, target)
     reduction = _reduction(size_average, reduce, reduction)
     difference = input - target
@@ -206,7 +208,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """Return |input - target|, its mean (weighted, if a `weight` of the input's shape is given) or sum."""
+    """Return |input - target|, its mean or sum; weighted by `weight`, of the input's shape."""
     _warn_of_sizes(input, target)
     reduction = _reduction(size_average, reduce, reduction)
     losses = (input - target).abs()
@@ -265,8 +267,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
         )
     if input.dtype is not target.dtype:
         raise RuntimeError(
-            f"binary_cross_entropy: expected operands of one dtype, got {input.dtype!r} and {target.dtype!r}; "
-            f"convert one: target.to({input.dtype!r})"
+            f"binary_cross_entropy: expected operands of one dtype, got {input.dtype!r} and "
+            f"{target.dtype!r}; convert one: target.to({input.dtype!r})"
         )
     for name, values in (("input", input), ("target", target)):
         inside = values.detach()

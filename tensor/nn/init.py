@@ -11,7 +11,7 @@ from tensor.engine import Tensor
 
 
 def calculate_gain(nonlinearity: str, param=None) -> float:
-    """Return the recommended gain: 1, 5/3 for tanh, sqrt(2) for relu, sqrt(2 / (1 + param**2)) for leaky_relu."""
+    """Return the recommended gain: 1; tanh 5/3; relu sqrt(2); leaky_relu sqrt(2 / (1 + param**2))."""
     if nonlinearity in ("linear", "sigmoid") or nonlinearity in _CONVOLUTIONS:
         return 1
     if nonlinearity == "tanh":

@@ -35,7 +35,7 @@ class MSELoss(_Loss):
 
 
 class NLLLoss(_WeightedLoss):
-    """-input[target] of log-probabilities, reduced. input: (batch, classes, ...); target: (batch, ...) int64."""
+    """-input[target] of log-probabilities (batch, classes, ...), reduced; target: (batch, ...) int64."""
 
     def __init__(self, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
         super().__init__(weight, size_average, reduce, reduction)

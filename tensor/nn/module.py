@@ -1,8 +1,8 @@
 """The Module: a part of a network that knows its parameters, its buffers and the parts within it.
 
 Assigning a Parameter or a Module to an attribute registers it; `register_buffer` registers a tensor that
-belongs to the state but is not trained. What is registered lives in three dicts, `_parameters`, `_buffers` and
-`_modules`, in order of registration, and every method below is a walk over them.
+belongs to the state but is not trained. What is registered lives in three dicts, `_parameters`, `_buffers`
+and `_modules`, in order of registration, and every method below is a walk over them.
 """
 
 from collections import OrderedDict, namedtuple
@@ -213,7 +213,8 @@ class Module:
         self._check_name(name, "buffer", self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{type_name(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
+                f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
+                "(torch Tensor or None required)"
             )
         self._buffers[name] = tensor
         if persistent:
@@ -480,8 +481,8 @@ class Module:
                 )
             elif saved.shape != tensor.shape:
                 errors.append(
-                    f"size mismatch for {key}: copying a param with shape {saved.shape!r} from checkpoint, the "
-                    f"shape in current model is {tensor.shape!r}."
+                    f"size mismatch for {key}: copying a param with shape {saved.shape!r} from checkpoint, "
+                    f"the shape in current model is {tensor.shape!r}."
                 )
         if errors:
             name = type(self).__name__

@@ -27,10 +27,11 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Scale all gradients by one factor so that their joint norm is at most `max_norm`; returns the norm before.
+    """Scale all gradients by one factor so that their joint norm is at most `max_norm`.
 
-    The norm is that of all gradients as one vector; norm_type may be math.inf. Parameters without gradient do
-    not count. error_if_nonfinite: raise RuntimeError if the norm is inf or nan. foreach has no effect.
+    Returns the norm before. The norm is that of all gradients as one vector; norm_type may be math.inf.
+    Parameters without gradient do not count. error_if_nonfinite: raise RuntimeError if the norm is inf or
+    nan. foreach has no effect.
     """
     grads = [p.grad for p in _listed(parameters) if p.grad is not None]
     norm_type, max_norm = float(norm_type), float(max_norm)
@@ -40,8 +41,8 @@ def clip_grad_norm_(
     total = stack([norm.to(norms[0].dtype) for norm in norms]).norm(norm_type)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
-            "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
+            "cannot be clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
             "`error_if_nonfinite=False`"
         )
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)  # 1e-6: PyTorch's guard against a norm of 0
