@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import tensor
-from tensor import models, serialization, training
+from tensor import models, training
 from tensor.serialization import ModelFileError, load_model, read_model, save_model
 
 
@@ -64,7 +64,7 @@ def test_training_comes_back(tmp_path, trained):
     for key in ("epoch", "batch", "loss_sum", "correct", "seen"):
         assert getattr(position, key) == getattr(trained[2], key)
     assert np.array_equal(position.order, trained[2].order)
-    assert np.array_equal(position.generator, trained[2].generator)
+    assert np.array_equal(position.generator, tensor.random.default_generator.get_state())
     model = models.build("mlp")
     optimizer = training.make_optimizer(model, plan.optimizer, plan.lr)
     saved.restore(model, optimizer)
@@ -127,7 +127,7 @@ def test_a_file_of_another_kind(tmp_path, trained, changes, message):
 CONTENTS = [
     b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(100), bytes(8), b"\xff" * 64,
     (1 << 62).to_bytes(8, "little") + b"{}",
-    (66).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[99999999999],"data_offsets":[0,4]}}  ' + bytes(4),
+    b"\x42" + bytes(7) + b'{"a":{"dtype":"F32","shape":[99999999999],"data_offsets":[0,4]}}  ' + bytes(4),
 ]  # fmt: skip
 
 
@@ -221,7 +221,3 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, trained, monkeypatch):
     assert caught.value.filename == str(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
-
-
-def test_save_needs_its_module_only():
-    assert serialization.KEY == "liftgrad"

@@ -1,5 +1,7 @@
 """tensor/training.py: learning, measuring, and stopping anywhere without a trace."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -28,10 +30,8 @@ def run(data, plan, on_batch=None, on_epoch=None):
     model = small()
     optimizer = training.make_optimizer(model, plan.optimizer, plan.lr)
     position = training.Position()
-    try:
+    with suppress(KeyboardInterrupt):
         training.fit(model, optimizer, *data, plan, position, on_batch, on_epoch)
-    except KeyboardInterrupt:
-        pass
     return model, optimizer, position
 
 
