@@ -194,7 +194,7 @@ class _Iteration:
         index = next(self._indices)
         if not self._batched:
             return self._collate(self._loader.dataset[index])
-        if self._read is not None and index and type(index) is list and all(type(i) is int for i in index):
+        if self._read is not None and type(index) is list and index and all(type(i) is int for i in index):
             try:
                 return self._read(index)
             except IndexError:
