@@ -109,7 +109,7 @@ from tensor.elementwise import (
     where,
 )
 from tensor.engine import Size, Tensor
-from tensor.indexing import gather, index_select, masked_select
+from tensor.indexing import gather, index_select, masked_select, nonzero, scatter_add
 from tensor.linalg import bmm, dot, matmul, mm, mv, outer
 from tensor.printing import set_printoptions
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state

@@ -6,14 +6,15 @@ as the result's `grad_fn`. An instance knows the results it was computed *from* 
 result, so a graph has no reference cycle and is freed as soon as the last tensor that needs it goes.
 """
 
-import contextlib
 import functools
 import heapq
+import inspect
 import itertools
 import sys
 import threading
 import weakref
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,12 @@ def is_grad_enabled() -> bool:
     return _mode.enabled
 
 
-class _GradMode(contextlib.ContextDecorator):
-    """Switch recording on or off, as a context or as a decorator of functions and generators."""
+class _GradMode:
+    """Switch recording on or off in this thread: as a context, or as a decorator of functions and generators."""
 
-    def __init__(self, enabled: bool):
-        self._enabled = enabled
+    _enabled = False
+
+    def __init__(self):
         self._before: list[bool] = []
 
     def __enter__(self):
@@ -49,54 +51,97 @@ class _GradMode(contextlib.ContextDecorator):
         _mode.enabled = self._before.pop()
         return False
 
-    def _recreate_cm(self):
-        return type(self)(self._enabled)
+    def __call__(self, function: Callable) -> Callable:
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @functools.wraps(function)
+        def switched(*args, **kwargs):
+            with self._again():
+                return function(*args, **kwargs)
+
+        return switched
+
+    def _again(self) -> "_GradMode":
+        """Return a context like this one, for one call: calls may be nested, and run in several threads."""
+        return type(self)()
+
+    def _wrap_generator(self, function: Callable) -> Callable:
+        @functools.wraps(function)
+        def switched(*args, **kwargs):
+            # Between two values the caller runs, in the mode that is the caller's.
+            generator = function(*args, **kwargs)
+            step: Callable = functools.partial(next, generator)
+            while True:
+                try:
+                    with self._again():
+                        value = step()
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step = functools.partial(generator.send, (yield value))
+                except GeneratorExit:
+                    with self._again():
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(generator.throw, error)
+
+        return switched
 
 
 class no_grad(_GradMode):
-    """Do not record operations: `with no_grad(): ...` or `@no_grad()`."""
+    """Do not record operations: `with no_grad(): ...`, `@no_grad()` or `@no_grad`."""
+
+    def __new__(cls, function: Callable | None = None):
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self, function: Callable | None = None):
-        super().__init__(False)
-        self._function = function
-        if function is not None:
-            functools.update_wrapper(self, function)
-
-    def _recreate_cm(self):
-        return type(self)()
-
-    def __call__(self, *args, **kwargs):
-        if self._function is not None:  # used as a bare decorator: @no_grad
-            with type(self)():
-                return self._function(*args, **kwargs)
-        return super().__call__(*args, **kwargs)
-
-    def __get__(self, instance, owner=None):
-        return self if instance is None else functools.partial(self, instance)
+        super().__init__()
 
 
 class enable_grad(no_grad):
     """Record operations, also inside `no_grad`."""
 
-    def __init__(self, function: Callable | None = None):
-        super().__init__(function)
-        self._enabled = True
-
-
-class inference_mode(no_grad):
-    """Do not record operations. PyTorch forbids later recording of the results too; this engine does not."""
+    _enabled = True
 
 
 class set_grad_enabled(_GradMode):
-    """Switch recording at once, as a call, or for the length of a `with` block."""
+    """Switch recording at once, as a call; or for the length of a `with` block or of a function."""
 
     def __init__(self, mode: bool):
-        super().__init__(bool(mode))
-        self._before.append(_mode.enabled)
-        _mode.enabled = bool(mode)
+        super().__init__()
+        self._enabled, self._previous = bool(mode), _mode.enabled
+        _mode.enabled = self._enabled
 
-    def __enter__(self):
-        return self
+    def __exit__(self, *exc):
+        super().__exit__(*exc)
+        _mode.enabled = self._previous
+        return False
+
+    def __call__(self, function: Callable) -> Callable:
+        _mode.enabled = self._previous  # a decorator switches in the function only
+        return super().__call__(function)
+
+    def _again(self) -> _GradMode:
+        return set_grad_enabled(self._enabled)
+
+
+class inference_mode(_GradMode):
+    """Do not record operations; with mode=False, record them.
+
+    PyTorch forbids later recording of the results too; this engine does not.
+    """
+
+    def __new__(cls, mode: bool | Callable = True):
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
+
+    def __init__(self, mode: bool = True):
+        super().__init__()
+        self._enabled = not mode
+
+    def _again(self) -> _GradMode:
+        return inference_mode(not self._enabled)
 
 
 class Version:
@@ -122,7 +167,7 @@ class Function:
     """
 
     name = ""  # what grad_fn prints, as in <TanhBackward0>; the class name unless set
-    is_view = False  # the result shares the first input's memory; `view(array)` then says how
+    is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
 
     edges: tuple = ()
     needs: tuple[bool, ...] = ()
@@ -135,6 +180,11 @@ class Function:
         raise NotImplementedError
 
     def backward(self, k, grad):
+        raise NotImplementedError
+
+    @staticmethod
+    def show(array, options):
+        """Return the view of `array` that `forward` makes."""
         raise NotImplementedError
 
     def overwrite(self, k, target, *arrays, **options) -> None:
@@ -157,7 +207,7 @@ class Function:
         array = node.forward(first._kernels, *[t._array for t in inputs], **options)
         out = first._wrap(array)
         if cls.is_view:
-            out._become_view_of(first, node.view)
+            out._become_view_of(first, ViewStep(cls, node.options, node.input_shape, array.shape))
         if recording and array.dtype.kind == "f":
             node._record(inputs, out)
             out._grad_fn = node
@@ -169,7 +219,10 @@ class Function:
         """Run on tensors, overwriting `target`, which becomes this operation's result."""
         inputs = (target, *others)
         node = cls()
-        recording = _mode.enabled and any(t.requires_grad for t in inputs)
+        target._check_memory(node.op, others)
+        recording = _mode.enabled and (
+            any(t.requires_grad for t in inputs) or target._shows_recorded_memory()
+        )
         if recording:
             target._check_in_place(node.op)
             node.needs = tuple([t.requires_grad for t in inputs])
@@ -288,6 +341,35 @@ class Hook:
             hooks.pop(self._id, None)
 
 
+class ViewStep(NamedTuple):
+    """How one view was made of another, so that it can be made again: of a gradient, or of newer history."""
+
+    kind: type[Function]
+    options: dict
+    input_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def view_again(array: np.ndarray, steps: tuple[ViewStep, ...]) -> np.ndarray:
+    """Return the view that `steps` make of an array of the base's shape and order in memory."""
+    for step in steps:
+        array = step.kind.show(array, step.options)
+    return array
+
+
+def record_views_again(base, steps: tuple[ViewStep, ...]) -> Function:
+    """Record the views that `steps` make of `base`, whose memory was written to; return the last."""
+    edge = base.grad_fn
+    for step in steps:
+        node = step.kind()
+        node.options, node.input_shape, node.shape = step.options, step.input_shape, step.shape
+        node.dtype, node._kernels = base._array.dtype, base._kernels
+        node.needs, node.edges, node.versions = (True,), (edge,), []
+        node.sequence = next(_sequence)
+        edge = node
+    return edge
+
+
 class HookTable(dict):
     """Hooks in order of registration (a dict that can be referred to weakly)."""
 
@@ -295,7 +377,8 @@ class HookTable(dict):
 def _run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
     for hook in list(hooks.values()):
         given = like(grad)
-        returned = hook(given)
+        with no_grad():
+            returned = hook(given)
         if returned is not None:
             if tuple(returned.shape) != grad.shape:
                 raise RuntimeError(
@@ -315,7 +398,7 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
     was computed from, so all of its gradient has arrived when its turn comes, and no recursion is needed.
 
     inputs: None to add up into the leaves' `.grad`; else tensors whose gradients are returned instead, as a
-    dict from id(tensor) to array.
+    dict from id(tensor) to array; what does not lead to them is left alone.
     """
     wrap = roots[0]._wrap
     pending: dict = {}  # node, or id of a leaf -> gradient so far
@@ -324,10 +407,12 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
     leaves: dict = {}
     wanted_nodes: dict = {}
     results: dict = {}
+    runs = receives = None
     if inputs is not None:
         for t in inputs:
             if t.grad_fn is not None:
                 wanted_nodes.setdefault(t.grad_fn, []).append(t)
+        runs, receives = _lead_to(inputs, roots)
 
     def send(edge, grad, k) -> None:
         if isinstance(edge, Function):
@@ -361,13 +446,15 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
                 accumulate(tensor, grad, k, wrap)
         for tensor in wanted_nodes.get(node, ()):
             results[id(tensor)] = grad
+        if runs is not None and node not in runs:
+            continue
         node.check_saved()
         incoming = node.backward(k, grad)
         if not retain_graph:
             node.release()
         del grad
         for edge, g in zip(node.edges, incoming, strict=True):
-            if edge is not None and g is not None:
+            if edge is not None and g is not None and (receives is None or _key(edge) in receives):
                 send(edge, g, k)
         edge = g = incoming = None  # or an array would count as shared below
     for key, leaf in leaves.items():
@@ -380,6 +467,32 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
         else:
             results[key] = grad
     return results if inputs is not None else None
+
+
+def _key(edge):
+    return edge if isinstance(edge, Function) else id(edge)
+
+
+def _lead_to(inputs, roots) -> tuple[set, set]:
+    """Return the nodes to run for the gradients of `inputs`, and these with what receives the gradients."""
+    ends = {_key(_edge_of(t)) for t in inputs}
+    consumers: dict = {}
+    stack = [_edge_of(root) for root in roots]
+    while stack:
+        node = stack.pop()
+        for edge in node.parents if isinstance(node, Function) else ():
+            key = _key(edge)
+            if key not in consumers:
+                consumers[key] = []
+                stack.append(edge)
+            consumers[key].append(node)
+    runs, waiting = set(), list(ends)
+    while waiting:
+        for node in consumers.get(waiting.pop(), ()):
+            if node not in runs:
+                runs.add(node)
+                waiting.append(node)
+    return runs, runs | ends
 
 
 def accumulate(leaf, grad: np.ndarray, k, wrap) -> None:

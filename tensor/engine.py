@@ -12,7 +12,7 @@ from tensor import shape as shapes
 from tensor import softmax as softmaxes
 from tensor.autograd import Function, Hook, HookTable, Version
 from tensor.devices import device as Device
-from tensor.operands import as_tensor_like, common_dtype, to_array
+from tensor.operands import as_tensor_like, to_array
 
 _CPU = Device("cpu")
 
@@ -68,7 +68,7 @@ class Tensor:
     _requires_grad = False
     _hooks: HookTable | None = None
     _base: Tensor | None = None  # of a view: the tensor whose memory it shows
-    _view = None  # of a view: how to make it from an array shaped like the base's
+    _steps: tuple[autograd.ViewStep, ...] = ()  # of a view: how it was made of the base
     _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
     _untracked = False  # a view made under no_grad: writing to it could not be recorded in its base
     _retained = False
@@ -175,11 +175,7 @@ class Tensor:
         if base is not None and self._seen != self._version.count:
             self._seen = self._version.count
             if base.grad_fn is not None:  # the memory was written to: this is now a view of that result
-                node = _ViewAgain()
-                node.needs, node.how, node.saved = (True,), self._view, ()
-                node.input_shape = base._array.shape
-                node._record((base,), self)
-                self._grad_fn = node
+                self._grad_fn = autograd.record_views_again(base, self._steps)
                 self._requires_grad = True
         return self._grad_fn
 
@@ -278,18 +274,34 @@ class Tensor:
             setattr(owner, name, HookTable())
         return Hook(getattr(owner, name), hook)
 
-    def _become_view_of(self, source: Tensor, view) -> None:
-        """Share memory and versions with `source`, of which `view` (a function of arrays) makes this."""
+    def _become_view_of(self, source: Tensor, step: autograd.ViewStep) -> None:
+        """Share memory and versions with `source`, of which `step` made this."""
         self._version = source._version
         self._seen = source._version.count
-        if not autograd.is_grad_enabled():
-            self._untracked = True
-        elif source._base is None:
-            self._base, self._view = source, view
-        else:
-            earlier = source._view
-            self._base, self._view = source._base, lambda array: view(earlier(array))
-            self._untracked = source._untracked
+        self._untracked = source._untracked or not autograd.is_grad_enabled()
+        self._base = source if source._base is None else source._base
+        self._steps = (*source._steps, step)
+
+    def _check_memory(self, operation: str, others: tuple[Tensor, ...]) -> None:
+        """Raise if this tensor cannot be overwritten by an operation on itself and others."""
+        array = self._array
+        if not array.flags.writeable:
+            raise RuntimeError(f"{operation}: the tensor's memory is read-only; change a clone()")
+        if 0 in array.strides and _repeats(array):
+            raise RuntimeError(
+                f"{operation}: unsupported operation: more than one element of the written-to tensor refers to "
+                "a single memory location. Please clone() the tensor before performing the operation."
+            )
+        for other in others:
+            if other._version is self._version and _overlap_partly(array, other._array):
+                raise RuntimeError(
+                    f"{operation}: unsupported operation: some elements of the input tensor and the written-to "
+                    "tensor refer to a single memory location. Please clone() the tensor before performing the "
+                    "operation."
+                )
+
+    def _shows_recorded_memory(self) -> bool:
+        return self._base is not None and self._base.requires_grad
 
     def _check_in_place(self, operation: str) -> None:
         """Raise PyTorch's errors for in-place changes that autograd cannot follow."""
@@ -309,11 +321,6 @@ class Tensor:
                 f"{operation}: a leaf Variable that requires grad is being used in an in-place operation. "
                 "Do it under no_grad(), or on a clone()."
             )
-        if 0 in self._array.strides and self._array.size > 1 and _overlaps(self._array):
-            raise RuntimeError(
-                f"{operation}: unsupported operation: more than one element of the written-to tensor refers to "
-                "a single memory location. Please clone() the tensor before performing the operation."
-            )
 
     def _change_history(self, node: Function) -> None:
         """Make `node`, which has overwritten this tensor, its history, and that of the memory it shows."""
@@ -321,7 +328,7 @@ class Tensor:
         if base is None:
             self._grad_fn, self._requires_grad = node, True
         else:  # this view, and all others, will find themselves views of the new history
-            base._grad_fn, base._requires_grad = _CopySlices(base, self._view, node), True
+            base._grad_fn, base._requires_grad = _CopySlices(base, self._steps, node), True
 
     # --- conversions -------------------------------------------------------------------------------
 
@@ -603,6 +610,7 @@ class Tensor:
         indexing.index_select,
         indexing.masked_select,
     )
+    nonzero, scatter_add, scatter_add_ = indexing.nonzero, indexing.scatter_add, indexing.scatter_add_
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
 
     def __len__(self) -> int:
@@ -700,31 +708,20 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
-class _ViewAgain(Function):
-    """A view of memory that was written to after the view was made."""
-
-    name = "AsStrided"
-
-    def backward(self, k, grad):
-        full = k.zeros(self.input_shape, grad.dtype)
-        k.write(self.how(full), grad)
-        return (full,)
-
-
 class _CopySlices(Function):
     """The history of a tensor of which a view was overwritten: old outside the view, new inside."""
 
     name = "CopySlices"
 
-    def __init__(self, base: Tensor, view, inner: Function):
-        self.how, self.inner = view, inner
+    def __init__(self, base: Tensor, steps: tuple[autograd.ViewStep, ...], inner: Function):
+        self.steps, self.inner, self.strides = steps, inner, base._array.strides
         self.needs = (base.requires_grad, *inner.needs[1:])
         self._record((base, *[base] * (len(inner.needs) - 1)), base)
         self.edges = (self.edges[0], *inner.edges[1:])
 
     def backward(self, k, grad):
-        grad_base = k.copy(grad)
-        window = self.how(grad_base)
+        grad_base = k.copy_in_order(grad, self.strides)  # or some views could not be made of it
+        window = autograd.view_again(grad_base, self.steps)
         incoming = self.inner.backward(k, k.copy(window))
         k.write(window, 0.0 if incoming[0] is None else incoming[0])
         return (grad_base, *incoming[1:])
@@ -756,8 +753,16 @@ def _is_operand(x) -> bool:
     return isinstance(x, Tensor | int | float | np.number | np.bool_ | np.ndarray)
 
 
-def _overlaps(array: np.ndarray) -> bool:
-    return any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+def _repeats(array: np.ndarray) -> bool:
+    """Return whether an element can be reached at several positions."""
+    return array.size > 0 and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+
+
+def _overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays without gaps share some of their memory, but not all (PyTorch's check)."""
+    if not (a.flags.forc and b.flags.forc and np.may_share_memory(a, b)):
+        return False
+    return a.ctypes.data != b.ctypes.data or a.size != b.size or a.strides != b.strides
 
 
 def _rebuild(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:

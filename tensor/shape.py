@@ -9,17 +9,13 @@ from tensor.operands import common_dtype, normalize_dim, normalize_dims
 
 
 class View(Function):
-    """A view: `how(array)` makes it, and its inverse carries the gradient back."""
+    """A view: `show` makes it of an array, and its inverse carries the gradient back."""
 
     is_view = True
 
     def forward(self, k, x, **options):
-        self.input_shape = x.shape
-        self.options = options
-        return self.view(x)
-
-    def view(self, array):
-        raise NotImplementedError
+        self.input_shape, self.options = x.shape, options
+        return self.show(x, options)
 
 
 class Reshape(View):
@@ -27,8 +23,9 @@ class Reshape(View):
 
     name = "View"
 
-    def view(self, array):
-        return array.reshape(self.options["shape"], copy=False)
+    @staticmethod
+    def show(array, options):
+        return array.reshape(options["shape"], copy=False)
 
     def backward(self, k, grad):
         return (grad.reshape(self.input_shape),)
@@ -50,8 +47,9 @@ class ReshapeCopy(Function):
 class Permute(View):
     """Dims in another order."""
 
-    def view(self, array):
-        return array.transpose(self.options["dims"])
+    @staticmethod
+    def show(array, options):
+        return array.transpose(options["dims"])
 
     def backward(self, k, grad):
         dims = self.options["dims"]
@@ -61,8 +59,9 @@ class Permute(View):
 class Transpose(View):
     """Two dims exchanged."""
 
-    def view(self, array):
-        return array.swapaxes(*self.options["pair"])
+    @staticmethod
+    def show(array, options):
+        return array.swapaxes(*options["pair"])
 
     def backward(self, k, grad):
         return (grad.swapaxes(*self.options["pair"]),)
@@ -71,8 +70,11 @@ class Transpose(View):
 class Expand(View):
     """Size-1 dims repeated without copying; the gradient is summed over the repeats."""
 
-    def view(self, array):
-        return np.broadcast_to(array, self.options["shape"])
+    @staticmethod
+    def show(array, options):
+        view = np.broadcast_to(array, options["shape"])
+        view.flags.writeable = array.flags.writeable  # one element of it may be written to
+        return view
 
     def backward(self, k, grad):
         return (k.sum_to(grad, self.input_shape),)
@@ -95,12 +97,13 @@ class Select(View):
 
     name = "Slice"
 
-    def view(self, array):
-        return array[self.options["index"]]
+    @staticmethod
+    def show(array, options):
+        return array[(*options["index"], ...)]  # the dots make a 0-d array of one element, not a number
 
     def backward(self, k, grad):
         full = k.zeros(self.input_shape, grad.dtype)
-        k.write(full[self.options["index"]], grad)
+        k.write(self.show(full, self.options), grad)
         return (full,)
 
 

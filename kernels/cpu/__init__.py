@@ -12,9 +12,21 @@ from kernels.cpu.compile import (
     threading_layer,
 )
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, round
-from kernels.cpu.indexing import along, put, scatter_add, take
+from kernels.cpu.indexing import along, nonzero, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
-from kernels.cpu.memory import cast, cat, contiguous, copy, expand, full, transpose, where, write, zeros
+from kernels.cpu.memory import (
+    cast,
+    cat,
+    contiguous,
+    copy,
+    copy_in_order,
+    expand,
+    full,
+    transpose,
+    where,
+    write,
+    zeros,
+)
 from kernels.cpu.optim import adam, sgd
 from kernels.cpu.random import (
     bernoulli_from_bits,
@@ -37,10 +49,10 @@ from kernels.cpu.softmax import (
 
 __all__ = [
     "adam", "all", "along", "any", "available_threads", "bernoulli_from_bits", "cast", "cat", "compare",
-    "compile_seconds", "contiguous", "copy", "cross_entropy_dx", "cumsum", "derivative", "divide_rounded", "expand",
+    "compile_seconds", "contiguous", "copy", "copy_in_order", "cross_entropy_dx", "cumsum", "derivative", "divide_rounded", "expand",
     "extreme", "forward", "full", "get_num_threads", "linear", "log_softmax", "log_softmax_dx", "matmul",
     "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits", "normal_words", "permutation_from_bits",
-    "prod", "prod_dx", "put", "round", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",
+    "nonzero", "prod", "prod_dx", "put", "round", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",
     "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "uniform_from_bits",
     "where", "write", "zeros",
 ]  # fmt: skip

@@ -52,6 +52,11 @@ def put(x: np.ndarray, index, values: np.ndarray) -> None:
     x[index] = values
 
 
+def nonzero(x: np.ndarray) -> np.ndarray:
+    """Return the (count, dims) int64 positions of elements that are not zero, in order."""
+    return np.argwhere(x)
+
+
 def along(positions: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
     """Return the index that picks, along `dim`, element positions[...] of an array, as `np.take_along_axis`.
 

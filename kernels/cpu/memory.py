@@ -18,6 +18,12 @@ def copy(x: np.ndarray) -> np.ndarray:
     return np.array(x, order="C")
 
 
+def copy_in_order(x: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
+    """Return a copy without gaps whose dims lie in memory in the order of an array with these strides."""
+    order = sorted(range(x.ndim), key=lambda d: -strides[d])
+    return np.array(x.transpose(order), order="C").transpose(np.argsort(order)) if order else x.copy()
+
+
 def contiguous(x: np.ndarray) -> np.ndarray:
     """Return `x` itself where it is contiguous, else a contiguous copy."""
     return x if x.flags.c_contiguous else np.array(x, order="C")
