@@ -229,7 +229,8 @@ class BinaryCrossEntropy(Function):
     def forward(self, k, x, y):
         self.saved = (x, y)
         one = k.full((), 1.0, x.dtype)
-        log_yes, log_no = self.logarithms(k, x)
+        log_yes = k.forward("clamp", k.forward("log", x), -100.0, math.inf)
+        log_no = k.forward("clamp", k.forward("log1p", k.forward("neg", x)), -100.0, math.inf)
         no = k.forward("mul", k.forward("sub", y, one), log_no)
         return k.forward("sub", no, k.forward("mul", y, log_yes))
 
@@ -241,17 +242,9 @@ class BinaryCrossEntropy(Function):
             slope = k.forward("clamp", k.forward("mul", k.forward("sub", one, x), x), 1e-12, math.inf)
             grad_x = k.forward("div", k.forward("mul", grad, k.forward("sub", x, y)), slope)
         if self.needs[1]:
-            log_yes, log_no = self.logarithms(k, x)
+            log_yes, log_no = k.forward("log", x), k.forward("log1p", k.forward("neg", x))
             grad_y = k.forward("mul", grad, k.forward("sub", log_no, log_yes))
         return grad_x, grad_y
-
-    @staticmethod
-    def logarithms(k, x):
-        """Return log(x) and log(1 - x), at least -100."""
-        return (
-            k.forward("clamp", k.forward("log", x), -100.0, math.inf),
-            k.forward("clamp", k.forward("log1p", k.forward("neg", x)), -100.0, math.inf),
-        )
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):

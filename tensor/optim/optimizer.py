@@ -196,7 +196,7 @@ def flatten_parameter(p: Tensor, *others: Tensor):
     That of the parameter shows its memory, or is a copy if it is not contiguous: see `write_back`.
     """
     array = p._array
-    arrays = [array.reshape(-1)]
+    arrays = [array.ravel()]  # not reshape(-1): that keeps the steps of one that is not contiguous
     for other in others:
         a = other._array
         if a.shape != array.shape or a.dtype != array.dtype:
@@ -204,7 +204,7 @@ def flatten_parameter(p: Tensor, *others: Tensor):
                 f"step: a parameter of shape {array.shape} and type {array.dtype} has a gradient or state of "
                 f"shape {a.shape} and type {a.dtype}; after changing parameters make a new optimizer"
             )
-        arrays.append(a.reshape(-1))
+        arrays.append(a.ravel())
     return arrays
 
 
