@@ -179,6 +179,7 @@ def test_errors_are_pytorchs(check, torch, case):
 
 
 def test_the_chain_trains():
+    tensor.manual_seed(0)
     model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
     x = tensor.linspace(-1, 1, 20).reshape(-1, 1)
     losses = []
@@ -190,4 +191,4 @@ def test_the_chain_trains():
             for p in model.parameters():
                 p -= 0.3 * p.grad
         losses.append(loss.item())
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.1 * losses[0]
