@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "micro": [],
     "kernels": ["micro.formulas", "numpy", "numba", "llvmlite", "platformdirs"],
-    "tensor": ["kernels", "micro.formulas", "numpy", "safetensors", "pooch", "requests", "platformdirs"],
+    "tensor": [
+        "kernels", "micro.formulas", "numpy", "safetensors", "pooch", "requests", "platformdirs", "PIL",
+    ],  # fmt: skip
     "viz": ["graphviz", "numpy"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
