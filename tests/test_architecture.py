@@ -17,8 +17,15 @@ MAY_IMPORT = {
     "micro": [],
     "kernels": ["micro.formulas", "numpy", "numba", "llvmlite", "platformdirs"],
     "tensor": [
-        "kernels", "micro.formulas", "numpy", "safetensors", "pooch", "requests", "platformdirs", "PIL",
-    ],  # fmt: skip
+        "kernels",
+        "micro.formulas",
+        "numpy",
+        "safetensors",
+        "pooch",
+        "requests",
+        "platformdirs",
+        "PIL",
+    ],
     "viz": ["graphviz", "numpy"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
