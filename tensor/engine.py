@@ -578,6 +578,8 @@ class Tensor:
     broadcast_to, narrow = shapes.broadcast_to, shapes.narrow
     split, chunk, unbind = shapes.split, shapes.chunk, shapes.unbind
     swapaxes = shapes.transpose
+    flip, roll, repeat, tile = shapes.flip, shapes.roll, shapes.repeat, shapes.tile
+    repeat_interleave, tril, triu = shapes.repeat_interleave, shapes.tril, shapes.triu
 
     def view_as(self, other: Tensor) -> Tensor:
         """Return a view in the shape of `other`."""

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from tensor import elementwise
 from tensor.autograd import Function
 from tensor.operands import common_dtype, normalize_dim, normalize_dims
 
@@ -122,6 +123,17 @@ class Cat(Function):
         return tuple(parts)
 
 
+class Flip(Function):
+    """Dims in reverse order; copied, since PyTorch has no negative strides."""
+
+    def forward(self, k, x, dims):
+        self.dims = dims
+        return k.flip(x, dims)
+
+    def backward(self, k, grad):
+        return (k.flip(grad, self.dims),)
+
+
 def _shape_of(args) -> tuple[int, ...]:
     shape = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
     return tuple(int(n) for n in shape)
@@ -166,67 +178,79 @@ def view(x, *shape):
         ) from None
 
 
-def reshape(x, *shape):
+def reshape(input, *shape):
     """Return the elements in another shape (one -1 is inferred): a view where possible, else a copy."""
-    wanted = _infer(_shape_of(shape), x._array.size, "reshape", x.shape)
-    if x._array.flags.c_contiguous:
-        return Reshape.apply(x, shape=wanted)
+    wanted = _infer(_shape_of(shape), input._array.size, "reshape", input.shape)
+    if input._array.flags.c_contiguous:
+        return Reshape.apply(input, shape=wanted)
     try:
-        return Reshape.apply(x, shape=wanted)
+        return Reshape.apply(input, shape=wanted)
     except ValueError:
-        return ReshapeCopy.apply(x, shape=wanted)
+        return ReshapeCopy.apply(input, shape=wanted)
 
 
-def flatten(x, start_dim=0, end_dim=-1):
+def flatten(input, start_dim=0, end_dim=-1):
     """Join the dims from `start_dim` to `end_dim` into one."""
-    if not x.ndim:
-        return x.reshape(1)
-    first, last = normalize_dim(start_dim, x.ndim, "flatten"), normalize_dim(end_dim, x.ndim, "flatten")
+    if not input.ndim:
+        return input.reshape(1)
+    first, last = (
+        normalize_dim(start_dim, input.ndim, "flatten"),
+        normalize_dim(end_dim, input.ndim, "flatten"),
+    )
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last:
-        return x
-    joined = math.prod(x.shape[first : last + 1])
-    return reshape(x, *x.shape[:first], joined, *x.shape[last + 1 :])
+        return input
+    joined = math.prod(input.shape[first : last + 1])
+    return reshape(input, *input.shape[:first], joined, *input.shape[last + 1 :])
 
 
-def unflatten(x, dim, sizes):
+def unflatten(input, dim, sizes):
     """Split one dim into several; one size may be -1."""
-    d = normalize_dim(dim, x.ndim, "unflatten")
-    sizes = _infer(tuple(sizes), x.shape[d], "unflatten", x.shape)
-    return reshape(x, *x.shape[:d], *sizes, *x.shape[d + 1 :])
+    d = normalize_dim(dim, input.ndim, "unflatten")
+    sizes = _infer(tuple(sizes), input.shape[d], "unflatten", input.shape)
+    return reshape(input, *input.shape[:d], *sizes, *input.shape[d + 1 :])
 
 
-def transpose(x, dim0, dim1):
+def transpose(input, dim0, dim1):
     """Exchange two dims; a view."""
-    pair = normalize_dim(dim0, x.ndim, "transpose"), normalize_dim(dim1, x.ndim, "transpose")
-    return Transpose.apply(x, pair=pair if x.ndim else ()) if x.ndim else Reshape.apply(x, shape=())
+    pair = normalize_dim(dim0, input.ndim, "transpose"), normalize_dim(dim1, input.ndim, "transpose")
+    return (
+        Transpose.apply(input, pair=pair if input.ndim else ())
+        if input.ndim
+        else Reshape.apply(input, shape=())
+    )
 
 
-def t(x):
+swapaxes = transpose
+
+
+def t(input):
     """Transpose a matrix; a vector or a number stays as it is."""
-    if x.ndim > 2:
-        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.ndim}D; use .mT")
-    return transpose(x, 0, 1) if x.ndim == 2 else Reshape.apply(x, shape=tuple(x.shape))
+    if input.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D; use .mT")
+    return transpose(input, 0, 1) if input.ndim == 2 else Reshape.apply(input, shape=tuple(input.shape))
 
 
-def permute(x, *dims):
+def permute(input, *dims):
     """Order the dims anew; a view."""
     order = _shape_of(dims)
-    found = tuple(normalize_dim(d, x.ndim, "permute") for d in order) if x.ndim else ()
-    if sorted(found) != list(range(x.ndim)) or len(order) != x.ndim:
-        raise RuntimeError(f"permute: dims {order} are not an order of the {x.ndim} dims of {tuple(x.shape)}")
-    return Permute.apply(x, dims=found)
+    found = tuple(normalize_dim(d, input.ndim, "permute") for d in order) if input.ndim else ()
+    if sorted(found) != list(range(input.ndim)) or len(order) != input.ndim:
+        raise RuntimeError(
+            f"permute: dims {order} are not an order of the {input.ndim} dims of {tuple(input.shape)}"
+        )
+    return Permute.apply(input, dims=found)
 
 
-def movedim(x, source, destination):
+def movedim(input, source, destination):
     """Move dims to other places; the others keep their order. A view."""
-    sources = [normalize_dim(d, x.ndim, "movedim") for d in np.atleast_1d(source).tolist()]
-    places = [normalize_dim(d, x.ndim, "movedim") for d in np.atleast_1d(destination).tolist()]
-    order = [d for d in range(x.ndim) if d not in sources]
+    sources = [normalize_dim(d, input.ndim, "movedim") for d in np.atleast_1d(source).tolist()]
+    places = [normalize_dim(d, input.ndim, "movedim") for d in np.atleast_1d(destination).tolist()]
+    order = [d for d in range(input.ndim) if d not in sources]
     for place, d in sorted(zip(places, sources, strict=True)):
         order.insert(place, d)
-    return permute(x, order)
+    return permute(input, order)
 
 
 def expand(x, *sizes):
@@ -245,28 +269,30 @@ def expand(x, *sizes):
         ) from None
 
 
-def squeeze(x, dim=None):
+def squeeze(input, dim=None):
     """Drop size-1 dims: all, or those of `dim` (an int or several) that are of size 1."""
     if dim is None:
-        shape = tuple(n for n in x.shape if n != 1)
+        shape = tuple(n for n in input.shape if n != 1)
     else:
-        dims = normalize_dims(dim, x.ndim, "squeeze") if isinstance(dim, tuple | list) and dim else None
-        chosen = dims if dims is not None else () if dim == () else (normalize_dim(dim, x.ndim, "squeeze"),)
-        shape = tuple(n for d, n in enumerate(x.shape) if d not in chosen or n != 1)
-    return Squeeze.apply(x, shape=shape)
+        dims = normalize_dims(dim, input.ndim, "squeeze") if isinstance(dim, tuple | list) and dim else None
+        chosen = (
+            dims if dims is not None else () if dim == () else (normalize_dim(dim, input.ndim, "squeeze"),)
+        )
+        shape = tuple(n for d, n in enumerate(input.shape) if d not in chosen or n != 1)
+    return Squeeze.apply(input, shape=shape)
 
 
-def unsqueeze(x, dim):
+def unsqueeze(input, dim):
     """Insert a size-1 dim at `dim`."""
-    d = normalize_dim(dim, x.ndim + 1, "unsqueeze")
-    return Unsqueeze.apply(x, shape=(*x.shape[:d], 1, *x.shape[d:]))
+    d = normalize_dim(dim, input.ndim + 1, "unsqueeze")
+    return Unsqueeze.apply(input, shape=(*input.shape[:d], 1, *input.shape[d:]))
 
 
 def cat(tensors, dim=0):
     """Join tensors along an existing dim; other sizes must agree."""
     tensors = tuple(tensors)
     if not tensors:
-        raise RuntimeError("cat: expected a non-empty list of Tensors")
+        raise ValueError("cat: expected a non-empty list of Tensors")
     for i, x in enumerate(tensors):
         if not hasattr(x, "_array"):
             raise TypeError(f"cat: expected Tensor as element {i}, got {type(x).__name__}")
@@ -306,21 +332,97 @@ def stack(tensors, dim=0):
     return cat([unsqueeze(x, d) for x in tensors], d)
 
 
-def narrow(x, dim, start, length):
-    """Return `length` elements along `dim` from `start`; a view."""
-    d = normalize_dim(dim, x.ndim, "narrow")
-    start = start + x.shape[d] if start < 0 else start
-    if length < 0 or start < 0 or start + length > x.shape[d]:
+def hstack(tensors):
+    """Join tensors along dim 1; vectors along dim 0."""
+    tensors = [x.reshape(1) if x.ndim == 0 else x for x in tensors]
+    return cat(tensors, 0 if tensors and tensors[0].ndim == 1 else 1)
+
+
+def vstack(tensors):
+    """Join tensors along dim 0; vectors become rows."""
+    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in tensors], 0)
+
+
+def flip(input, *dims):
+    """Return a copy with the elements along `dims` in reverse order."""
+    wanted = _shape_of(dims)
+    return Flip.apply(input, dims=normalize_dims(wanted, input.ndim, "flip") if wanted else ())
+
+
+def roll(input, shifts, dims=None):
+    """Return the elements moved on by `shifts` along `dims` (or in the flattened tensor); the last come first."""
+    if dims is None:
+        return roll(input.reshape(-1), shifts, 0).reshape(tuple(input.shape))
+    for shift, dim in zip(np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True):
+        d = normalize_dim(dim, input.ndim, "roll")
+        start = -shift % input.shape[d] if input.shape[d] else 0
+        input = cat([narrow(input, d, start, input.shape[d] - start), narrow(input, d, 0, start)], d)
+    return input
+
+
+def repeat(x, *repeats):
+    """Return copies side by side: `repeats[d]` times along each dim; new dims may come in front."""
+    times = _shape_of(repeats)
+    lead = len(times) - x.ndim
+    if lead < 0 or any(n < 0 for n in times):
         raise RuntimeError(
-            f"narrow: start ({start}) + length ({length}) exceeds dimension size ({x.shape[d]})"
+            f"repeat: Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+            f"tensor, got {times} for {tuple(x.shape)}"
         )
-    return Select.apply(x, index=(*(slice(None),) * d, slice(start, start + length)))
+    sizes = (1,) * lead + tuple(x.shape)
+    spread = reshape(x, tuple(m for n in sizes for m in (1, n)))
+    spread = expand(spread, tuple(m for n, r in zip(sizes, times, strict=True) for m in (r, n)))
+    return reshape(spread.clone(), tuple(n * r for n, r in zip(sizes, times, strict=True)))
 
 
-def split(x, split_size_or_sections, dim=0):
+def tile(input, *dims):
+    """Return copies side by side, as `repeat`; missing numbers in front count as 1."""
+    times = _shape_of(dims)
+    return repeat(input, (1,) * (input.ndim - len(times)) + times)
+
+
+def repeat_interleave(input, repeats, dim=None):
+    """Return each element (or slice along `dim`) repeated: [a, b] becomes [a, a, b, b]."""
+    if dim is None:
+        return repeat_interleave(input.reshape(-1), repeats, 0)
+    d = normalize_dim(dim, input.ndim, "repeat_interleave")
+    times = repeats._array if hasattr(repeats, "_array") else repeats
+    rows = input._wrap(np.repeat(np.arange(input.shape[d]), times))
+    return input.index_select(d, rows)
+
+
+def tril(input, diagonal=0):
+    """Return the lower triangle of matrices, zeros above; diagonal 1 keeps one more, -1 one less."""
+    return _triangle("tril", input, lambda rows, columns: columns - rows <= diagonal)
+
+
+def triu(input, diagonal=0):
+    """Return the upper triangle of matrices, zeros below; diagonal 1 keeps one less, -1 one more."""
+    return _triangle("triu", input, lambda rows, columns: columns - rows >= diagonal)
+
+
+def _triangle(name, x, keeps):
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {tuple(x.shape)}")
+    kept = keeps(*np.ogrid[: x.shape[-2], : x.shape[-1]])
+    return elementwise.where(x._wrap(kept), x, x.new_zeros(()))
+
+
+def narrow(input, dim, start, length):
+    """Return `length` elements along `dim` from `start`; a view."""
+    d = normalize_dim(dim, input.ndim, "narrow")
+    start = start + input.shape[d] if start < 0 else start
+    if length < 0 or start < 0 or start + length > input.shape[d]:
+        raise RuntimeError(
+            f"narrow: start ({start}) + length ({length}) exceeds dimension size ({input.shape[d]})"
+        )
+    return Select.apply(input, index=(*(slice(None),) * d, slice(start, start + length)))
+
+
+def split(tensor, split_size_or_sections, dim=0):
     """Cut along `dim` into pieces of one size (the last may be shorter), or of the sizes listed; views."""
-    d = normalize_dim(dim, x.ndim, "split")
-    length = x.shape[d]
+    d = normalize_dim(dim, tensor.ndim, "split")
+    length = tensor.shape[d]
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size <= 0 and not (size == 0 and length == 0):
@@ -335,28 +437,28 @@ def split(x, split_size_or_sections, dim=0):
             )
     pieces, start = [], 0
     for size in sizes:
-        pieces.append(narrow(x, d, start, size))
+        pieces.append(narrow(tensor, d, start, size))
         start += size
     return tuple(pieces)
 
 
-def chunk(x, chunks, dim=0):
+def chunk(input, chunks, dim=0):
     """Cut along `dim` into at most `chunks` pieces of equal size; views."""
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    d = normalize_dim(dim, x.ndim, "chunk")
-    size = -(-x.shape[d] // chunks)
-    return split(x, size, d) if size else tuple(narrow(x, d, 0, 0) for _ in range(chunks))
+    d = normalize_dim(dim, input.ndim, "chunk")
+    size = -(-input.shape[d] // chunks)
+    return split(input, size, d) if size else tuple(narrow(input, d, 0, 0) for _ in range(chunks))
 
 
-def unbind(x, dim=0):
+def unbind(input, dim=0):
     """Return the slices along `dim`, which is dropped; views."""
-    if not x.ndim:
+    if not input.ndim:
         raise IndexError("unbind: dimension specified as 0 but tensor has no dimensions")
-    d = normalize_dim(dim, x.ndim, "unbind")
-    return tuple(Select.apply(x, index=(*(slice(None),) * d, i)) for i in range(x.shape[d]))
+    d = normalize_dim(dim, input.ndim, "unbind")
+    return tuple(Select.apply(input, index=(*(slice(None),) * d, i)) for i in range(input.shape[d]))
 
 
-def broadcast_to(x, size):
+def broadcast_to(input, size):
     """Return a view broadcast to `size`."""
-    return expand(x, size)
+    return expand(input, size)

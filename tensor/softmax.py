@@ -1,9 +1,8 @@
 """Softmax, its logarithm, and the classification losses on them, fused and stable."""
 
-import numpy as np
-
 from tensor import dtypes
 from tensor.autograd import Function
+from tensor.elementwise import where
 from tensor.operands import normalize_dim
 
 
@@ -78,7 +77,7 @@ class NllLoss(_Classification):
 
 def _float(x, operation):
     if not x.dtype.is_floating_point:
-        raise RuntimeError(f"{operation}: expected a floating point tensor, got {x.dtype!r}; use x.float()")
+        raise NotImplementedError(f"{operation}: expected a floating point tensor, got {x.dtype!r}; use x.float()")
     return x
 
 
@@ -113,14 +112,17 @@ def _loss_operands(name, input, target, weight, ignore_index):
         )
     if weight is not None and tuple(weight.shape) != (classes,):
         raise RuntimeError(f"{name}: expected a weight of shape ({classes},), got {tuple(weight.shape)}")
-    labels = np.asarray(target._array, np.int64).reshape(-1)
-    bad = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
+    labels = target.to(dtypes.int64)
+    if labels.ndim != 1:
+        labels = labels.reshape(-1)
+    found = labels._array
+    bad = found[((found < 0) | (found >= classes)) & (found != ignore_index)]
     if bad.size:
         raise IndexError(f"{name}: Target {bad[0]} is out of bounds for {classes} classes")
     rows = input.reshape(1, -1) if input.ndim == 1 else input
     if input.ndim > 2:
         rows = input.movedim(1, -1).reshape(-1, classes)
-    return rows, input._wrap(labels), expected
+    return rows, labels, expected
 
 
 def _classify(function, name, input, target, weight, ignore_index, reduction):
@@ -166,15 +168,17 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     if probabilities:
         smooth = target * (1.0 - label_smoothing) + label_smoothing / classes
         losses = -(weighted * smooth).sum(class_dim)
-        count = losses.numel()
-    else:
-        plain = nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction="none")
-        kept = (target != ignore_index).to(input.dtype)
-        losses = plain * (1.0 - label_smoothing) - weighted.sum(class_dim) * kept * (
-            label_smoothing / classes
-        )
-        safe = target.masked_fill(target == ignore_index, 0).long()
-        count = (kept if weight is None else kept * weight[safe]).sum()
+        return _reduce(losses, losses.numel(), reduction)
+    plain = nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction=reduction)
+    kept = target != ignore_index
+    counts = kept.to(input.dtype)
+    if weight is not None:
+        counts = counts * weight[target.masked_fill(~kept, 0).long()]
+    spread = _reduce(where(kept, -weighted.sum(class_dim), 0.0), counts.sum(), reduction)
+    return plain * (1.0 - label_smoothing) + spread * (label_smoothing / classes)
+
+
+def _reduce(losses, count, reduction):
     if reduction == "none":
         return losses
     return losses.sum() if reduction == "sum" else losses.sum() / count

@@ -21,6 +21,7 @@ from kernels.cpu.memory import (
     copy,
     copy_in_order,
     expand,
+    flip,
     full,
     transpose,
     where,
@@ -50,7 +51,7 @@ from kernels.cpu.softmax import (
 __all__ = [
     "adam", "all", "along", "any", "available_threads", "bernoulli_from_bits", "cast", "cat", "compare",
     "compile_seconds", "contiguous", "copy", "copy_in_order", "cross_entropy_dx", "cumsum", "derivative", "divide_rounded", "expand",
-    "extreme", "forward", "full", "get_num_threads", "linear", "log_softmax", "log_softmax_dx", "matmul",
+    "extreme", "flip", "forward", "full", "get_num_threads", "linear", "log_softmax", "log_softmax_dx", "matmul",
     "nll", "nll_dx", "normal_from_bits", "normal_pairs_from_bits", "normal_words", "permutation_from_bits",
     "nonzero", "prod", "prod_dx", "put", "round", "scatter_add", "set_num_threads", "sgd", "softmax", "softmax_dx",
     "square_deviation", "sum", "sum_to", "take", "threading_layer", "transpose", "uniform_from_bits",

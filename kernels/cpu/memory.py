@@ -56,6 +56,11 @@ def transpose(x: np.ndarray, dim0: int = -2, dim1: int = -1) -> np.ndarray:
     return x.swapaxes(dim0, dim1)
 
 
+def flip(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Return a copy with the elements along `dims` in reverse order."""
+    return np.array(np.flip(x, dims), order="C")
+
+
 def expand(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return a view broadcast to `shape`; it must not be written to."""
     return np.broadcast_to(x, shape)
