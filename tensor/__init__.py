@@ -5,7 +5,7 @@
 """
 
 from kernels.cpu import get_num_threads, set_num_threads
-from tensor import autograd, nn, optim
+from tensor import autograd, data, nn, optim, utils
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.compare import (
     allclose,
@@ -55,6 +55,7 @@ from tensor.creation import (
 from tensor.devices import device
 from tensor.dtypes import (
     bool,
+    can_cast,
     double,
     dtype,
     float,
@@ -111,6 +112,7 @@ from tensor.elementwise import (
 from tensor.engine import Size, Tensor
 from tensor.indexing import gather, index_select, masked_select, nonzero, scatter_add
 from tensor.linalg import bmm, dot, matmul, mm, mv, outer
+from tensor.operands import result_type
 from tensor.printing import set_printoptions
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from tensor.reduction import (

@@ -6,7 +6,7 @@ from kernels import cpu
 from tensor import dtypes, random
 from tensor.devices import device as Device
 from tensor.engine import Tensor
-from tensor.operands import to_array
+from tensor.operands import check_range, to_array
 
 
 def _finish(array: np.ndarray, device, requires_grad: bool) -> Tensor:
@@ -56,6 +56,7 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False) -> T
     """Return a tensor filled with a number; dtype by default that of the number."""
     if dtype is None:
         dtype = to_array(fill_value, None, "full").dtype
+    check_range(fill_value, dtypes.array_dtype(dtype))
     return _finish(cpu.full(_size((size,)), fill_value, dtypes.array_dtype(dtype)), device, requires_grad)
 
 
@@ -112,11 +113,15 @@ def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=Fa
 
 def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Return `steps` numbers evenly from `start` to `end`, both included."""
+    if steps < 0:
+        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
     return _finish(np.linspace(start, end, steps).astype(_float_type(dtype)), device, requires_grad)
 
 
 def eye(n, m=None, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Return ones on the diagonal of an (n, m) matrix of zeros."""
+    if n < 0 or (m or 0) < 0:
+        raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}")
     return _finish(np.eye(n, m, dtype=_float_type(dtype)), device, requires_grad)
 
 

@@ -80,17 +80,8 @@ def of_array(array_dtype: np.dtype) -> dtype:
 
 
 def array_dtype(d) -> np.dtype:
-    """Return the NumPy dtype of a tensor type (also accepts a NumPy dtype or float, int, bool)."""
-    if isinstance(d, dtype):
-        return d._array
-    python_types = {
-        builtins.float: _default._array,
-        builtins.int: int64._array,
-        builtins.bool: bool._array,
-    }
-    if isinstance(d, type) and d in python_types:
-        return python_types[d]
-    return of_array(np.dtype(d))._array
+    """Return the NumPy dtype of a tensor type (also of NumPy's, or Python's float, int, bool: the widest)."""
+    return d._array if isinstance(d, dtype) else of_array(np.dtype(d))._array
 
 
 def promote_types(a: dtype, b: dtype) -> dtype:

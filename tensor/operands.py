@@ -47,6 +47,22 @@ def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
     )
 
 
+def result_type(tensor1, tensor2) -> dtypes.dtype:
+    """Return the element type of an operation on two tensors, or a tensor and a number."""
+    return common_dtype((tensor1, tensor2))
+
+
+def check_range(value, dtype: np.dtype) -> None:
+    """Raise RuntimeError if an integer type cannot hold a Python number."""
+    if dtype.kind in "iu" and isinstance(value, int | float):
+        least, most = dtypes.of_array(dtype).limits
+        if not least <= value <= most:
+            raise RuntimeError(
+                f"value cannot be converted to type {dtype} without overflow: {value!r} is not within "
+                f"[{least}, {most}]"
+            )
+
+
 def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
     """Return a new array of nested lists, numbers, tensors or arrays.
 
@@ -67,18 +83,19 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
         raise ValueError(
             f"{operation}: expected rows of equal length, got nested lists of different lengths"
         ) from None
+    if array.dtype.kind == "O":
+        raise RuntimeError(f"{operation}: Could not infer dtype of {data!r:.60}; expected numbers")
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{operation}: expected numbers, nested lists of numbers or an array, got {data!r:.60}"
         )
-    if wanted is None:
-        if not array.size or (array.dtype.kind == "f" and not _holds_arrays(data)):
-            wanted = dtypes.get_default_dtype()._array
-        elif array.dtype.kind in "iu" and not _holds_arrays(data):
-            wanted = dtypes.int64._array
-        else:
-            wanted = array.dtype
-            dtypes.of_array(wanted)
+    if wanted is None and _holds_arrays(data):
+        wanted = dtypes.result_type(*[(_type_within(x), "dims") for x in _elements(data)])._array
+    elif wanted is None:
+        floats = not array.size or array.dtype.kind == "f"
+        integers = dtypes.int64 if array.dtype.kind in "iu" else dtypes.bool
+        wanted = (dtypes.get_default_dtype() if floats else integers)._array
+    check_range(data, wanted)
     with np.errstate(all="ignore"):
         return np.asarray(array.astype(wanted))
 
@@ -87,6 +104,19 @@ def _without_tensors(data):
     if hasattr(data, "_array"):
         return data._array
     return [_without_tensors(x) for x in data] if isinstance(data, list | tuple) else data
+
+
+def _elements(data):
+    """Yield what nested lists hold: numbers, arrays, NumPy's numbers."""
+    for x in data:
+        if isinstance(x, list | tuple):
+            yield from _elements(x)
+        else:
+            yield x
+
+
+def _type_within(x) -> dtypes.dtype:
+    return dtypes.of_array(x.dtype) if isinstance(x, np.generic) else type_of(x)
 
 
 def _holds_arrays(data) -> bool:
