@@ -668,8 +668,13 @@ class Tensor:
 
     def _fill_random(self, distribution: str, parameters: tuple, generator) -> Tensor:
         source = generator or random.default_generator
-        values = getattr(source, distribution)(self._array.shape, *parameters, dtype=self._array.dtype)
-        return self.copy_(Tensor._wrap(values))
+        array = self._array
+        # As PyTorch: a transposed tensor is filled in the order of its memory.
+        order = sorted(range(array.ndim), key=lambda d: -abs(array.strides[d]))
+        options = {"contiguous": array.flags.c_contiguous} if distribution == "normal" else {}
+        shape = tuple(array.shape[d] for d in order)
+        values = getattr(source, distribution)(shape, *parameters, dtype=array.dtype, **options)
+        return self.copy_(Tensor._wrap(values.transpose([order.index(d) for d in range(array.ndim)])))
 
     def new_tensor(self, data, dtype=None) -> Tensor:
         """Return `data` as a tensor of this one's dtype."""

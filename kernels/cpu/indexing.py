@@ -29,7 +29,11 @@ def positions_of(shape: tuple[int, ...], index) -> np.ndarray:
 
 def take(x: np.ndarray, index) -> np.ndarray:
     """Return x[index], copied: integers, slices, None, Ellipsis, masks and integer arrays as in NumPy."""
-    return np.array(x[index])
+    if isinstance(index, np.ndarray) and index.dtype.kind == "i" and x.ndim:
+        return x.take(index, 0)
+    taken = x[index]
+    # What integer arrays select is a copy already, unless nothing but slices and masks of no dims stood there.
+    return taken if isinstance(taken, np.ndarray) and taken.base is None else np.array(taken)
 
 
 def scatter_add(values: np.ndarray, index, shape: tuple[int, ...]) -> np.ndarray:
