@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tensor.training import Epoch, Plan, Position, Score
 
 SCALAR_MODELS = ("perceptron", "moons")
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT = 2
 
 app = typer.Typer(
     name="liftgrad", add_completion=False, pretty_exceptions_enable=False,
@@ -35,6 +36,10 @@ app = typer.Typer(
 
 class Refused(ValueError):
     """What the user asked for cannot be done; the text is the one line that is shown."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt, of which typer makes an exit code before it reaches `main`."""
 
 
 DATA = ("digits", "mnist", "idx")
@@ -225,13 +230,12 @@ class Session:
         }  # fmt: skip
 
     def train(self, save: Path | None, log: "Log") -> None:
-        """Train to the end of the plan; on Ctrl-C keep what was learned, and raise KeyboardInterrupt."""
+        """Train to the end of the plan; on Ctrl-C keep what was learned, and raise Stopped."""
         from tensor import training
 
         plan, position = self.plan, self.position
         if position.epoch or position.batch:
-            batch = f" and {position.batch} batches" if position.batch else ""
-            self.screen.note("resumed", f"after {_epochs(position.epoch)}{batch}")
+            self.screen.note("resumed", f"after {self._where()}")
         log.add("resume" if self.saved else "start", **self.facts)
         score: Score | None = None
         clock = Clock()
@@ -239,8 +243,7 @@ class Session:
         def on_batch(position: "Position") -> None:
             clock.images += min(plan.batch_size, len(self.images) - (position.batch - 1) * plan.batch_size)
             bar.update(position, clock)
-            if stop.requested:
-                raise KeyboardInterrupt
+            interruption.check()
 
         def on_epoch(done: "Epoch") -> None:
             nonlocal score
@@ -253,32 +256,37 @@ class Session:
                     images_per_second=round(clock.rate),
                 )  # fmt: skip
             bar.finish_epoch(done, score, clock)
-            if stop.requested:
-                raise KeyboardInterrupt
+            interruption.check()
 
         try:
-            with Stop() as stop, self.screen.bar(plan.epochs, self.batches) as bar:
+            with interruption.held_back(), self.screen.bar(plan.epochs, self.batches) as bar:
                 training.fit(
                     self.model, self.optimizer, self.images, self.split.train_labels, plan, position,
                     on_batch, on_epoch,
                 )  # fmt: skip
-        except KeyboardInterrupt:
+        except Stopped:
             self._save(save)
             log.add("stop", epoch=position.epoch, batch=position.batch)
-            batches = f" and {position.batch} of {self.batches} batches" if position.batch else ""
             kept = f"; saved to {save}, and --resume {save} goes on" if save else "; not saved (no --save)"
-            complain(f"stopped after {_epochs(position.epoch)}{batches}{kept}")
-            raise
+            raise Stopped(f"stopped after {self._where()}{kept}") from None
         if save is not None:
             self.screen.note("saved", str(save))
         if score is not None:
             self.screen.last(score.accuracy)
 
+    def _where(self) -> str:
+        """Say where the training stands."""
+        batches = f"{self.position.batch} of {self.batches} batches"
+        if not self.position.batch:
+            return _epochs(self.position.epoch)
+        return f"{_epochs(self.position.epoch)} and {batches}" if self.position.epoch else batches
+
     def _save(self, path: Path | None) -> None:
         if path is not None:
             from tensor.serialization import save_model
 
-            save_model(path, self.model, self.name, self.data, self.plan, self.position, self.optimizer)
+            with naming(path):
+                save_model(path, self.model, self.name, self.data, self.plan, self.position, self.optimizer)
 
 
 def _epochs(count: int) -> str:
@@ -339,12 +347,13 @@ def _train_on_scalars(
     from micro import train as scalars
     from tensor.data import points as generators
 
-    draw = generators.moons if name == "moons" else generators.separable
-    points, labels = draw(200, seed=seed + 1337)
-    half = len(points) // 2
+    # the same points whatever the seed, as with the digits: it is for the weights and the order
+    points, labels = generators.moons(200) if name == "moons" else generators.separable(500)
+    test_points, test_labels = points[-100:], labels[-100:]
+    points, labels = points[:-100], labels[:-100]
     settings: dict[str, Any] = {"epochs": epochs, "lr": lr, "batch_size": batch_size}
     settings = {key: value for key, value in settings.items() if value is not None}
-    screen.note("data", f"{name}: {half} points to train on, {half} to test on")
+    screen.note("data", f"{name}: {len(points)} points to train on, {len(test_points)} to test on")
     screen.note("engine", "micro: scalars, one at a time, in Python")
     log.add("start", liftgrad=_version(), model=name, seed=seed, **settings)
     started = time.perf_counter()
@@ -355,12 +364,10 @@ def _train_on_scalars(
         screen.line(f"epoch {epoch:<3d} loss {loss:.4f}  accuracy {accuracy:.1%}  {seconds:.1f} s")
 
     fit = scalars.train_moons if name == "moons" else scalars.train_perceptron
-    model = fit(points[:half], labels[:half], seed=seed, on_epoch=on_epoch, **settings)
-    accuracy = scalars.accuracy(model, points[half:], labels[half:])
+    model = fit(points, labels, seed=seed, on_epoch=on_epoch, **settings)
+    accuracy = scalars.accuracy(model, test_points, test_labels)
     screen.note("model", f"{name}: {len(model.parameters()):,} parameters")
-    screen.line(
-        scalars.text_boundary(lambda x, y: scalars.predict(model, x, y), points[half:], labels[half:])
-    )
+    screen.line(scalars.text_boundary(lambda x, y: scalars.predict(model, x, y), test_points, test_labels))
     screen.last(accuracy)
 
 
@@ -582,22 +589,59 @@ class Clock:
         self._start += time.perf_counter() - before
 
 
-class Stop:
-    """Within the block, the first Ctrl-C is noted only, so that no step is left half done."""
+class Interruption:
+    """Notes Ctrl-C (and the system's request to end), which otherwise may come at any instant and get lost.
 
-    requested = False
+    Lost: Numba's compiler, interrupted, fails with errors of its own. While `gentle`, the first one is
+    noted only, so that no step of the training is left half done.
+    """
 
-    def __enter__(self) -> "Stop":
-        self._before = signal.signal(signal.SIGINT, self._note)
+    signal = 0
+    gentle = False
+
+    def __enter__(self) -> "Interruption":
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _note(self, *_: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+    def _note(self, number: int, _: object) -> None:
+        first, self.signal = not self.signal, number
+        if not (self.gentle and first):
+            raise Stopped
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Note the first one only, within the block; `check` raises it."""
+        self.gentle = True
+        try:
+            yield
+        finally:
+            self.gentle = False
+
+    def check(self) -> None:
+        """Raise Stopped if one has been noted."""
+        if self.signal:
+            raise Stopped
+
+    @property
+    def code(self) -> int:
+        """The exit code that a shell expects: 130 for Ctrl-C."""
+        return 128 + (self.signal or signal.SIGINT)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk say which file it was about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or str(path)) from None
 
 
 class Log:
@@ -624,7 +668,7 @@ class Log:
         if self._path.exists() and not self._path.is_file():  # a pipe or a device takes the line alone
             self._text = ""
         self._text += line
-        with atomic_write(self._path, "w") as file:
+        with naming(self._path), atomic_write(self._path, "w") as file:
             file.write(self._text)
 
 
@@ -759,6 +803,7 @@ class Bar:
 # --- the way in ----------------------------------------------------------------------------------------
 
 _SAME_AS_SAVE = "-"
+interruption = Interruption()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -766,30 +811,35 @@ def main(arguments: list[str] | None = None) -> int:
     words = _complete_resume(sys.argv[1:] if arguments is None else list(arguments))
     warnings.showwarning = lambda message, *_: complain(f"note: {message}")  # type: ignore[assignment]
     usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever this version of typer keeps it
-    try:
-        code = app(words, prog_name="liftgrad", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except (KeyboardInterrupt, typer.Abort):
-        complain("interrupted")
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except Exception as error:
-        if isinstance(error, usage_error):
-            complain(error.format_message())  # type: ignore[attr-defined]
-        elif isinstance(error, OSError):
-            complain(
-                f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-            )
-        elif isinstance(error, MemoryError):
-            complain("out of memory; smaller batches or fewer images need less")
-        elif isinstance(error, _bad_input()):
-            complain(str(error))
-        else:
-            raise
-        return BAD_INPUT
+    global interruption
+    with Interruption() as interruption:
+        try:
+            code = app(words, prog_name="liftgrad", standalone_mode=False)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else 0
+        except (Stopped, KeyboardInterrupt, typer.Abort) as error:
+            complain(str(error) or "interrupted")
+            return interruption.code
+        except BrokenPipeError:  # the reader has gone, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except Exception as error:
+            if interruption.signal:  # swallowed by what it interrupted, which then failed
+                complain("interrupted")
+                return interruption.code
+            if isinstance(error, usage_error):
+                complain(error.format_message())  # type: ignore[attr-defined]
+            elif isinstance(error, OSError):
+                complain(
+                    f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+                )
+            elif isinstance(error, MemoryError):
+                complain("out of memory; smaller batches or fewer images need less")
+            elif isinstance(error, _bad_input()):
+                complain(str(error))
+            else:
+                raise
+            return BAD_INPUT
 
 
 def _bad_input() -> tuple[type[Exception], ...]:

@@ -2,7 +2,7 @@
 
 Machines drift, so only ratios of one run count: blocks of steps alternate between the engines, and a busy
 moment slows both. Each engine has a process of its own, and waits asleep while the other one works: in one
-process they share an OpenMP library, which Numba's pool switches to nested parallelism, and PyTorch's step was
+process they share an OpenMP library, which Numba switches to nested parallelism, and PyTorch's step was
 seen to take 3.9 ms instead of 0.43 ms. Each block begins with a pause, in which the other engine's idle
 threads stop spinning, and with steps that are not counted. A block's figure is the median of its steps; what
 is shown is the median of the blocks.
@@ -18,6 +18,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from statistics import fmean, median
@@ -252,8 +253,6 @@ def check_same(ours: Sequence[float], theirs: Sequence[float], first: int = 50) 
 
 def describe_machine() -> str:
     """Say what was measured on."""
-    import numba
-
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             lines = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
@@ -261,7 +260,7 @@ def describe_machine() -> str:
         lines = []
     processor = lines[0] if lines else platform.processor() or platform.machine()
     threads = f"{cpu.get_num_threads()} of {cpu.available_threads()} threads ({cpu.threading_layer})"
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {numba.__version__}"
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, Numba {version('numba')}"
     return f"{processor}, {threads}, {platform.system()}; {versions}"
 
 
