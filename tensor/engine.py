@@ -373,13 +373,26 @@ class Tensor:
         """Return nested lists of Python numbers, or a number for a zero-dim tensor."""
         return self._array.tolist()
 
+    def _only(self):
+        if self._array.size != 1:
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars, got shape {tuple(self.shape)}"
+            )
+        return self._array.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only())
 
-    __index__ = __int__
+    def __index__(self) -> int:
+        if self._array.size != 1 or self.dtype.is_floating_point:
+            raise TypeError(
+                "only integer tensors of a single element can be converted to an index, got "
+                f"{self.dtype!r} of shape {tuple(self.shape)}"
+            )
+        return int(self._array.item())
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
@@ -552,7 +565,13 @@ class Tensor:
     __and__ = __rand__ = _operator(compare.bitwise_and)
     __or__ = __ror__ = _operator(compare.bitwise_or)
     __xor__ = __rxor__ = _operator(compare.bitwise_xor)
-    __invert__ = compare.bitwise_not
+
+    def __invert__(self):
+        if self.dtype.is_floating_point:
+            raise TypeError(
+                f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, got {self.dtype!r}"
+            )
+        return compare.bitwise_not(self)
 
     def __hash__(self) -> int:  # by identity, although == compares elements: tensors are keys of dicts
         return id(self)

@@ -77,7 +77,9 @@ class NllLoss(_Classification):
 
 def _float(x, operation):
     if not x.dtype.is_floating_point:
-        raise NotImplementedError(f"{operation}: expected a floating point tensor, got {x.dtype!r}; use x.float()")
+        raise NotImplementedError(
+            f"{operation}: expected a floating point tensor, got {x.dtype!r}; use x.float()"
+        )
     return x
 
 

@@ -85,10 +85,11 @@ _ROUNDINGS = {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np
 
 
 def round(x: np.ndarray, how: str) -> np.ndarray:
-    """Round to integers: "floor", "ceil", "trunc" or "round" (half to even); or take the "sign"."""
+    """Round to integers: "floor", "ceil", "trunc" or "round" (half to even); or take the "sign" (0 of nan)."""
     if x.dtype.kind != "f" and how != "sign":
         return x.copy()
-    return np.asarray(_ROUNDINGS[how](x))
+    out = np.asarray(_ROUNDINGS[how](x))
+    return np.where(np.isnan(out), 0, out).astype(x.dtype) if how == "sign" and x.dtype.kind == "f" else out
 
 
 def divide_rounded(x: np.ndarray, y: np.ndarray, rounding: str) -> np.ndarray:

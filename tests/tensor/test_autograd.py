@@ -38,7 +38,7 @@ class Program:
                 if made is not None:
                     tensors.append(made)
             total = sum(
-                (t * t * (0.1 + i)).sum() for i, t in enumerate(tensors) if t.numel() and i % 2 or i > 6
+                (t * t * (0.1 + i)).sum() for i, t in enumerate(tensors) if (t.numel() and i % 2) or i > 6
             )
             if total.requires_grad:
                 total.backward()
@@ -59,7 +59,7 @@ class Program:
             return f"v{len(tensors)} = v{i}.{name}", made
         if kind == "detach":
             return f"v{len(tensors)} = v{i}.detach()", x.detach()
-        if kind == "write" and (x.is_leaf and x.requires_grad or _is_expanded(x)) and rng.integers(0, 10):
+        if kind == "write" and ((x.is_leaf and x.requires_grad) or _is_expanded(x)) and rng.integers(0, 10):
             x = x * 1.25
             tensors.append(x)
         others = [j for j, t in enumerate(tensors) if _fits(tuple(t.shape), tuple(x.shape))]

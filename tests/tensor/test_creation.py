@@ -20,9 +20,9 @@ def test_tensor(check, torch, data) -> None:
     for dtype in ("float64", "int64", "bool"):
         if dtype != "float64" and (
             isinstance(data, np.float32)
-            or isinstance(data, list)
+            or (isinstance(data, list)
             and data
-            and isinstance(data[0], np.float32)
+            and isinstance(data[0], np.float32))
         ):
             continue  # PyTorch refuses NumPy's floats as integers
         if isinstance(data, list) and data and isinstance(data[0], np.ndarray):

@@ -144,7 +144,7 @@ OPERATORS = {
 def test_operators_with_numbers(check, operator: str, number) -> None:
     calculate = OPERATORS[operator]
     x = check.numbers(2, 3, low=0.3)
-    if operator == "-" and number is True or operator == "**" and isinstance(number, bool):
+    if (operator == "-" and number is True) or (operator == "**" and isinstance(number, bool)):
         pytest.skip("PyTorch refuses it")
     if operator == "**" and isinstance(number, np.generic):
         pytest.skip("PyTorch refuses it")
@@ -158,7 +158,7 @@ def test_operators_with_numbers(check, operator: str, number) -> None:
 def test_unary_edges(check, torch, name: str, dtype: str) -> None:
     # PyTorch's float32 gelu makes nan of inf, and its elu has a gradient for nan in one of the two types.
     x = np.array(
-        [e for e in EDGES if not (name == "gelu" and e == np.inf or name == "elu" and np.isnan(e))], dtype
+        [e for e in EDGES if not ((name == "gelu" and e == np.inf) or (name == "elu" and np.isnan(e)))], dtype
     )
     function = getattr(torch, name, None) or getattr(torch.nn.functional, name)
     ours = getattr(tensor, name, None) or getattr(elementwise, name)
