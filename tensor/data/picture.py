@@ -17,8 +17,9 @@ SIZE, FIT = 28, 20
 LARGEST = 50_000_000
 """Pixels; a picture with more is refused before it is unpacked."""
 
-FAINT = 0.1
-"""What is lighter than this part of the darkest ink counts as paper when the digit's limits are sought."""
+FAINT, NOISE = 0.25, 0.1
+"""Parts of the strongest ink: what is below FAINT does not count when the digit's limits are sought (ripples
+that JPEG leaves beside a stroke), what is below NOISE is paper everywhere."""
 
 
 def read_digit(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -87,7 +88,7 @@ def fit_digit(gray: NDArray[np.float64]) -> NDArray[np.uint8]:
     ink = ink / ink.max()
     rows, columns = np.nonzero((ink > FAINT).any(1))[0], np.nonzero((ink > FAINT).any(0))[0]
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    ink = np.where(ink > FAINT, ink, 0.0)
+    ink = np.where(ink > NOISE, ink, 0.0)
     scale = FIT / max(ink.shape)
     height, width = (max(1, round(n * scale)) for n in ink.shape)
     small = Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS)
