@@ -13,8 +13,8 @@ import itertools
 import sys
 import threading
 import weakref
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def is_grad_enabled() -> bool:
 
 
 class _GradMode:
-    """Switch recording on or off in this thread: as a context, or as a decorator of functions and generators."""
+    """Switch recording on or off in this thread, as a context or a decorator of functions and generators."""
 
     _enabled = False
 
@@ -171,8 +171,11 @@ class Function:
 
     edges: tuple = ()
     needs: tuple[bool, ...] = ()
-    saved: tuple | None = ()
-    result = None
+    saved: Any = ()  # a tuple of arrays; None once released
+    result: np.ndarray | None = None
+    versions: Sequence[tuple] = ()
+    options: dict
+    input_shape: tuple[int, ...]
     hooks: "HookTable | None" = None
     retained: weakref.ref | None = None  # the tensor whose .grad is to be filled
 
@@ -257,9 +260,9 @@ class Function:
         if self.saved is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after "
-                "they have already been freed). Saved intermediate values of the graph are freed when you call "
-                ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
-                f"graph a second time. (operation: {self.op})"
+                "they have already been freed). Saved intermediate values of the graph are freed when you "
+                "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
+                f"through the graph a second time. (operation: {self.op})"
             )
         for array, version, seen in self.versions:
             if version.count != seen:
@@ -391,7 +394,7 @@ def _run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
     return grad
 
 
-def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
+def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
     """Send gradients from `roots` to every leaf they were computed from.
 
     roots: tensors; grads: one array for each. Nodes run newest first: a node is always newer than what it
@@ -415,8 +418,8 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
         runs, receives = _lead_to(inputs, roots)
 
     def send(edge, grad, k) -> None:
+        key: Any = edge
         if isinstance(edge, Function):
-            key = edge
             if key not in pending:
                 heapq.heappush(heap, (-edge.sequence, edge))
         else:
@@ -466,7 +469,7 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict | None:
             accumulate(leaf, grad, k, wrap)
         else:
             results[key] = grad
-    return results if inputs is not None else None
+    return results
 
 
 def _key(edge):
@@ -528,8 +531,8 @@ def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:
         given = as_tensor_like(root, given, root.dtype, operation)
         if given.shape != root.shape:
             raise RuntimeError(
-                f"{operation}: Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and output[{i}] "
-                f"has a shape of {root.shape}."
+                f"{operation}: Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and "
+                f"output[{i}] has a shape of {root.shape}."
             )
         arrays.append(given._array)
     return arrays
@@ -538,8 +541,8 @@ def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:
 def _refuse_create_graph(create_graph: bool) -> None:
     if create_graph:
         raise NotImplementedError(
-            "create_graph=True (gradients of gradients) is not supported yet; the nearest that exists: finite "
-            "differences of a gradient"
+            "create_graph=True (gradients of gradients) is not supported yet; the nearest that exists: "
+            "finite differences of a gradient"
         )
 
 

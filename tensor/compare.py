@@ -13,7 +13,7 @@ def _compare(name: str, *operands):
     except ValueError:
         a, b = (tuple(t.shape) for t in tensors)
         raise RuntimeError(
-            f"{name}: The sizes of the operands must match at non-singleton dimensions; got shapes {a} and {b}"
+            f"{name}: The sizes of the operands must match at non-singleton dimensions; got {a} and {b}"
         ) from None
 
 

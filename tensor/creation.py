@@ -96,7 +96,7 @@ def empty_like(input, *, dtype=None, requires_grad=False) -> Tensor:
 
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Return start, start + step, ... below `end`; int64 if all three are integers, else the default float."""
+    """Return start, start + step, ... below `end`; int64 if all are integers, else the default float."""
     if end is None:
         start, end = 0, start
     if step == 0:

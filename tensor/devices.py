@@ -5,6 +5,8 @@ class device:
     """A device: `device("cpu")`, `device("cuda:0")`, `device("cuda", 0)`."""
 
     __slots__ = ("index", "type")
+    type: str
+    index: int | None
 
     def __init__(self, name: "str | device", index: int | None = None):
         if isinstance(name, device):
@@ -22,7 +24,8 @@ class device:
         """Raise RuntimeError if tensors cannot be made on this device."""
         if self.type != "cpu":
             raise RuntimeError(
-                f"device {self}: there are no CUDA kernels in this version; tensors live on the CPU (device='cpu')"
+                f"device {self}: there are no CUDA kernels in this version; tensors live on the CPU: "
+                "device='cpu'"
             )
 
     def __eq__(self, other) -> bool:

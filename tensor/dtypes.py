@@ -9,15 +9,16 @@ class dtype:
     """An element type. Compare by identity: `x.dtype is float32`, or `==`."""
 
     __slots__ = ("_array", "_category", "itemsize", "name")
+    _category: builtins.int  # bool < integer < float
     _by_array: dict[np.dtype, "dtype"] = {}  # noqa: RUF012
 
-    def __init__(self, name: str, array: str, category: int):
+    def __init__(self, name: str, array: str, category: builtins.int):
         self.name, self._array, self._category = name, np.dtype(array), category
         self.itemsize = self._array.itemsize
         dtype._by_array[self._array] = self
 
     @property
-    def is_floating_point(self) -> bool:
+    def is_floating_point(self) -> builtins.bool:
         """Whether gradients can flow through tensors of this type."""
         return self._category == 2
 
@@ -30,7 +31,7 @@ class dtype:
         return builtins.int(info.min), builtins.int(info.max)
 
     @property
-    def is_complex(self) -> bool:
+    def is_complex(self) -> builtins.bool:
         """False: complex numbers are not supported."""
         return False
 
@@ -107,7 +108,7 @@ def result_type(*operands: tuple[dtype, str]) -> dtype:
     A zero-dim tensor or a Python number changes the type only if its category (bool < integer < float) is
     higher than that of every operand that comes before it in rank: dims > zero > number.
     """
-    result = None
+    result: dtype | None = None
     for rank in ("dims", "zero", "number"):
         types = [d for d, r in operands if r == rank]
         if not types:
@@ -117,4 +118,5 @@ def result_type(*operands: tuple[dtype, str]) -> dtype:
             joint = promote_types(joint, d)
         if result is None or joint._category > result._category:
             result = joint
+    assert result is not None, "an operation has operands"
     return result

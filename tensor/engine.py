@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import weakref
 
 import numpy as np
@@ -56,8 +57,8 @@ class Size(tuple):
 class Tensor:
     """An n-dimensional array that records what is computed from it.
 
-    Tensor(data) copies nested lists or an array as float32; `tensor.tensor(data)` keeps the type of what it is
-    given and takes dtype= and requires_grad=.
+    Tensor(data) copies nested lists or an array as float32; `tensor.tensor(data)` keeps the type of what it
+    is given and takes dtype= and requires_grad=.
 
     `grad` is None until a backward pass has reached the tensor; after it, a tensor of the same shape.
     Calling backward() again adds to the gradients of leaves, as in PyTorch.
@@ -199,7 +200,8 @@ class Tensor:
             )
         if requires_grad and not self.is_floating_point():
             raise RuntimeError(
-                f"only Tensors of floating point dtype can require gradients, got {self.dtype!r}; use .float()"
+                f"only Tensors of floating point dtype can require gradients, got {self.dtype!r}; "
+                "use .float()"
             )
         if self.is_leaf:
             self._requires_grad = bool(requires_grad)
@@ -261,7 +263,9 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if not self.is_leaf:
-            self.grad_fn.retained = weakref.ref(self)
+            node = self.grad_fn
+            assert node is not None
+            node.retained = weakref.ref(self)
             self._retained = True
 
     def register_hook(self, hook) -> Hook:
@@ -289,15 +293,15 @@ class Tensor:
             raise RuntimeError(f"{operation}: the tensor's memory is read-only; change a clone()")
         if 0 in array.strides and _repeats(array):
             raise RuntimeError(
-                f"{operation}: unsupported operation: more than one element of the written-to tensor refers to "
-                "a single memory location. Please clone() the tensor before performing the operation."
+                f"{operation}: unsupported operation: more than one element of the written-to tensor refers "
+                "to a single memory location. Please clone() the tensor before performing the operation."
             )
         for other in others:
             if other._version is self._version and _overlap_partly(array, other._array):
                 raise RuntimeError(
-                    f"{operation}: unsupported operation: some elements of the input tensor and the written-to "
-                    "tensor refer to a single memory location. Please clone() the tensor before performing the "
-                    "operation."
+                    f"{operation}: unsupported operation: some elements of the input tensor and the "
+                    "written-to tensor refer to a single memory location. Please clone() the tensor before "
+                    "performing the operation."
                 )
 
     def _shows_recorded_memory(self) -> bool:
@@ -307,8 +311,8 @@ class Tensor:
         """Raise PyTorch's errors for in-place changes that autograd cannot follow."""
         if self._untracked:
             raise RuntimeError(
-                f"{operation}: A view was created in no_grad mode and is being modified inplace with grad mode "
-                "enabled. Make the view outside no_grad, or change it inside."
+                f"{operation}: A view was created in no_grad mode and is being modified inplace with grad "
+                "mode enabled. Make the view outside no_grad, or change it inside."
             )
         base = self._base
         if base is not None and base.is_leaf and base.requires_grad:
@@ -569,11 +573,14 @@ class Tensor:
     def __invert__(self):
         if self.dtype.is_floating_point:
             raise TypeError(
-                f"~ (operator.invert) is only implemented on integer and Boolean-type tensors, got {self.dtype!r}"
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors, got "
+                f"{self.dtype!r}"
             )
         return compare.bitwise_not(self)
 
-    def __hash__(self) -> int:  # by identity, although == compares elements: tensors are keys of dicts
+    def __hash__(
+        self,
+    ) -> builtins.int:  # by identity, although == compares elements: tensors are keys of dicts
         return id(self)
 
     # --- reductions, shape, indexing -----------------------------------------------------------------
@@ -634,7 +641,7 @@ class Tensor:
     nonzero, scatter_add, scatter_add_ = indexing.nonzero, indexing.scatter_add, indexing.scatter_add_
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
 
-    def __len__(self) -> int:
+    def __len__(self) -> builtins.int:
         if not self.ndim:
             raise TypeError("len() of a 0-d tensor")
         return self._array.shape[0]
@@ -644,7 +651,7 @@ class Tensor:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
-    def __contains__(self, element) -> bool:
+    def __contains__(self, element) -> builtins.bool:
         return bool((self == element).any())
 
     def masked_fill(self, mask: Tensor, value) -> Tensor:
@@ -663,7 +670,7 @@ class Tensor:
 
     # --- writing ---------------------------------------------------------------------------------------
 
-    def copy_(self, source, non_blocking: bool = False) -> Tensor:
+    def copy_(self, source, non_blocking: builtins.bool = False) -> Tensor:
         """Overwrite with `source`, which broadcasts and is converted; gradients flow to it."""
         if not isinstance(source, Tensor):
             source = as_tensor_like(self, source, self.dtype, "copy_")
@@ -791,7 +798,7 @@ def _overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
     return a.ctypes.data != b.ctypes.data or a.size != b.size or a.strides != b.strides
 
 
-def _rebuild(kind: type, array: np.ndarray, requires_grad: bool) -> Tensor:
+def _rebuild(kind: builtins.type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
     out = kind.__new__(kind)
     out._array, out._version, out._requires_grad = array, Version(), requires_grad
     return out

@@ -5,6 +5,7 @@ then its masks and integer tensors. (NumPy joins ints with integer arrays, which
 """
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def _as_position(item, x):
     return int(found._array) if found.ndim == 0 and found.dtype is not dtypes.bool else found
 
 
-def _parse(x, index) -> tuple[tuple, tuple | None, list]:
+def _parse(x, index) -> tuple[tuple, Any, list]:
     """Return the basic part of an index, the layout of the rest (None if there is none) and its tensors."""
     items = list(index) if isinstance(index, tuple) else [index]
     items = [i if i is None or i is Ellipsis or isinstance(i, slice) else _as_position(i, x) for i in items]
@@ -181,7 +182,7 @@ def _check_positions(array: np.ndarray, shape, dim: int) -> None:
 
 
 def getitem(input, index):
-    """Return input[index]: a view for ints, slices, None and Ellipsis; a copy for masks and integer tensors."""
+    """Return input[index]: a view for ints, slices, None and Ellipsis, a copy for masks and tensors."""
     basic, layout, positions = _parse(input, index)
     if layout is None:
         return Select.apply(input, index=basic)

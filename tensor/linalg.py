@@ -113,7 +113,7 @@ def mv(input, vec):
 
 
 def bmm(input, mat2):
-    """Return the products of two equal batches of matrices, (batch, rows, inner) @ (batch, inner, columns)."""
+    """Return the products of two batches of matrices, (batch, rows, inner) @ (batch, inner, columns)."""
     if input.ndim == 3 and mat2.ndim == 3 and input.shape[0] != mat2.shape[0]:
         raise RuntimeError(f"bmm: batch sizes differ, {tuple(input.shape)} @ {tuple(mat2.shape)}")
     return _of_dims("bmm", input, mat2, 3, 3)

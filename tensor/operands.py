@@ -1,5 +1,7 @@
 """Bringing operands together: numbers become tensors, mixed types one type."""
 
+import itertools
+
 import numpy as np
 
 from tensor import dtypes
@@ -126,7 +128,7 @@ def _holds_arrays(data) -> bool:
 
 
 def normalize_dim(dim: int, ndim: int, operation: str) -> int:
-    """Return `dim` counted from the front; IndexError if out of range. A zero-dim tensor has dims -1 and 0."""
+    """Return `dim` counted from the front; IndexError if out of range. A zero-dim tensor has -1 and 0."""
     limit = max(ndim, 1)
     if not isinstance(dim, int | np.integer) or isinstance(dim, bool):
         raise TypeError(f"{operation}: dim must be an int, got {dim!r}")
@@ -146,7 +148,7 @@ def normalize_dims(dim, ndim: int, operation: str) -> tuple[int, ...]:
     if not dims:
         return tuple(range(ndim))
     found = sorted(normalize_dim(d, ndim, operation) for d in dims)
-    for a, b in zip(found, found[1:], strict=False):
+    for a, b in itertools.pairwise(found):
         if a == b:
             raise RuntimeError(f"{operation}: dim {a} appears multiple times in the list of dims")
     return tuple(found) if ndim else ()

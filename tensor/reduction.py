@@ -263,12 +263,12 @@ def _arg(name, sign, x, dim, keepdim):
 
 
 def argmax(input, dim=None, keepdim=False):
-    """Return the int64 position of the largest along `dim`, or in the flattened tensor; the first of equals."""
+    """Return where the largest is, as int64, along `dim` or in the flattened tensor; the first of equals."""
     return _arg("argmax", 1, input, dim, keepdim)
 
 
 def argmin(input, dim=None, keepdim=False):
-    """Return the int64 position of the smallest along `dim`, or in the flattened tensor; the first of equals."""
+    """Return where the smallest is, as int64, along `dim` or in the flattened tensor; the first of equals."""
     return _arg("argmin", -1, input, dim, keepdim)
 
 
@@ -347,6 +347,6 @@ class Norm(Function):
 
 
 __all__ = [
-    "MinMax", "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumsum", "logsumexp", "max", "mean", "min",
-    "norm", "prod", "std", "sum", "var",
+    "MinMax", "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumsum", "logsumexp", "max",
+    "mean", "min", "norm", "prod", "std", "sum", "var",
 ]  # fmt: skip

@@ -174,7 +174,8 @@ def view(x, *shape):
     except ValueError:
         raise RuntimeError(
             "view: view size is not compatible with input tensor's size and stride (at least one dimension "
-            f"spans across two contiguous subspaces): {tuple(x.shape)} to {wanted}. Use .reshape(...) instead."
+            f"spans across two contiguous subspaces): {tuple(x.shape)} to {wanted}. "
+            "Use .reshape(...) instead."
         ) from None
 
 
@@ -350,7 +351,7 @@ def flip(input, *dims):
 
 
 def roll(input, shifts, dims=None):
-    """Return the elements moved on by `shifts` along `dims` (or in the flattened tensor); the last come first."""
+    """Return the elements moved on, round the end, by `shifts` along `dims` or in the flattened tensor."""
     if dims is None:
         return roll(input.reshape(-1), shifts, 0).reshape(tuple(input.shape))
     for shift, dim in zip(np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True):

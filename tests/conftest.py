@@ -22,7 +22,7 @@ def _load(path: Path) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def check() -> ModuleType:
-    """Return the helpers in `tests/tensor/check.py`: `check.op(...)` compares an operation with its references."""
+    """Return `tests/tensor/check.py`: `check.op(...)` compares an operation with its references."""
     return _load(Path(__file__).parent / "tensor" / "check.py")
 
 

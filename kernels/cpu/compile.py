@@ -23,8 +23,8 @@ from numba import prange
 from numba.core import event
 
 __all__ = [
-    "available_threads", "compile_seconds", "get_num_threads", "jit", "kernel", "lift", "parallel_jit", "prange",
-    "set_num_threads", "threading_layer",
+    "available_threads", "compile_seconds", "get_num_threads", "jit", "kernel", "lift", "parallel_jit",
+    "prange", "set_num_threads", "threading_layer",
 ]  # fmt: skip
 
 _PACKAGE = Path(__file__).parents[2]
@@ -201,7 +201,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(count: int) -> None:
-    """Run the parallel kernels that this Python thread calls on `count` threads, or on all there are if fewer.
+    """Run the parallel kernels that this Python thread calls on `count` threads, or all there are if fewer.
 
     The results do not depend on it, to the last bit. Raises RuntimeError below 1, as PyTorch does.
     """

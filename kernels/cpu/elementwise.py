@@ -8,6 +8,8 @@ listed in `OVERRIDES` and tested against its formula. Integer arithmetic uses Nu
 the calculus is about real numbers.
 """
 
+from typing import Any
+
 import numpy as np
 
 from kernels.cpu.compile import lift
@@ -57,7 +59,7 @@ def forward(name: str, *args, out: np.ndarray | None = None) -> np.ndarray:
     """
     dtype = args[0].dtype
     if dtype.kind == "f":
-        ufunc = OVERRIDES.get(name) or lift(FORMULAS[name].forward, dtype)
+        ufunc: Any = OVERRIDES.get(name) or lift(FORMULAS[name].forward, dtype)
     else:
         ufunc = INTEGER[name]
     with np.errstate(all="ignore"):
@@ -85,7 +87,7 @@ _ROUNDINGS = {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np
 
 
 def round(x: np.ndarray, how: str) -> np.ndarray:
-    """Round to integers: "floor", "ceil", "trunc" or "round" (half to even); or take the "sign" (0 of nan)."""
+    """Round to integers: "floor", "ceil", "trunc", "round" (half to even); or the "sign" (0 of nan)."""
     if x.dtype.kind != "f" and how != "sign":
         return x.copy()
     out = np.asarray(_ROUNDINGS[how](x))

@@ -32,7 +32,7 @@ def take(x: np.ndarray, index) -> np.ndarray:
     if isinstance(index, np.ndarray) and index.dtype.kind == "i" and x.ndim:
         return x.take(index, 0)
     taken = x[index]
-    # What integer arrays select is a copy already, unless nothing but slices and masks of no dims stood there.
+    # What integer arrays select is a copy already, unless only slices and masks of no dims stood there.
     return taken if isinstance(taken, np.ndarray) and taken.base is None else np.array(taken)
 
 

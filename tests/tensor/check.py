@@ -32,14 +32,14 @@ def numbers(*shape: int, seed: int = 0, low: float = -2.0, high: float = 2.0) ->
 
 
 def same(ours, theirs, what: str = "", rtol: float | None = None, atol: float | None = None) -> None:
-    """Fail unless both (tensors of either engine, arrays, numbers or tuples of them) agree in type and value."""
+    """Fail unless both (tensors, arrays, numbers or tuples of them) agree in type and value."""
     if isinstance(ours, tuple | list):
         assert len(ours) == len(theirs), f"{what}: {len(ours)} results, expected {len(theirs)}"
         for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             same(a, b, f"{what}[{i}]", rtol, atol)
         return
     if ours is None or theirs is None:
-        assert ours is None and theirs is None, f"{what}: {ours} where {theirs} is expected"
+        assert ours is theirs, f"{what}: {ours} where {theirs} is expected"
         return
     a, b = to_numpy(ours), to_numpy(theirs)
     assert a.dtype == b.dtype, f"{what}: dtype {a.dtype}, expected {b.dtype}"
@@ -58,7 +58,7 @@ def to_numpy(x) -> np.ndarray:
 
 
 def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the same values in memory in order, transposed, with steps, with gaps in the rows, and read-only."""
+    """Return the same values in memory in order, transposed, with steps, with gaps, and read-only."""
     found = {"in order": np.array(array, order="C")}
     if array.ndim >= 2:
         found["transposed"] = np.array(array.T, order="C").T
@@ -145,7 +145,7 @@ def op(
     rtol: float | None = None,
     atol: float | None = None,
 ) -> None:
-    """Compare an operation with PyTorch (where installed), a NumPy reference (if given) and finite differences.
+    """Compare an operation with PyTorch (if installed), a NumPy reference (if given), finite differences.
 
     ours, theirs: functions of a module and tensors; `theirs` is `ours` unless given. inputs: arrays; floats
     are converted to each of `dtypes`, and gradients flow to them. gradient: whether there is one;
@@ -221,7 +221,7 @@ def _grads_are_apart(what: str, tensors: Sequence) -> None:
 
 
 def raises_alike(ours: Callable, module=tensor) -> type[BaseException]:
-    """Return the kind of error PyTorch raises for `ours(torch)`, having checked that this engine raises it too."""
+    """Fail unless this engine raises the kind of error that PyTorch raises; return that kind."""
     expected = _error_of(ours, torch)
     found = _error_of(ours, module)
     assert expected is not None, "PyTorch raises nothing here"

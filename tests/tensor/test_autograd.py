@@ -21,7 +21,7 @@ class Program:
         self.seed, self.length = seed, length
 
     def run(self, T):
-        """Run on module `T`; return the lines, what was raised, the values and the gradients of the leaves."""
+        """Run on module `T`; return the lines, what was raised, the values, the gradients of the leaves."""
         rng = np.random.default_rng(self.seed)
         leaves = [
             T.tensor(rng.uniform(0.5, 1.5, shape), requires_grad=bool(rng.integers(0, 4)))
@@ -176,7 +176,7 @@ def test_random_programs(check, torch, block: int) -> None:
     finished = 0
     for seed in range(block * 60, block * 60 + 60):
         program = Program(seed, length=4 + seed % 12)
-        lines, error, values, grads = program.run(tensor)
+        _, error, values, grads = program.run(tensor)
         their_lines, their_error, their_values, their_grads = program.run(torch)
         text = f"seed {seed}:\n  " + "\n  ".join(their_lines)
         if their_error is not None and "freed" not in str(their_error):
@@ -200,20 +200,28 @@ HISTORIES = {
     "a write through a flat view": lambda T, x: _after(x * 1, lambda y: y.view(-1)[2:4].exp_()),
     "a write to a broadcast element": lambda T, x: _after(x[0, 0] * 1, lambda y: y.expand(3)[1].mul_(3.0)),
     "a loop over rows": lambda T, x: _fold(T, x),
-    "an old view reads what was written to its base": lambda T, x: _old_view(x, lambda y: y[0], lambda y: y.mul_(2.0)),
-    "an expanded view reads what was written": lambda T, x: _old_view(x, lambda y: y.expand(2, *y.shape), lambda y: y.mul_(3.0)),
+    "an old view reads what was written to its base": lambda T, x: _old_view(
+        x, lambda y: y[0], lambda y: y.mul_(2.0)
+    ),
+    "an expanded view reads what was written": lambda T, x: _old_view(
+        x, lambda y: y.expand(2, *y.shape), lambda y: y.mul_(3.0)
+    ),
     "two views of one base": lambda T, x: _two_views(x),
     "zeros that are filled": lambda T, x: _filled(T, x),
     "a mask": lambda T, x: _after(x * 1, lambda y: y.masked_fill_(y.detach() > 0, 0.5)),
     "a row swapped": lambda T, x: _after(x * 1, lambda y: y.__setitem__(0, y[1].clone() * 2)),
     "an index put": lambda T, x: _after(x * 1, lambda y: y.__setitem__(T.tensor([1, 0]), y.clone() * 3)),
     "a column scaled": lambda T, x: _after(x * 1, lambda y: y[:, 1].mul_(4.0)),
-    "a column scaled twice, then all": lambda T, x: _after(x * 1, lambda y: (y[:, 1].mul_(4.0), y[:, 1].sin_(), y.mul_(2.0))),
+    "a column scaled twice, then all": lambda T, x: _after(
+        x * 1, lambda y: (y[:, 1].mul_(4.0), y[:, 1].sin_(), y.mul_(2.0))
+    ),
     "a detached copy": lambda T, x: _after(x * 1, lambda y: y.copy_(y * 2 + x)),
     "copy_ broadcasts": lambda T, x: _after(T.zeros(3, *x.shape, dtype=x.dtype), lambda y: y.copy_(x)),
     "zero_ cuts": lambda T, x: _after(x * 1, lambda y: y[0].zero_()),
-    "views in a non-contiguous base": lambda T, x: _after((x.T * 1).exp() * 1, lambda y: y.T.reshape(-1)[1:3].mul_(2.0)),
-}  # fmt: skip
+    "views in a non-contiguous base": lambda T, x: _after(
+        (x.T * 1).exp() * 1, lambda y: y.T.reshape(-1)[1:3].mul_(2.0)
+    ),
+}
 
 
 def _after(y, change):
@@ -270,16 +278,26 @@ ERRORS = {
     "an overwritten result of tanh": lambda T: _overwrite_result(T, lambda x: x.tanh()),
     "an overwritten result of sqrt": lambda T: _overwrite_result(T, lambda x: x.sqrt()),
     "an overwritten result of softmax": lambda T: _overwrite_result(T, lambda x: x.softmax(0)),
-    "an argument overwritten through a view": lambda T: _overwrite(T, lambda y: y.sin(), lambda y: y[0].zero_()),
-    "an argument overwritten through detach": lambda T: _overwrite(T, lambda y: y.sin(), lambda y: y.detach().zero_()),
+    "an argument overwritten through a view": lambda T: _overwrite(
+        T, lambda y: y.sin(), lambda y: y[0].zero_()
+    ),
+    "an argument overwritten through detach": lambda T: _overwrite(
+        T, lambda y: y.sin(), lambda y: y.detach().zero_()
+    ),
     "an overwritten matrix": lambda T: _overwrite_weight(T),
     "x.mul_(x)": lambda T: _square_in_place(T),
     "a second backward": lambda T: _twice(T.ones(3, requires_grad=True).exp().sum()),
     "a second backward through mul": lambda T: _twice((T.ones(3, requires_grad=True) * 2).sum()),
-    "a second backward through matmul": lambda T: _twice((T.ones(3, 3, requires_grad=True) @ T.ones(3)).sum()),
-    "a second backward through where": lambda T: _twice(T.where(T.ones(3) > 0, T.ones(3, requires_grad=True), 0.0).sum()),
+    "a second backward through matmul": lambda T: _twice(
+        (T.ones(3, 3, requires_grad=True) @ T.ones(3)).sum()
+    ),
+    "a second backward through where": lambda T: _twice(
+        T.where(T.ones(3) > 0, T.ones(3, requires_grad=True), 0.0).sum()
+    ),
     "a second backward through max": lambda T: _twice(T.ones(3, requires_grad=True).max()),
-    "a second backward through an index": lambda T: _twice(T.ones(3, requires_grad=True)[T.tensor([0])].sum()),
+    "a second backward through an index": lambda T: _twice(
+        T.ones(3, requires_grad=True)[T.tensor([0])].sum()
+    ),
     "a second backward through softmax": lambda T: _twice(T.ones(3, requires_grad=True).softmax(0)[0]),
     "a second backward through var": lambda T: _twice(T.ones(3, requires_grad=True).var()),
     "no scalar": lambda T: T.ones(3, requires_grad=True).exp().backward(),
@@ -298,10 +316,12 @@ ERRORS = {
     "numpy() of what requires a gradient": lambda T: T.ones(2, requires_grad=True).numpy(),
     "an array of what requires a gradient": lambda T: np.asarray(T.ones(2, requires_grad=True)),
     "deepcopy of a result": lambda T: __import__("copy").deepcopy(T.ones(2, requires_grad=True).exp()),
-    "grad of an unused input": lambda T: T.autograd.grad(T.ones((), requires_grad=True) * 2, T.ones(2, requires_grad=True)),
+    "grad of an unused input": lambda T: T.autograd.grad(
+        T.ones((), requires_grad=True) * 2, T.ones(2, requires_grad=True)
+    ),
     "grad of a constant input": lambda T: T.autograd.grad(T.ones((), requires_grad=True) * 2, T.ones(2)),
     "backward with no inputs": lambda T: T.ones((), requires_grad=True).exp().backward(inputs=[]),
-}  # fmt: skip
+}
 
 
 def _overwrite(T, function, change=lambda y: y.add_(1)):
@@ -556,7 +576,8 @@ def test_modes_as_contexts_and_decorators(torch) -> None:
             raise ValueError("through")
         note()
         assert seen == [
-            True, False, True, False, True, False, True, True, False, False, False, False, False, True, False, True, True,
+            True, False, True, False, True, False, True, True, False, False, False, False, False, True, False,
+            True, True,
         ]  # fmt: skip
 
 
@@ -601,9 +622,9 @@ def test_modes_of_generators(torch) -> None:
         assert T.is_grad_enabled()
         assert seen == [False, "a", False, False]
         assert list(numbers()) == [0, 1, 2]
+        inner = numbers()
+        next(inner)
         with pytest.raises(KeyError):
-            inner = numbers()
-            next(inner)
             inner.throw(KeyError("x"))
 
 

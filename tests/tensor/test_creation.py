@@ -6,11 +6,37 @@ import pytest
 import tensor
 
 DATA = [
-    1, 1.5, True, [1, 2], [1.0, 2], [1, 2.5], [True, False], [True, 2], [[1, 2], [3, 4]], [], [[]], [[], []], [[[1.5]]],
-    (1, 2), [(1, 2), (3, 4)], np.arange(3), np.arange(3.0), np.float32(1.5), np.float64(1.5), np.int64(3), np.int32(3),
-    np.array(2.0), [np.float64(1.5), np.float64(2)], [np.float32(1.5)], np.array([True]), [float("nan"), float("inf")],
-    np.ones((2, 0)), range(3), 2**40, [np.array([1, 2]), np.array([3, 4])],
-]  # fmt: skip
+    1,
+    1.5,
+    True,
+    [1, 2],
+    [1.0, 2],
+    [1, 2.5],
+    [True, False],
+    [True, 2],
+    [[1, 2], [3, 4]],
+    [],
+    [[]],
+    [[], []],
+    [[[1.5]]],
+    (1, 2),
+    [(1, 2), (3, 4)],
+    np.arange(3),
+    np.arange(3.0),
+    np.float32(1.5),
+    np.float64(1.5),
+    np.int64(3),
+    np.int32(3),
+    np.array(2.0),
+    [np.float64(1.5), np.float64(2)],
+    [np.float32(1.5)],
+    np.array([True]),
+    [float("nan"), float("inf")],
+    np.ones((2, 0)),
+    range(3),
+    2**40,
+    [np.array([1, 2]), np.array([3, 4])],
+]
 
 
 @pytest.mark.parametrize("data", DATA, ids=str)
@@ -20,9 +46,7 @@ def test_tensor(check, torch, data) -> None:
     for dtype in ("float64", "int64", "bool"):
         if dtype != "float64" and (
             isinstance(data, np.float32)
-            or (isinstance(data, list)
-            and data
-            and isinstance(data[0], np.float32))
+            or (isinstance(data, list) and data and isinstance(data[0], np.float32))
         ):
             continue  # PyTorch refuses NumPy's floats as integers
         if isinstance(data, list) and data and isinstance(data[0], np.ndarray):
@@ -65,7 +89,7 @@ def test_tensor_of_tensors(check, torch) -> None:
         lambda T: T.full((2,), 300, dtype=T.uint8),
         lambda T: T.tensor(300, dtype=T.uint8),
     ],
-)  # fmt: skip
+)
 def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
     check.raises_alike(wrong)
 

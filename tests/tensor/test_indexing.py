@@ -1,5 +1,7 @@
 """tensor/indexing.py: reading and writing with every kind of index, and the gradients of both."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -60,7 +62,6 @@ def indices(draw, shape: tuple[int, ...]):
         elif kind == "mask":
             width = draw(st.integers(1, min(2, len(shape) - dim)))
             masked = shape[dim : dim + width]
-            # As many True as the other arrays have elements along their last dim, or they would not broadcast.
             flat = [draw(st.booleans()) for _ in range(int(np.prod(masked)))]
             items.append(np.array(flat, bool).reshape(masked))
             dim += width - 1
@@ -89,10 +90,9 @@ def test_reading(check, torch, data) -> None:
     a, b = tensor.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
     try:
         expected = b[as_index(torch, index)]
-    except (IndexError, RuntimeError) as error:
-        with pytest.raises((IndexError, RuntimeError)):
+    except IndexError:
+        with pytest.raises(IndexError):
             a[as_index(tensor, index)]
-        assert isinstance(error, IndexError)
         return
     found = a[as_index(tensor, index)]
     check.same(found, expected, f"{shape}[{index}]")
@@ -194,10 +194,31 @@ def test_every_layout(check) -> None:
 
 
 INDICES = [
-    True, False, (True, 0), (None, True), (0, True), (False, slice(None)), (), (Ellipsis,), None, (None, None), [0, 1],
-    [True, False, True], ([0, 1], [1, 1]), [], (slice(None), []), range(2), (Ellipsis, 0), (0, Ellipsis),
-    (0, Ellipsis, 0), (Ellipsis, None, 0), np.int64(1), (slice(0, 0), 1), (slice(5, 1),), (-1, slice(-2, None)),
-]  # fmt: skip
+    True,
+    False,
+    (True, 0),
+    (None, True),
+    (0, True),
+    (False, slice(None)),
+    (),
+    (Ellipsis,),
+    None,
+    (None, None),
+    [0, 1],
+    [True, False, True],
+    ([0, 1], [1, 1]),
+    [],
+    (slice(None), []),
+    range(2),
+    (Ellipsis, 0),
+    (0, Ellipsis),
+    (0, Ellipsis, 0),
+    (Ellipsis, None, 0),
+    np.int64(1),
+    (slice(0, 0), 1),
+    (slice(5, 1),),
+    (-1, slice(-2, None)),
+]
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
@@ -223,12 +244,9 @@ def test_odd_indices(check, torch, index) -> None:
 def test_index_types(check, torch, dtype) -> None:
     x = check.numbers(3, 4)
     index = np.array([1, 0, 1]).astype(dtype)
-    with pytest.MonkeyPatch.context():
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's warning that uint8 masks are old
-            expected = torch.tensor(x)[torch.tensor(index)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's warning that uint8 masks are old
+        expected = torch.tensor(x)[torch.tensor(index)]
     check.same(tensor.tensor(x)[tensor.tensor(index)], expected)
 
 
@@ -244,7 +262,7 @@ def test_index_types(check, torch, dtype) -> None:
         lambda T: T.ones(2, 3)[T.tensor([True, False, True])],
         lambda T: T.ones(2, 3)[T.tensor([0, 1]), T.tensor([0, 1, 2])],
         lambda T: T.ones(2, 3)[::-1],
-        lambda T: T.ones(2, 3)[:: 0],
+        lambda T: T.ones(2, 3)[::0],
         lambda T: T.ones(2, 3).__setitem__(0, T.ones(2)),
         lambda T: T.ones(2, 3).__setitem__(T.tensor([0, 1]), T.ones(5)),
         lambda T: T.ones(2, 3).__setitem__((0, 0, 0), 1.0),
@@ -258,7 +276,7 @@ def test_index_types(check, torch, dtype) -> None:
         lambda T: T.ones(2, 3).masked_select(T.ones(2) > 0),
         lambda T: T.ones(2, 3).masked_select(T.ones(2, 3)),
     ],
-)  # fmt: skip
+)
 def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
     check.raises_alike(wrong)
 

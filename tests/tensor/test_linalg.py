@@ -59,9 +59,17 @@ def test_expanded_operands(check) -> None:
 
 @pytest.mark.parametrize(
     ("name", "a", "b"),
-    [("mm", (2, 3), (3, 4)), ("mv", (2, 3), (3,)), ("bmm", (5, 2, 3), (5, 3, 4)), ("dot", (3,), (3,)), ("outer", (2,), (3,)), ("mm", (0, 3), (3, 2)), ("outer", (0,), (3,))],
+    [
+        ("mm", (2, 3), (3, 4)),
+        ("mv", (2, 3), (3,)),
+        ("bmm", (5, 2, 3), (5, 3, 4)),
+        ("dot", (3,), (3,)),
+        ("outer", (2,), (3,)),
+        ("mm", (0, 3), (3, 2)),
+        ("outer", (0,), (3,)),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_products_of_given_dims(check, name, a, b) -> None:
     inputs = [check.numbers(*a, seed=1), check.numbers(*b, seed=2)]
     check.op(name, lambda T, a, b: getattr(T, name)(a, b), inputs)
@@ -106,7 +114,7 @@ def test_matmul_of_integers(check, torch, dtype) -> None:
         lambda T: T.outer(T.ones(2, 1), T.ones(3)),
         lambda T: T.matmul(T.ones(2), [1.0, 2.0]),
     ],
-)  # fmt: skip
+)
 def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
     check.raises_alike(wrong)
 

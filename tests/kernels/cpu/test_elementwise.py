@@ -10,8 +10,28 @@ from micro.formulas import FORMULAS
 from micro.ieee import calculate
 
 POINTS = np.array(
-    [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1e-8, -1e-8, 3.0, -3.0, 25.0, -25.0, 90.0, -90.0, 800.0, -800.0, np.inf, -np.inf, np.nan]
-)  # fmt: skip
+    [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        -0.5,
+        1e-8,
+        -1e-8,
+        3.0,
+        -3.0,
+        25.0,
+        -25.0,
+        90.0,
+        -90.0,
+        800.0,
+        -800.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+    ]
+)
 
 
 def arguments(name: str, dtype: str) -> list[np.ndarray]:
