@@ -1,7 +1,8 @@
 """What the tests of every package share."""
 
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +31,14 @@ def check() -> ModuleType:
 def device(request: pytest.FixtureRequest) -> str:
     """Return the device a test runs on; each test that asks for it runs once on every device."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def engines() -> list[ModuleType]:
+    """Return this engine, and PyTorch where it is installed: what is asserted must be true of both."""
+    import tensor
+
+    return [tensor, *([import_module("torch")] if find_spec("torch") else [])]
 
 
 @pytest.fixture(scope="session")

@@ -16,17 +16,20 @@ import tensor
 class Program:
     """A random sequence of views, in-place changes and computations, as a list of lines for either engine."""
 
-    def __init__(self, seed: int, length: int):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, seed: int, length: int, smooth: bool = False):
         self.seed, self.length = seed, length
+        self.smooth = smooth  # nothing that hides a dependence from autograd: finite differences apply
 
-    def run(self, T):
+    def run(self, T, nudge: float = 0.0):
         """Run on module `T`; return the lines, what was raised, the values, the gradients of the leaves."""
         rng = np.random.default_rng(self.seed)
         leaves = [
-            T.tensor(rng.uniform(0.5, 1.5, shape), requires_grad=bool(rng.integers(0, 4)))
+            T.tensor(
+                rng.uniform(0.5, 1.5, shape) + nudge, requires_grad=bool(rng.integers(0, 4)) or self.smooth
+            )
             for shape in [(2, 3), (3,), (), (3, 2)]
         ]
+        self.total = None
         buffer = T.tensor(rng.uniform(0.5, 1.5, (2, 3)))
         tensors = [*leaves, leaves[0] * 1.5, buffer]
         lines = []
@@ -40,6 +43,7 @@ class Program:
             total = sum(
                 (t * t * (0.1 + i)).sum() for i, t in enumerate(tensors) if (t.numel() and i % 2) or i > 6
             )
+            self.total = total.item()
             if total.requires_grad:
                 total.backward()
         except (RuntimeError, IndexError) as raised:
@@ -57,6 +61,8 @@ class Program:
         if kind == "view":
             name, made = self.view(T, rng, x)
             return f"v{len(tensors)} = v{i}.{name}", made
+        if self.smooth and kind in ("no_grad", "detach"):
+            kind = "compute"
         if kind == "detach":
             return f"v{len(tensors)} = v{i}.detach()", x.detach()
         if kind == "write" and ((x.is_leaf and x.requires_grad) or _is_expanded(x)) and rng.integers(0, 10):
@@ -189,6 +195,26 @@ def test_random_programs(check, torch, block: int) -> None:
         check.same(grads, their_grads, text + "\ngradients")
         finished += 1
     assert finished > 25
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_random_programs_against_finite_differences(block: int) -> None:
+    finished = 0
+    for seed in range(10_000 + block * 40, 10_040 + block * 40):
+        program = Program(seed, length=3 + seed % 9, smooth=True)
+        lines, error, _, grads = program.run(tensor)
+        if error is not None or not 1e-3 < abs(program.total) < 1e6:
+            continue
+        slope = sum(float(g.sum()) for g in grads if g is not None)
+        totals = []
+        for nudge in (1e-6, -1e-6):
+            program.run(tensor, nudge)
+            totals.append(program.total)
+        expected = (totals[0] - totals[1]) / 2e-6
+        text = f"seed {seed}:\n  " + "\n  ".join(lines)
+        assert slope == pytest.approx(expected, rel=1e-4, abs=1e-3), text
+        finished += 1
+    assert finished > 10
 
 
 # --- in-place history ----------------------------------------------------------------------------------
@@ -367,7 +393,7 @@ def _overlapping(T, change):
 
 
 @pytest.mark.parametrize("mistake", ERRORS)
-def test_errors(check, torch, mistake: str) -> None:
+def test_errors(check, mistake: str) -> None:
     check.raises_alike(ERRORS[mistake])
 
 
@@ -496,8 +522,8 @@ def test_a_hook_replaces_sees_and_goes(check, torch) -> None:
     check.same(*results)
 
 
-def test_hooks_do_not_record(torch) -> None:
-    for T in (tensor, torch):
+def test_hooks_do_not_record(engines) -> None:
+    for T in engines:
         modes = []
         x = T.ones(2, requires_grad=True)
         x.register_hook(lambda g, T=T, modes=modes: modes.append(T.is_grad_enabled()))
@@ -542,8 +568,8 @@ def test_grad_fn_names_and_edges() -> None:
 # --- modes ---------------------------------------------------------------------------------------------
 
 
-def test_modes_as_contexts_and_decorators(torch) -> None:
-    for T in (tensor, torch):
+def test_modes_as_contexts_and_decorators(engines) -> None:
+    for T in engines:
         seen = []
 
         def note(T=T, seen=seen):
@@ -598,8 +624,8 @@ def test_modes_decorate_methods_and_keep_names() -> None:
     assert Model.one.__doc__ == "Do it."
 
 
-def test_modes_of_generators(torch) -> None:
-    for T in (tensor, torch):
+def test_modes_of_generators(engines) -> None:
+    for T in engines:
         seen = []
 
         @T.no_grad()

@@ -90,7 +90,7 @@ def test_tensor_of_tensors(check, torch) -> None:
         lambda T: T.tensor(300, dtype=T.uint8),
     ],
 )
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
 
 

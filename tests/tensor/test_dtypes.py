@@ -71,8 +71,8 @@ def test_rules_in_words() -> None:
     assert ((u8 > 0) + 1).dtype is tensor.int64
 
 
-def test_default_dtype(torch) -> None:
-    for T in (tensor, torch):
+def test_default_dtype(engines) -> None:
+    for T in engines:
         assert T.get_default_dtype() is T.float32
         T.set_default_dtype(T.float64)
         try:

@@ -12,8 +12,8 @@ import tensor
 from tensor.engine import Parameter, Size
 
 
-def test_attributes(torch) -> None:
-    for T in (tensor, torch):
+def test_attributes(engines) -> None:
+    for T in engines:
         x = T.zeros(2, 3, 4, dtype=T.float64)
         assert tuple(x.shape) == (2, 3, 4)
         assert x.size(1) == x.size(-2) == 3
@@ -46,8 +46,8 @@ def test_size_is_a_tuple_that_counts(torch) -> None:
         assert (a, rest) == (2, [3, 4])
 
 
-def test_numbers_from_tensors(torch) -> None:
-    for T in (tensor, torch):
+def test_numbers_from_tensors(engines) -> None:
+    for T in engines:
         assert T.tensor(2.5).item() == 2.5
         assert type(T.tensor(3).item()) is int
         assert type(T.tensor(True).item()) is bool
@@ -94,7 +94,7 @@ def test_numbers_from_tensors(torch) -> None:
         lambda T: T.ones(2).allclose(T.ones(2).double()),
     ],
 )  # fmt: skip
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
 
 
@@ -179,8 +179,8 @@ def test_gradients_flow_beside_arrays() -> None:
     assert x.grad.tolist() == [2.0, 3.0]
 
 
-def test_to_and_what_stays_itself(torch) -> None:
-    for T in (tensor, torch):
+def test_to_and_what_stays_itself(engines) -> None:
+    for T in engines:
         x = T.ones(2)
         assert x.to(T.float32) is x
         assert x.to("cpu") is x

@@ -277,7 +277,7 @@ def test_index_types(check, torch, dtype) -> None:
         lambda T: T.ones(2, 3).masked_select(T.ones(2, 3)),
     ],
 )
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
 
 
@@ -344,7 +344,7 @@ def test_basic_indexing_shares_memory_and_a_mask_copies() -> None:
     assert x.sum().item() == 21.0
 
 
-def test_changing_an_index_before_backward_is_noticed(check, torch) -> None:
+def test_changing_an_index_before_backward_is_noticed(check) -> None:
     def change_positions(T) -> None:
         x, i = T.ones(3, requires_grad=True), T.tensor([0, 1])
         y = x[i].sum()

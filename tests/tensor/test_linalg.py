@@ -115,7 +115,7 @@ def test_matmul_of_integers(check, torch, dtype) -> None:
         lambda T: T.matmul(T.ones(2), [1.0, 2.0]),
     ],
 )
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
 
 

@@ -274,7 +274,7 @@ def test_count_nonzero(check) -> None:
         lambda T: T.ones(2, 3).logsumexp(4),
     ],
 )  # fmt: skip
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
 
 

@@ -136,8 +136,8 @@ def test_views_of_what_is_not_contiguous(check, torch, layout: str) -> None:
         check.same(ours.reshape(shape), theirs.reshape(shape))
 
 
-def test_strides_and_contiguity(torch) -> None:
-    for T in (tensor, torch):
+def test_strides_and_contiguity(engines) -> None:
+    for T in engines:
         x = T.zeros(2, 3, 4)
         assert x.stride() == (12, 4, 1)
         assert x.stride(-1) == 1
@@ -207,5 +207,5 @@ def test_cat_promotes_types(check, torch) -> None:
         lambda T: T.zeros(3).mT,
     ],
 )  # fmt: skip
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)

@@ -85,7 +85,7 @@ TARGETS = [((4,), ()), ((5, 4), (5,)), ((2, 4, 3), (2, 3)), ((2, 4, 3, 2), (2, 3
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("shapes", TARGETS, ids=str)
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
-def test_losses(check, torch, name, shapes, reduction, weighted) -> None:
+def test_losses(check, name, shapes, reduction, weighted) -> None:
     x = check.numbers(*shapes[0])
     classes = shapes[0][0] if len(shapes[0]) == 1 else shapes[0][1]
     rng = np.random.default_rng(1)
@@ -182,11 +182,11 @@ def test_target_types(check, torch, dtype) -> None:
         lambda T: T.zeros(2, 3).long().log_softmax(1),
     ],
 )  # fmt: skip
-def test_errors_are_of_pytorch_s_kind(check, torch, wrong) -> None:
+def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
 
 
-def test_a_changed_target_is_noticed(check, torch) -> None:
+def test_a_changed_target_is_noticed(check) -> None:
     def change(T) -> None:
         x, t = T.zeros(2, 3, requires_grad=True), T.tensor([0, 1])
         value = loss(T, "nll_loss")(x, t)
