@@ -1,8 +1,9 @@
 """What the tests of every package share."""
 
 import sys
+from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -36,9 +37,10 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def engines() -> list[ModuleType]:
     """Return this engine, and PyTorch where it is installed: what is asserted must be true of both."""
-    import tensor
-
-    return [tensor, *([import_module("torch")] if find_spec("torch") else [])]
+    engines = [import_module("tensor")]
+    with suppress(ImportError):
+        engines.append(import_module("torch"))
+    return engines
 
 
 @pytest.fixture(scope="session")
