@@ -792,13 +792,13 @@ def _repeats(array: np.ndarray) -> bool:
 
 
 def _overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether two arrays without gaps share some of their memory, but not all (PyTorch's check)."""
+    """Return whether two arrays without gaps share memory, but not element by element."""
     if not (a.flags.forc and b.flags.forc and np.may_share_memory(a, b)):
         return False
     in_one_order = (
         a.flags.c_contiguous == b.flags.c_contiguous or a.flags.f_contiguous == b.flags.f_contiguous
     )
-    return a.ctypes.data != b.ctypes.data or a.size != b.size or not in_one_order
+    return a.ctypes.data != b.ctypes.data or a.shape != b.shape or not in_one_order
 
 
 def _rebuild(kind: builtins.type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
