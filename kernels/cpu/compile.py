@@ -80,13 +80,30 @@ def _own_cache():
 def _choose_threading_layer() -> str:
     """Return 'omp', 'tbb' or 'workqueue': the first that this machine can load."""
     requested = os.environ.get("NUMBA_THREADING_LAYER", "")
-    if requested in ("omp", "tbb", "workqueue"):
-        return requested
-    for layer in ("omp", "tbb"):
-        with suppress(ImportError):  # its library (libgomp, libtbb) is not on this machine
-            import_module(f"numba.np.ufunc.{layer}pool")
+    for layer in (requested,) if requested in ("omp", "tbb", "workqueue") else ("omp", "tbb"):
+        with suppress(ImportError), _short_spin():  # without libgomp or libtbb there is nothing to import
+            import_module(
+                f"numba.np.ufunc.{layer}pool" if layer != "workqueue" else "numba.np.ufunc.workqueue"
+            )
             return layer
     return "workqueue"
+
+
+@contextmanager
+def _short_spin():
+    """Let idle threads of GNU's OpenMP wait awake for some 0.1 ms before they sleep, not for milliseconds.
+
+    Its default of 300,000 turns makes a busy machine crawl: waiting threads hold the cores that the working
+    ones need (kernels/README.md has the figures). The library reads the variable once, when it is loaded.
+    """
+    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = "10000"
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 threading_layer = _choose_threading_layer()
