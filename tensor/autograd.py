@@ -266,7 +266,7 @@ class Function:
             )
         for array, version, seen in self.versions:
             if version.count != seen:
-                kind = {"float32": "FloatTensor", "float64": "DoubleTensor"}.get(array.dtype.name, "Tensor")
+                kind = _TYPE_NAMES.get(array.dtype.name, "Tensor")
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace "
                     f"operation: [torch.{kind} {list(array.shape)}], which {self.op}Backward0 needs, is at "
@@ -308,7 +308,13 @@ class Function:
         return f"<{self.op}Backward0>"
 
 
-_TYPE_NAMES = {"float32": "FloatTensor", "float64": "DoubleTensor"}
+_TYPE_NAMES = {
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "int64": "LongTensor",
+    "int32": "IntTensor",
+    "bool": "BoolTensor",
+}
 
 
 class AccumulateGrad:
