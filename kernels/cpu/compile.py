@@ -80,11 +80,10 @@ def _own_cache():
 def _choose_threading_layer() -> str:
     """Return 'omp', 'tbb' or 'workqueue': the first that this machine can load."""
     requested = os.environ.get("NUMBA_THREADING_LAYER", "")
-    for layer in (requested,) if requested in ("omp", "tbb", "workqueue") else ("omp", "tbb"):
+    modules = {"omp": "omppool", "tbb": "tbbpool", "workqueue": "workqueue"}
+    for layer in (requested,) if requested in modules else ("omp", "tbb"):
         with suppress(ImportError), _short_spin():  # without libgomp or libtbb there is nothing to import
-            import_module(
-                f"numba.np.ufunc.{layer}pool" if layer != "workqueue" else "numba.np.ufunc.workqueue"
-            )
+            import_module(f"numba.np.ufunc.{modules[layer]}")
             return layer
     return "workqueue"
 

@@ -1,8 +1,8 @@
 """Register tiles: the innermost loops of a matrix product, as vector instructions that the compiler is told.
 
 Left to itself, LLVM keeps a row of results in memory and goes to and fro. Here a tile of results stays in
-registers for the whole inner sum. An `@intrinsic` writes the LLVM code of the tile; Numba compiles it into the
-loops of `kernels.cpu.matmul`. Strides are arguments, so a transposed operand needs no copy.
+registers for the whole inner sum. An `@intrinsic` writes the LLVM code of the tile; Numba compiles it into
+the loops of `kernels.cpu.matmul`. Strides are arguments, so a transposed operand needs no copy.
 """
 
 import llvmlite.binding
@@ -72,7 +72,12 @@ class _Emitter:
     def _spread(self, scalar, kind):
         b, undefined = self.builder, ir.Constant(kind, ir.Undefined)
         one = b.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-        return b.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
+        all_first = ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes)
+        return b.shuffle_vector(one, undefined, all_first)
+
+    def _llvm(self, name: str, result, arguments):
+        kind = ir.FunctionType(result, arguments)
+        return cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}")
 
     def load(self, address, mask=None):
         """Load a vector; lanes outside the mask are not touched and give 0."""
@@ -81,8 +86,8 @@ class _Emitter:
             loaded = self.builder.load(pointer)
             loaded.align = self.itemsize
             return loaded
-        kind = ir.FunctionType(self.vector, [pointer.type, _I32, mask.type, self.vector])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{self._name}.p0")
+        arguments = [pointer.type, _I32, mask.type, self.vector]
+        function = self._llvm(f"masked.load.{self._name}.p0", self.vector, arguments)
         return self.builder.call(function, [pointer, ir.Constant(_I32, self.itemsize), mask, self.zero])
 
     def store(self, value, address, mask=None):
@@ -91,8 +96,8 @@ class _Emitter:
         if mask is None:
             self.builder.store(value, pointer).align = self.itemsize
             return
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, pointer.type, _I32, mask.type])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.store.{self._name}.p0")
+        arguments = [self.vector, pointer.type, _I32, mask.type]
+        function = self._llvm(f"masked.store.{self._name}.p0", ir.VoidType(), arguments)
         self.builder.call(function, [value, pointer, ir.Constant(_I32, self.itemsize), mask])
 
     def broadcast(self, address):
@@ -107,8 +112,8 @@ class _Emitter:
 
     def sum_lanes(self, value):
         """Return the sum of a vector's lanes."""
-        kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.vector.reduce.fadd.{self._name}")
+        arguments = [self.scalar, self.vector]
+        function = self._llvm(f"vector.reduce.fadd.{self._name}", self.scalar, arguments)
         return self.builder.call(function, [ir.Constant(self.scalar, 0.0), value], fastmath=("reassoc",))
 
     def accumulators(self, rows: int, columns: int):
@@ -124,8 +129,8 @@ class _Emitter:
 def make_tile(rows: int, vectors: int, masked: bool):
     """Return tile(a, b, c, i, j): c[i:i+rows, j:j+vectors*lanes] = a[i:i+rows] @ b[:, j:j+vectors*lanes].
 
-    a: (m, inner) with any strides; b: (inner, n) and c: (m, n) with contiguous rows; inner >= 1. A masked tile
-    stops at the last column of c.
+    a: (m, inner) with any strides; b: (inner, n) and c: (m, n) with contiguous rows; inner >= 1. A masked
+    tile stops at the last column of c.
     """
 
     @intrinsic

@@ -48,7 +48,7 @@ def test_table():
         bench.Result("b", "torch", [2e-2]),
     ]
     lines = bench.table(rows)
-    assert lines[1].split() == "a long name of work 1000 us 2000 us torch 2.00 x 0% / 0%".split()
+    assert " ".join(lines[1].split()) == "a long name of work 1000 us 2000 us torch 2.00 x 0% / 0%"
     assert lines[2].split() == ["b", "20.0", "ms", "-", "torch", "-", "0%"]
     assert lines[-1] == "a long name of work: checked"
 
