@@ -1,5 +1,9 @@
 """Matrix products and the linear layer."""
 
+import math
+
+import numpy as np
+
 from tensor.autograd import Function
 from tensor.operands import common_dtype
 
@@ -20,7 +24,7 @@ class Matmul(Function):
         if not self.needs[1]:
             return grad_a, None
         if len(self.shapes[1]) == 2 and grad.ndim > 2:  # one product over all batch dims, not a sum of many
-            a, grad = a.reshape(-1, a.shape[-1]), grad.reshape(-1, grad.shape[-1])
+            a, grad = _as_rows(a), _as_rows(grad)
         return grad_a, k.sum_to(k.matmul(k.transpose(a), grad), self.shapes[1])
 
 
@@ -35,12 +39,17 @@ class Linear(Function):
 
     def backward(self, k, grad):
         x, weight = self.saved
-        flat = grad.reshape(-1, grad.shape[-1])
+        flat = _as_rows(grad)
         grad_x = k.matmul(flat, weight).reshape(*grad.shape[:-1], weight.shape[1]) if self.needs[0] else None
-        grad_w = k.matmul(k.transpose(flat), x.reshape(-1, x.shape[-1])) if self.needs[1] else None
+        grad_w = k.matmul(k.transpose(flat), _as_rows(x)) if self.needs[1] else None
         if len(self.needs) == 2:
             return grad_x, grad_w
         return grad_x, grad_w, k.sum(flat, (0,)) if self.needs[2] else None
+
+
+def _as_rows(array):
+    """Return (..., n) as (rows, n); n may be 0, of which -1 could not be inferred."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 def _same_type(operation, *tensors):
@@ -83,11 +92,12 @@ def matmul(input, other):
     a = input.unsqueeze(0) if input.ndim == 1 else input
     b = other.unsqueeze(1) if other.ndim == 1 else other
     try:
-        out = Matmul.apply(a, b)
+        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     except ValueError:
         raise RuntimeError(
             f"matmul: batch dimensions do not broadcast, {tuple(input.shape)} @ {tuple(other.shape)}"
         ) from None
+    out = Matmul.apply(a, b)
     if input.ndim == 1:
         out = out.squeeze(-2)
     return out.squeeze(-1) if other.ndim == 1 else out

@@ -6,6 +6,8 @@ contiguous along the inner dimension (`x @ weight.T`). The inner sum of each ele
 whatever the number of threads: threads share out blocks of c.
 """
 
+import math
+
 import numpy as np
 
 from kernels.cpu.compile import jit, kernel, prange
@@ -117,15 +119,17 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     rows, inner = a.shape[-2:]
     columns = b.shape[-1]
     if b.ndim == 2 and a.ndim > 2:  # one tall product instead of many
-        return matmul(a.reshape(-1, inner), b).reshape(*a.shape[:-1], columns)
+        return matmul(a.reshape(math.prod(a.shape[:-1]), inner), b).reshape(*a.shape[:-1], columns)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     if inner == 0:
         return np.zeros((*batch, rows, columns), a.dtype)
     c = np.empty((*batch, rows, columns), a.dtype)
     if c.size == 0:
         return c
-    if not batch and b.T.flags.c_contiguous and not b.flags.c_contiguous:
-        _matmul_dot(np.ascontiguousarray(a), b.T, c)
+    by_rows = a.flags.c_contiguous or rows == 1
+    # One column: the dot tile sums in several lanes; `tile` would make one long, inexact chain of each sum.
+    if not batch and ((columns == 1 and by_rows) or (b.T.flags.c_contiguous and not b.flags.c_contiguous)):
+        _matmul_dot(np.ascontiguousarray(a), np.ascontiguousarray(b.T), c)
         return c
     count = c.size // (rows * columns)
     if batch:
@@ -141,7 +145,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
     """Return x @ weight.T + bias. x: (..., inputs), weight: (outputs, inputs), bias: (outputs,)."""
-    out = matmul(x.reshape(-1, x.shape[-1]), weight.T)
+    rows = math.prod(x.shape[:-1])  # not -1: there may be no inputs
+    out = matmul(x.reshape(rows, x.shape[-1]), weight.T)
     if bias is not None:
         np.add(out, bias, out=out)
     return out.reshape(*x.shape[:-1], weight.shape[0])

@@ -34,6 +34,9 @@ SHAPES = [
     ((0, 2, 3), (3, 4)),
     ((2, 2, 0), (2, 0, 3)),
     ((0, 2, 3), (1, 3, 4)),
+    ((2, 3, 0), (0, 4)),
+    ((2, 3, 4), (4, 0)),
+    ((2, 3, 0), (0, 0)),
 ]
 
 
@@ -144,3 +147,25 @@ def test_nan_and_infinity_spread(check) -> None:
     check.op(
         "matmul", lambda T, a, b: a @ b, [a, np.array([[1.0, 0.0], [0.0, 1.0]])], np.matmul, gradient=False
     )
+
+
+@pytest.mark.parametrize(
+    ("x", "weight"), [((2, 0), (3, 0)), ((2, 4), (0, 4)), ((2, 3, 0), (5, 0)), ((0, 4), (3, 4))], ids=str
+)
+def test_linear_of_empty_sizes(check, x, weight) -> None:
+    inputs = [check.numbers(*x), check.numbers(*weight, seed=1), check.numbers(weight[0], seed=2)]
+    check.op(
+        "linear",
+        lambda T, x, w, b: T.nn.functional.linear(x, w, b),
+        inputs,
+        lambda x, w, b: x @ w.T + b,
+    )
+
+
+@pytest.mark.parametrize("rows", [None, 3])
+def test_long_sums_of_one_column_are_exact(check, rows) -> None:
+    shape = (100_000,) if rows is None else (rows, 100_000)
+    x = np.random.default_rng(0).random(shape).astype(np.float32)
+    y = np.random.default_rng(1).random((100_000,)).astype(np.float32)
+    out = tensor.from_numpy(x) @ tensor.from_numpy(y)
+    np.testing.assert_allclose(out.numpy(), x.astype(np.float64) @ y.astype(np.float64), 5e-6)
