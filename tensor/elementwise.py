@@ -206,15 +206,20 @@ def floor_divide(input, other):
 
 def remainder(input, other):
     """Return input - floor(input / other) * other: of the sign of `other`, as Python's %."""
-    return input - floor_divide(input, other) * other
+    x, y = _to_divide("remainder", input, other)
+    return Remainder.apply(x, y)
 
 
 def _divide_rounded(name, x, y, rounding):
+    return DivideRounded.apply(*_to_divide(name, x, y), rounding=rounding)
+
+
+def _to_divide(name, x, y):
     like, joint = find_tensor((x, y)), common_dtype((x, y))
     x, y = as_tensor_like(like, x, joint, name), as_tensor_like(like, y, joint, name)
     if not joint.is_floating_point and not y.all():
         raise RuntimeError(f"{name}: ZeroDivisionError, an integer is divided by 0")
-    return DivideRounded.apply(x, y, rounding=rounding)
+    return x, y
 
 
 def _times(alpha, other):
@@ -328,6 +333,22 @@ class DivideRounded(Function):
 
     def backward(self, k, grad):
         return None, None
+
+
+class Remainder(Function):
+    """x - floor(x / y) * y; the floor is constant between its jumps."""
+
+    def forward(self, k, x, y):
+        self.shapes, self.saved = (x.shape, y.shape), (x, y)
+        return k.remainder(x, y)
+
+    def backward(self, k, grad):
+        x, y = self.saved
+        grad_x = k.sum_to(grad, self.shapes[0]) if self.needs[0] else None
+        if not self.needs[1]:
+            return grad_x, None
+        grad_y = k.forward("neg", k.forward("mul", grad, k.divide_rounded(x, y, "floor")))
+        return grad_x, k.sum_to(grad_y, self.shapes[1])
 
 
 class Round(Function):

@@ -11,7 +11,7 @@ from kernels.cpu.compile import (
     set_num_threads,
     threading_layer,
 )
-from kernels.cpu.elementwise import derivative, divide_rounded, forward, round
+from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
 from kernels.cpu.indexing import along, nonzero, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import (
@@ -86,6 +86,7 @@ __all__ = [
     "prod",
     "prod_dx",
     "put",
+    "remainder",
     "round",
     "scatter_add",
     "set_num_threads",

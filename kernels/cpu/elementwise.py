@@ -94,6 +94,15 @@ def round(x: np.ndarray, how: str) -> np.ndarray:
     return np.where(np.isnan(out), 0, out).astype(x.dtype) if how == "sign" and x.dtype.kind == "f" else out
 
 
+def remainder(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return what is left of x / y rounded down, exactly: of the sign of y, in the operands' dtype."""
+    with np.errstate(all="ignore"):
+        if x.dtype.kind != "f":
+            return np.asarray(np.remainder(x, y))
+        left = np.fmod(x, y)
+        return np.asarray(np.where((left != 0) & ((left < 0) != (y < 0)), left + y, left))
+
+
 def divide_rounded(x: np.ndarray, y: np.ndarray, rounding: str) -> np.ndarray:
     """Return x / y rounded down ("floor") or towards zero ("trunc"), in the operands' dtype."""
     with np.errstate(all="ignore"):

@@ -475,3 +475,10 @@ def test_float32_is_within_pytorch_s_own_error(torch, name: str) -> None:
         return float((np.abs(values - exact) / unit).max())
 
     assert worst(ours) <= max(worst(theirs), 2.5), f"{worst(ours):.1f} units, PyTorch {worst(theirs):.1f}"
+
+
+def test_remainder_is_exact(check) -> None:
+    x, y = np.array([1e9, 5.0, -5.0, 7.5, -7.5, -0.5]), np.array([7.0, np.inf, 3.0, -2.0, 2.0, 1.0])
+    check.op("%", lambda T, x, y: x % y, [x, y], gradient=False)
+    np.testing.assert_array_equal((tensor.tensor(x) % tensor.tensor(y)).numpy(), [6, 5, 1, -0.5, 0.5, 0.5])
+    check.op("%", lambda T, x, y: T.remainder(x, y), [check.numbers(2, 3), check.numbers(3, seed=1)], np.mod)
