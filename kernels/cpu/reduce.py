@@ -169,9 +169,11 @@ def cumsum(x: np.ndarray, dim: int, from_end: bool = False) -> np.ndarray:
     if x.ndim == 0:
         return cumsum(x.reshape(1), 0).reshape(())
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
-    if from_end:
-        return np.flip(np.cumsum(np.flip(x, dim), dim, dtype), dim)
-    return np.cumsum(x, dim, dtype)
+    wide = np.float64 if dtype.kind == "f" else dtype
+    with np.errstate(all="ignore"):
+        if from_end:
+            return np.flip(np.cumsum(np.flip(x, dim), dim, wide), dim).astype(dtype, copy=False)
+        return np.cumsum(x, dim, wide).astype(dtype, copy=False)
 
 
 def any(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:

@@ -304,3 +304,9 @@ def test_large_numbers_neither_overflow_nor_cancel() -> None:
     x = tensor.tensor([1e4 + v for v in (1.0, 2.0, 3.0)], requires_grad=True)
     assert x.var().item() == pytest.approx(1.0, rel=1e-6)
     assert tensor.tensor([1000.0, 1000.0]).logsumexp(0).item() == pytest.approx(1000.6931, rel=1e-6)
+
+
+def test_long_running_sums_are_exact(check) -> None:
+    x = np.full(200_000, 0.1, np.float32)
+    check.op("cumsum", lambda T, x: x.cumsum(0), [x], dtypes=["float32"], gradient=False, all_layouts=False)
+    assert abs(tensor.tensor(x).cumsum(0)[-1].item() - 200_000 * float(np.float32(0.1))) < 2e-3
