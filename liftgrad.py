@@ -44,6 +44,7 @@ class Stopped(BaseException):
 
 DATA = ("digits", "mnist", "idx")
 OPTIMIZERS = ("adam", "adamw", "sgd")
+LARGEST_COUNT = 2**31 - 1  # as tensor.training's, which is not imported before it is needed
 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A model that `train --save` wrote.")]
 DataOption = Annotated[
@@ -142,7 +143,7 @@ def train(
     _check_choice("--data", data, DATA)
     _check_choice("--optimizer", optimizer, OPTIMIZERS)
     for name, count in (("--epochs", epochs), ("--batch-size", batch_size), ("--threads", threads)):
-        _check_number(name, count, 1)
+        _check_number(name, count, 1, LARGEST_COUNT)
     _check_number("--seed", seed, 0, 2**64 - 1)
     _check_number("--lr", lr, 0.0)
     _check_number("--lr-decay", lr_decay, 0.0, 1.0)
@@ -192,7 +193,14 @@ class Session:
         self.data = data or (self.saved.data if self.saved else "digits")
         self.split = _load_data(self.data, data_dir, screen)
         _describe_data(self.split, screen)
-        if self.position.batch and self.position.seen != self.position.batch * self.plan.batch_size:
+        self.learned_from = self.split.fingerprint()
+        if self.saved is not None and self.saved.learned_from not in (None, self.learned_from):
+            raise Refused(f"{resume}: was trained on other images; --resume goes on with the same ones")
+        batches = math.ceil(len(self.split.train_images) / self.plan.batch_size)
+        done, seen = self.position.batch, self.position.seen
+        if done and (
+            done > batches or seen != min(done * self.plan.batch_size, len(self.split.train_images))
+        ):
             raise Refused(f"{resume}: stopped within an epoch of other data; use the data it was trained on")
         self._prepare()
 
@@ -286,7 +294,10 @@ class Session:
             from tensor.serialization import save_model
 
             with naming(path):
-                save_model(path, self.model, self.name, self.data, self.plan, self.position, self.optimizer)
+                save_model(
+                    path, self.model, self.name, self.data, self.plan, self.position, self.optimizer,
+                    self.learned_from,
+                )  # fmt: skip
 
 
 def _epochs(count: int) -> str:
@@ -528,6 +539,8 @@ def _load_data(name: str, data_dir: Path | None, screen: "Screen") -> "Split":
     if name == "mnist":
         with screen.counting("fetching MNIST, once", "bytes") as progress:
             return mnist.load(data_dir, progress)
+    if name != "idx":
+        raise Refused(f"the model file names the data {name!r}; known are {', '.join(DATA)}")
     if data_dir is None:
         raise Refused("--data idx: name the folder of the files with --data-dir")
     return idx.load_directory(data_dir)
@@ -613,6 +626,8 @@ class Interruption:
     def _note(self, number: int, _: object) -> None:
         first, self.signal = not self.signal, number
         if not (self.gentle and first):
+            # Objects of the compiler that are only half made complain on their way out.
+            sys.unraisablehook = lambda _: None
             raise Stopped
 
     @contextmanager

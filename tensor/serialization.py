@@ -24,7 +24,7 @@ from tensor.engine import Tensor
 from tensor.files import atomic_write
 from tensor.models import CLASSES, MEAN, MODELS, STD, build
 from tensor.random import Generator, default_generator, fork_rng
-from tensor.training import Plan, Position
+from tensor.training import LARGEST_COUNT, Plan, Position
 
 KEY = "liftgrad"
 RESUME = "resume."
@@ -71,14 +71,21 @@ class SavedModel:
             for state in (position.order, position.generator):
                 if state is not None:
                     Generator().set_state(state)
-            if position.epoch < 0 or position.batch < 0 or (position.batch and position.order is None):
+            inside = 0 <= position.epoch <= LARGEST_COUNT and 0 <= position.batch <= LARGEST_COUNT
+            if not inside or (position.batch and position.order is None):
                 raise ValueError(f"position {saved}")
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise ModelFileError(
                 f"{self.path}: expected to find where its training stands, which --resume needs; "
                 f"{_reason(error)}"
             ) from None
         return plan, position
+
+    @property
+    def learned_from(self) -> Any:
+        """The fingerprint (`Split.fingerprint`) of the images it was trained on, where the file has it."""
+        training = self.info.get("training")
+        return training.get("learned_from") if isinstance(training, dict) else None
 
     def restore(self, model: nn.Module, optimizer: optim.Optimizer | None = None) -> None:
         """Give a new model of this name its weights, and its optimiser, of the same kind, its state."""
@@ -100,6 +107,13 @@ class SavedModel:
                 for key, value in entries.items():
                     if isinstance(value, Tensor) and value.ndim and value.shape != parameters[index].shape:
                         raise ValueError(f"{key} of parameter {index} has shape {tuple(value.shape)}")
+            position = self.info["training"]["position"]
+            if position["epoch"] or position["batch"]:
+                momentum = isinstance(optimizer, optim.SGD)
+                kept = {"momentum_buffer"} if momentum else {"step", "exp_avg", "exp_avg_sq"}
+                for index in range(len(parameters)):
+                    if missing := sorted(kept - state.get(index, {}).keys()):
+                        raise ValueError(f"no {missing[0]} of parameter {index}")
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
@@ -119,12 +133,15 @@ def save_model(
     plan: Plan | None = None,
     position: Position | None = None,
     optimizer: optim.Optimizer | None = None,
+    learned_from: dict[str, int] | None = None,
 ) -> None:
     """Write a model to `path`, atomically: a kill at any moment leaves the old file or the new one.
 
     name: the model's, one of `models.MODELS`; data: the name of what it has learned from. plan, position and
-    optimizer (all or none): what `--resume` needs; the state of the default generator goes with it. Raises
-    OSError where the file cannot be written.
+    optimizer (all or none): what `--resume` needs; the state of the default generator goes with it.
+    learned_from: the fingerprint of the images, by which other data is noticed then.
+
+    Raises OSError where the file cannot be written.
     """
     tensors = {key: _array(value) for key, value in model.state_dict().items()}
     info: dict[str, Any] = {
@@ -146,6 +163,8 @@ def save_model(
         del where["generator"]
         tensors[RESUME + "generator"] = default_generator.get_state()
         info["training"] = {"plan": asdict(plan), "position": where, "optimizer": numbers}
+        if learned_from is not None:
+            info["training"]["learned_from"] = learned_from
     content = save(tensors, {KEY: json.dumps(info)})
     with atomic_write(path) as file:
         file.write(content)
@@ -172,11 +191,15 @@ def read_model(path: str | os.PathLike[str]) -> SavedModel:
             info = _parse(where, file.metadata())
             name = info["model"]
             _check_tensors(where, name, {key: file.get_slice(key) for key in file.keys()})  # noqa: SIM118
-            return SavedModel(where, info, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            saved = SavedModel(where, info, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     except SafetensorError as error:
         raise ModelFileError(f"{where}: expected a safetensors file, got something else ({error})") from None
     except OSError as error:
         raise ModelFileError(f"{where}: cannot be read ({error.strerror or error})") from None
+    for key, array in saved.weights().items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelFileError(f"{where}: its weights are not finite numbers ({key}); train it anew")
+    return saved
 
 
 def _parse(path: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:

@@ -22,6 +22,9 @@ OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], float]] = {
 }
 """By name: how it is made, and its learning rate unless the user says otherwise."""
 
+LARGEST_COUNT = 2**31 - 1
+"""No more epochs, nor images a batch: counts stay integers of any array."""
+
 LOWEST_RATE = 0.02
 """The decay of the learning rate stops at this part of what it was at first."""
 
@@ -79,8 +82,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, value, right in (
-            ("epochs", self.epochs, self.epochs >= 1),
-            ("batch_size", self.batch_size, self.batch_size >= 1),
+            ("epochs", self.epochs, 1 <= self.epochs <= LARGEST_COUNT),
+            ("batch_size", self.batch_size, 1 <= self.batch_size <= LARGEST_COUNT),
             ("optimizer", self.optimizer, self.optimizer in OPTIMIZERS),
             ("lr", self.lr, 0.0 < self.lr < math.inf),
             ("lr_decay", self.lr_decay, 0.0 < self.lr_decay <= 1.0),
@@ -164,6 +167,10 @@ def _rest_of_epoch(loader: DataLoader, position: Position):
     if not position.batch:
         position.order = default_generator.get_state()
         return iter(loader)
+    if position.batch > len(loader):  # all done is a place to stop, too
+        raise ValueError(
+            f"fit: position is at batch {position.batch}, but this data has {len(loader)} batches"
+        )
     now = default_generator.get_state()
     default_generator.set_state(position.order)
     batches = iter(loader)

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 import liftgrad
 from tensor.data.idx import write_idx
@@ -241,6 +242,21 @@ def test_what_contradicts_the_file_is_refused(refused, trained, digits):
 # --- eval, predict ------------------------------------------------------------------------------------
 
 
+def test_other_images_are_refused(refused, trained, tmp_path):
+    other = write_digits(tmp_path / "other", train=64)
+    error = refused(
+        *("train", "mlp", "--resume", trained, "--epochs", "3", "--data", "idx", "--data-dir", other)
+    )
+    assert "was trained on other images" in error
+
+
+def test_a_model_file_of_unknown_data(refused, trained, tmp_path):
+    with safe_open(trained, framework="numpy") as file:
+        info = json.loads(file.metadata()["liftgrad"])
+    save_file(load_file(trained), tmp_path / "m", {"liftgrad": json.dumps({**info, "data": "cats"})})
+    assert "names the data 'cats'" in refused("eval", tmp_path / "m")
+
+
 def test_eval(run, trained, digits):
     code, lines, error = run("eval", trained)
     assert (code, error) == (0, "")
@@ -290,6 +306,8 @@ WORDS = [
     ("train mlp --lr inf", "--lr inf"),
     ("train mlp --lr-decay 1.5", "--lr-decay 1.5"),
     ("train mlp --seed -1", "--seed -1"),
+    ("train mlp --batch-size 99999999999999999999999", "at most 2147483647"),
+    ("train moons --epochs 99999999999999999999999", "at most 2147483647"),
     ("train mlp --data idx", "name the folder of the files with --data-dir"),
     ("train mlp --data-dir here", "the digits are built in"),
     ("train mlp --save", "--save"),

@@ -104,6 +104,7 @@ BROKEN = [
     ({"info": {"model": "mlp-deep"}}, r"as mlp-deep has it"),
     ({"info": {"model": "resnet"}}, r"expected one of the models mlp.*got 'resnet'"),
     ({"info": {"model": ["mlp"]}}, r"expected one of the models"),
+    ({"tensors": {"1.bias": np.full(128, np.nan, np.float32)}}, r"weights are not finite numbers"),
     ({"info": {"version": 2}}, r"format 1, got 2"),
     ({"info": {"mean": 0.5}}, r"expected mean 0\.1307, got 0\.5"),
     ({"metadata": {}}, r"from elsewhere"),
@@ -161,6 +162,9 @@ RESUME = [
     ({"position": {"epoch": "x"}}, "where its training stands"),
     ({"position": {"epoch": -1}}, "where its training stands"),
     ({"plan": {"batch_size": 0}}, "where its training stands"),
+    ({"plan": {"batch_size": 10**23}}, "where its training stands"),
+    ({"position": {"epoch": 10**23}}, "where its training stands"),
+    ({"position": {"loss_sum": 10**400}}, "where its training stands"),
     ({"plan": {"lr": None}}, "where its training stands"),
 ]
 
@@ -184,6 +188,7 @@ def test_broken_training_information(tmp_path, trained, changes, message):
         {"resume.optimizer.9.exp_avg": np.zeros((2, 2), np.float32)},
         {"resume.optimizer.x.exp_avg": np.zeros((2, 2), np.float32)},
         {"resume.optimizer.0": np.zeros((2, 2), np.float32)},
+        {"resume.optimizer.0.exp_avg": None},
     ],
 )
 def test_broken_optimizer_state(tmp_path, trained, changes):

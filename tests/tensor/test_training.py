@@ -146,6 +146,20 @@ def test_evaluate_leaves_the_model_as_it_was(data):
         training.evaluate(model, data[0][:0], data[1][:0])
 
 
+def test_a_position_beyond_the_data(data):
+    model = small()
+    optimizer = training.make_optimizer(model, "sgd", 0.1)
+    position = training.Position(batch=4, order=tensor.random.default_generator.get_state())
+    with pytest.raises(ValueError, match="batch 4, but this data has 3 batches"):
+        training.fit(model, optimizer, *data, training.Plan(1, batch_size=50), position)
+
+
+def test_a_plan_has_limits():
+    for options in ({"epochs": 2**31}, {"epochs": 1, "batch_size": 10**23}):
+        with pytest.raises(ValueError, match="no training has"):
+            training.Plan(**options)
+
+
 def test_an_unknown_optimizer():
     with pytest.raises(ValueError, match="unknown optimizer 'adan'; optimizers: adam, adamw, sgd"):
         training.make_optimizer(small(), "adan", 0.1)
