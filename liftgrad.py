@@ -863,6 +863,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
         "tensor.data.idx": "DataError",
         "tensor.serialization": "ModelFileError",
         "tensor.training": "Diverged",
+        "micro.train": "Diverged",
     }
     return (Refused, *(getattr(sys.modules[m], name) for m, name in names.items() if m in sys.modules))
 

@@ -4,6 +4,7 @@ Points are pairs of floats, labels +1 or -1. `on_epoch(epoch, loss, accuracy)` i
 counted from 1, with the mean loss on the way through and the accuracy at its end.
 """
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,10 @@ from micro.value import Value
 
 Point = tuple[float, float]
 OnEpoch = Callable[[int, float, float], Any]
+
+
+class Diverged(ValueError):
+    """The loss is no longer a number: there is nothing to continue from."""
 
 
 def train_perceptron(
@@ -57,6 +62,8 @@ def predict(model: Any, x: float, y: float) -> float:
 
 def accuracy(model: Any, points: Sequence[Point], labels: Sequence[int]) -> float:
     """Return the fraction of points whose score has the sign of their label."""
+    if len(points) == 0:
+        raise ValueError("accuracy: expected points, got none")
     hits = sum(predict(model, *point) * label > 0.0 for point, label in zip(points, labels, strict=True))
     return hits / len(points)
 
@@ -73,8 +80,10 @@ def _train(
     on_epoch: OnEpoch | None,
     until_perfect: bool = False,
 ) -> None:
-    if len(points) != len(labels) or not points:
+    if len(points) != len(labels) or len(points) == 0:
         raise ValueError(f"train: expected a label for every point, got {len(points)} and {len(labels)}")
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"train: expected epochs and batch_size from 1, got {epochs} and {batch_size}")
     if not set(labels) <= {-1, 1}:
         raise ValueError(f"train: expected labels +1 and -1, got {sorted(set(labels))}")
     draw, order, lr = random.Random(seed), list(range(len(points))), optimizer.lr
@@ -90,6 +99,8 @@ def _train(
             loss.backward()
             optimizer.step()
             total += loss.data * len(batch)
+        if not math.isfinite(total):
+            raise Diverged(f"the loss of epoch {epoch} is {total}; try a smaller learning rate")
         correct = accuracy(model, points, labels)
         if on_epoch is not None:
             on_epoch(epoch, total / len(points), correct)
@@ -126,11 +137,13 @@ def text_boundary(
 
     Plain ASCII: `o` stands for label +1 and `x` for -1, in capitals where the score has the wrong sign.
     """
-    if not points:
+    if len(points) == 0:
         raise ValueError("text_boundary: expected points, got none; they set the limits of the picture")
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     left, right = _padded(min(xs), max(xs))
     bottom, top = _padded(min(ys), max(ys))
+    if not (math.isfinite(right - left) and math.isfinite(top - bottom)):
+        raise ValueError("text_boundary: expected points within a finite range; scale them down")
     rows = []
     for row in range(height):
         y = top - (row + 0.5) * (top - bottom) / height
@@ -142,10 +155,10 @@ def text_boundary(
     wrong = 0
     for (x, y), label in zip(points, labels, strict=True):
         mark = "o" if label > 0 else "x"
-        if score(x, y) * label <= 0.0:
+        if not score(x, y) * label > 0.0:  # not <=: nan is wrong, too
             mark, wrong = mark.upper(), wrong + 1
-        column = int((x - left) / (right - left) * width)
-        row = int((top - y) / (top - bottom) * height)
+        column = min(int((x - left) / (right - left) * width), width - 1)
+        row = min(int((top - y) / (top - bottom) * height), height - 1)
         if rows[row][column] not in "OX":  # a mistake stays visible under its neighbours
             rows[row][column] = mark
     edge = f"+{'-' * width}+"
@@ -154,5 +167,5 @@ def text_boundary(
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
-    margin = 0.08 * (high - low) or 1.0
+    margin = 0.08 * (high - low) or max(1.0, 1e-9 * abs(low))  # one that does not vanish beside `low`
     return low - margin, high + margin

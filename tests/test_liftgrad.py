@@ -306,6 +306,8 @@ WORDS = [
     ("train mlp --lr inf", "--lr inf"),
     ("train mlp --lr-decay 1.5", "--lr-decay 1.5"),
     ("train mlp --seed -1", "--seed -1"),
+    ("train moons --lr 1e308", "try a smaller learning rate"),
+    ("train perceptron --lr 1e308", "try a smaller learning rate"),
     ("train mlp --batch-size 99999999999999999999999", "at most 2147483647"),
     ("train moons --epochs 99999999999999999999999", "at most 2147483647"),
     ("train mlp --data idx", "name the folder of the files with --data-dir"),

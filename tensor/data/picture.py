@@ -34,15 +34,19 @@ def read_digit(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             with Image.open(path) as picture:
                 if picture.width * picture.height > LARGEST:
                     raise DataError(
-                        f"{path}: expected a picture of at most {LARGEST:,} pixels, got "
+                        f"expected a picture of at most {LARGEST:,} pixels, got "
                         f"{picture.width} x {picture.height}; make it smaller"
                     )
                 gray = _to_gray(ImageOps.exif_transpose(picture))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError, EOFError) as error:
+    except Image.DecompressionBombError:  # which Pillow raises before the size can be asked
+        raise DataError(
+            f"{path}: expected a picture of at most {LARGEST:,} pixels; make it smaller"
+        ) from None
+    except (UnidentifiedImageError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, DataError):
-            raise
+            raise DataError(f"{path}: {error}") from None
         raise DataError(f"{path}: expected a picture (PNG, JPEG, ...), got something else") from None
     except OSError as error:  # Pillow raises it for a truncated picture as well
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -56,7 +60,12 @@ def _to_gray(picture: Image.Image) -> NDArray[np.float64]:
     """Return the lightness of a picture's pixels, from 0 to 1."""
     if picture.mode.startswith(("I", "F")):  # 16 bits and more, which `convert("L")` would cut off at 255
         values = np.asarray(picture, np.float64)
-        return values / max(65535.0 if picture.mode.startswith("I") else values.max(initial=0.0), 1e-9)
+        if not np.isfinite(values).all():
+            raise DataError("expected finite numbers, got nan or inf among its pixels")
+        strongest = values.max(initial=0.0)
+        if picture.mode.startswith("I"):  # of 8, 12 or 16 bits: the file does not say
+            strongest = next((top for top in (255.0, 4095.0) if strongest <= top), 65535.0)
+        return values / max(strongest, 1e-9)
     if "A" in picture.getbands() or "transparency" in picture.info:
         layered = picture.convert("RGBA")
         opacity = np.asarray(layered.getchannel("A"), np.float64) / 255.0

@@ -1,9 +1,10 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
-from micro.train import accuracy, predict, text_boundary, train_moons, train_perceptron
+from micro.train import Diverged, accuracy, predict, text_boundary, train_moons, train_perceptron
 
 
 def separable_points(count, gap, seed):
@@ -103,3 +104,34 @@ def test_text_boundary_of_one_point():
 def test_predict_is_a_float():
     model = train_perceptron([(0.0, 1.0), (1.0, 0.0)], [1, -1])
     assert predict(model, 0.0, 1.0) > 0.0 > predict(model, 1.0, 0.0)
+
+
+def test_text_boundary_at_the_limits_of_a_float():
+    text_boundary(lambda x, y: math.nan, [(1e16, 1.0), (1e16 + 2.0, 2.0)], [1, -1])
+    text_boundary(lambda x, y: 1.0, [(1e16, 1.0)], [1])
+    assert "wrong (2 of 2)" in text_boundary(lambda x, y: math.nan, [(0.0, 1.0), (1.0, 2.0)], [1, -1])
+    with pytest.raises(ValueError, match="finite range"):
+        text_boundary(lambda x, y: 1.0, [(1e308, 1.0), (-1e308, 2.0)], [1, -1])
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"batch_size": -1}, {"epochs": 0}])
+def test_numbers_that_train_nothing(options):
+    with pytest.raises(ValueError, match="expected epochs and batch_size from 1"):
+        train_moons([(0.0, 1.0)], [1], **options)
+
+
+def test_no_points():
+    for nothing in ([], np.empty((0, 2))):
+        for call in (train_moons, train_perceptron):
+            with pytest.raises(ValueError, match="a label for every point"):
+                call(nothing, [])
+        with pytest.raises(ValueError, match="expected points"):
+            accuracy(None, nothing, [])
+    train_perceptron(np.array([[0.0, 1.0], [1.0, 0.0]]), [1, -1], epochs=1)
+
+
+def test_a_loss_that_is_no_number():
+    points, labels = separable_points(20, 0.03, 0)
+    for call in (train_moons, train_perceptron):
+        with pytest.raises(Diverged, match="try a smaller learning rate"):
+            call(points, labels, lr=1e308)

@@ -118,3 +118,22 @@ def test_every_truncation_is_one_error(tmp_path):
         with pytest.raises(DataError) as caught:
             read_digit(tmp_path / "cut.png")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", [1, 16])
+def test_integers_of_8_and_12_bits(factor, seven, tmp_path):
+    Image.fromarray(np.asarray(draw_seven(), np.int32) * factor).save(tmp_path / "seven.tiff")
+    assert near(read_digit(tmp_path / "seven.tiff"), seven)
+
+
+def test_pixels_that_are_no_number(tmp_path):
+    Image.fromarray(np.full((30, 30), np.nan, np.float32)).save(tmp_path / "nan.tiff")
+    with pytest.raises(DataError, match=r"nan\.tiff: expected finite numbers"):
+        read_digit(tmp_path / "nan.tiff")
+
+
+def test_a_picture_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    draw_seven().save(tmp_path / "seven.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match="at most 50,000,000 pixels"):
+        read_digit(tmp_path / "seven.png")
