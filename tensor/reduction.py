@@ -111,7 +111,9 @@ class ExtremeValue(Function):
         return out
 
     def backward(self, k, grad):
-        hit = k.cast(k.compare("eq", self.saved[0], self.result.reshape(self.kept)), grad.dtype)
+        x, out = self.saved[0], self.result.reshape(self.kept)
+        both_nan = k.compare("logical_and", k.compare("isnan", x), k.compare("isnan", out))
+        hit = k.cast(k.compare("logical_or", k.compare("eq", x, out), both_nan), grad.dtype)
         count = k.sum(hit, self.dims, True)
         return (k.forward("mul", hit, k.forward("div", grad.reshape(self.kept), count)),)
 

@@ -53,11 +53,12 @@ def _extreme_rows(x, values, positions, sign):
 @kernel("T[:,::1], T[::1], out T[::1]", fastmath={"reassoc", "contract"})
 def _square_deviation_rows(x, mean, out):
     for i in range(x.shape[0]):
-        total = np.float64(0.0)
+        total, drift = np.float64(0.0), np.float64(0.0)
         for j in range(x.shape[1]):
             deviation = np.float64(x[i, j]) - mean[i]
+            drift += deviation
             total += deviation * deviation
-        out[i] = total
+        out[i] = total - drift * drift / max(x.shape[1], 1)  # the mean was rounded to x's type
 
 
 @kernel("T[:,::1], out T[::1]")
@@ -135,7 +136,7 @@ def extreme(x: np.ndarray, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def square_deviation(x: np.ndarray, mean: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Return the sum over `dims` of (x - mean)^2; mean holds one number for each result."""
+    """Return the sum over `dims` of squared deviations; mean (rounded) holds one number for each result."""
     rows, shape = _rows(x, dims)
     out = np.empty(rows.shape[0], x.dtype)
     _square_deviation_rows(rows, np.ascontiguousarray(mean).reshape(-1), out)

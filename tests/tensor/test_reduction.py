@@ -310,3 +310,19 @@ def test_long_running_sums_are_exact(check) -> None:
     x = np.full(200_000, 0.1, np.float32)
     check.op("cumsum", lambda T, x: x.cumsum(0), [x], dtypes=["float32"], gradient=False, all_layouts=False)
     assert abs(tensor.tensor(x).cumsum(0)[-1].item() - 200_000 * float(np.float32(0.1))) < 2e-3
+
+
+@pytest.mark.parametrize("name", ["amax", "amin", "max"])
+def test_gradient_of_an_extreme_that_is_nan(check, name) -> None:
+    x = np.array([1.0, np.nan, 3.0])
+    if name == "max":  # PyTorch's amax gives nan everywhere
+        check.op(name, lambda T, x: x.max(), [x], differences=False, all_layouts=False)
+    ours = tensor.tensor(x, requires_grad=True)
+    getattr(ours, name)().backward()
+    assert ours.grad is not None
+    assert ours.grad.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_variance_far_from_zero() -> None:
+    x = (np.random.default_rng(0).standard_normal(100_000) + 1e5).astype(np.float32)
+    np.testing.assert_allclose(tensor.tensor(x).var().item(), x.astype(np.float64).var(ddof=1), 1e-6)
