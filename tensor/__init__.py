@@ -5,7 +5,7 @@
 """
 
 from kernels.cpu import get_num_threads, set_num_threads
-from tensor import autograd, data, nn, optim, utils
+from tensor import autograd, cuda, data, nn, optim, utils
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.compare import (
     allclose,
