@@ -6,7 +6,7 @@ from kernels import cpu
 from tensor import dtypes, random
 from tensor.devices import device as Device
 from tensor.engine import Tensor
-from tensor.operands import check_range, to_array
+from tensor.operands import check_range, to_array, to_sizes
 
 
 def _finish(array: np.ndarray, device, requires_grad: bool) -> Tensor:
@@ -17,10 +17,10 @@ def _finish(array: np.ndarray, device, requires_grad: bool) -> Tensor:
 
 
 def _size(args) -> tuple[int, ...]:
-    size = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
+    size = to_sizes(args)
     if any(n < 0 for n in size):
         raise RuntimeError(f"a tensor's sizes cannot be negative, got {list(size)}")
-    return tuple(int(n) for n in size)
+    return size
 
 
 def _float_type(dtype) -> np.dtype:
@@ -56,8 +56,10 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False) -> T
     """Return a tensor filled with a number; dtype by default that of the number."""
     if dtype is None:
         dtype = to_array(fill_value, None, "full").dtype
-    check_range(fill_value, dtypes.array_dtype(dtype))
-    return _finish(cpu.full(_size((size,)), fill_value, dtypes.array_dtype(dtype)), device, requires_grad)
+    element = dtypes.array_dtype(dtype)
+    check_range(fill_value, element)
+    out = cpu.full(_size((size,)), cpu.cast(np.asarray(fill_value), element), element)
+    return _finish(out, device, requires_grad)
 
 
 def zeros(*size, dtype=None, device=None, requires_grad=False) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tensor import dtypes
 from tensor.autograd import Function
-from tensor.operands import as_tensor_like, normalize_dim, to_array
+from tensor.operands import as_tensor_like, check_range, normalize_dim, to_array
 from tensor.shape import Select
 
 _ALL = slice(None)
@@ -201,6 +201,8 @@ def setitem(input, index, value) -> None:
     basic, layout, positions = _parse(input, index)
     if isinstance(value, list | tuple):
         value = to_array(value, input.dtype, "setitem")
+    elif not isinstance(value, np.ndarray):
+        check_range(value, input._array.dtype)
     value = as_tensor_like(input, value, input.dtype, "setitem")
     target = Select.apply(input, index=basic)
     ndim = target.ndim if layout is None else _fill_shape(target, layout, positions)

@@ -1,6 +1,7 @@
 """Bringing operands together: numbers become tensors, mixed types one type."""
 
 import itertools
+import operator
 
 import numpy as np
 
@@ -55,14 +56,33 @@ def result_type(tensor1, tensor2) -> dtypes.dtype:
 
 
 def check_range(value, dtype: np.dtype) -> None:
-    """Raise RuntimeError if an integer type cannot hold a Python number."""
-    if dtype.kind in "iu" and isinstance(value, int | float):
-        least, most = dtypes.of_array(dtype).limits
-        if not least <= value <= most:
-            raise RuntimeError(
-                f"value cannot be converted to type {dtype} without overflow: {value!r} is not within "
-                f"[{least}, {most}]"
-            )
+    """Raise RuntimeError if an integer type cannot hold Python numbers: one, nested lists, or their array.
+
+    As in PyTorch an unsigned type takes negative numbers, which wrap: -1 is 255.
+    """
+    if dtype.kind not in "iu" or hasattr(value, "_array"):
+        return
+    array = np.asarray(value)
+    if not array.size or array.dtype.kind not in "iuf":
+        return
+    least, most = dtypes.of_array(dtype).limits
+    low, high = array.min().item(), array.max().item()
+    if not (-most if dtype.kind == "u" else least) <= low <= high <= most:  # nan is not, either
+        raise RuntimeError(
+            f"value cannot be converted to type {dtype} without overflow: {low if low < least else high!r} "
+            f"is not within [{least}, {most}]"
+        )
+
+
+def to_sizes(args) -> tuple[int, ...]:
+    """Return sizes or dims given one by one, or as one tuple or list; TypeError unless all are integers."""
+    given = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
+    try:
+        return tuple(map(operator.index, given))
+    except TypeError:
+        raise TypeError(
+            f"expected integers for sizes or dims, got {tuple(given)!r:.60}; to halve a size, write n // 2"
+        ) from None
 
 
 def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
@@ -97,7 +117,7 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
         floats = not array.size or array.dtype.kind == "f"
         integers = dtypes.int64 if array.dtype.kind in "iu" else dtypes.bool
         wanted = (dtypes.get_default_dtype() if floats else integers)._array
-    check_range(data, wanted)
+    check_range(array, wanted)
     with np.errstate(all="ignore"):
         return np.asarray(array.astype(wanted))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tensor import elementwise
 from tensor.autograd import Function
-from tensor.operands import common_dtype, normalize_dim, normalize_dims
+from tensor.operands import common_dtype, normalize_dim, normalize_dims, to_sizes
 
 
 class View(Function):
@@ -134,11 +134,6 @@ class Flip(Function):
         return (k.flip(grad, self.dims),)
 
 
-def _shape_of(args) -> tuple[int, ...]:
-    shape = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
-    return tuple(int(n) for n in shape)
-
-
 def _infer(shape: tuple[int, ...], size: int, operation: str, original) -> tuple[int, ...]:
     """Replace one -1 by what the number of elements leaves for it."""
     unknown = [d for d, n in enumerate(shape) if n == -1]
@@ -168,7 +163,7 @@ def view(x, *shape):
         raise NotImplementedError(
             "view: reinterpreting the memory as another dtype is not supported; use .to()"
         )
-    wanted = _infer(_shape_of(shape), x._array.size, "view", x.shape)
+    wanted = _infer(to_sizes(shape), x._array.size, "view", x.shape)
     try:
         return Reshape.apply(x, shape=wanted)
     except ValueError:
@@ -181,7 +176,7 @@ def view(x, *shape):
 
 def reshape(input, *shape):
     """Return the elements in another shape (one -1 is inferred): a view where possible, else a copy."""
-    wanted = _infer(_shape_of(shape), input._array.size, "reshape", input.shape)
+    wanted = _infer(to_sizes(shape), input._array.size, "reshape", input.shape)
     if input._array.flags.c_contiguous:
         return Reshape.apply(input, shape=wanted)
     try:
@@ -235,9 +230,10 @@ def t(input):
 
 def permute(input, *dims):
     """Order the dims anew; a view."""
-    order = _shape_of(dims)
-    found = tuple(normalize_dim(d, input.ndim, "permute") for d in order) if input.ndim else ()
-    if sorted(found) != list(range(input.ndim)) or len(order) != input.ndim:
+    order = to_sizes(dims)
+    fits = len(order) == input.ndim
+    found = tuple(normalize_dim(d, input.ndim, "permute") for d in order) if fits and input.ndim else ()
+    if not fits or sorted(found) != list(range(input.ndim)):
         raise RuntimeError(
             f"permute: dims {order} are not an order of the {input.ndim} dims of {tuple(input.shape)}"
         )
@@ -256,7 +252,7 @@ def movedim(input, source, destination):
 
 def expand(x, *sizes):
     """Repeat size-1 dims without copying (-1 keeps a size); new dims may come in front."""
-    wanted = _shape_of(sizes)
+    wanted = to_sizes(sizes)
     lead = len(wanted) - x.ndim
     shape = tuple(x.shape[d - lead] if n == -1 and d >= lead else n for d, n in enumerate(wanted))
     if lead < 0 or any(n < 0 for n in shape):
@@ -346,7 +342,7 @@ def vstack(tensors):
 
 def flip(input, *dims):
     """Return a copy with the elements along `dims` in reverse order."""
-    wanted = _shape_of(dims)
+    wanted = to_sizes(dims)
     return Flip.apply(input, dims=normalize_dims(wanted, input.ndim, "flip") if wanted else ())
 
 
@@ -363,7 +359,7 @@ def roll(input, shifts, dims=None):
 
 def repeat(x, *repeats):
     """Return copies side by side: `repeats[d]` times along each dim; new dims may come in front."""
-    times = _shape_of(repeats)
+    times = to_sizes(repeats)
     lead = len(times) - x.ndim
     if lead < 0 or any(n < 0 for n in times):
         raise RuntimeError(
@@ -378,7 +374,7 @@ def repeat(x, *repeats):
 
 def tile(input, *dims):
     """Return copies side by side, as `repeat`; missing numbers in front count as 1."""
-    times = _shape_of(dims)
+    times = to_sizes(dims)
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 

@@ -202,3 +202,35 @@ def test_random_shapes_and_types() -> None:
     assert sorted(tensor.randperm(6).tolist()) == list(range(6))
     assert tensor.rand_like(tensor.zeros(2, 3, dtype=tensor.float64)).dtype is tensor.float64
     assert tensor.randn_like(tensor.zeros(2)).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda T: T.tensor([2**40], dtype=T.int32),
+        lambda T: T.tensor([[1, 300]], dtype=T.uint8),
+        lambda T: T.tensor(2**40, dtype=T.int32),
+        lambda T: T.zeros(2, dtype=T.uint8).fill_(300),
+        lambda T: T.zeros(2, dtype=T.uint8).__setitem__(0, 300),
+        lambda T: T.full((2,), 300, dtype=T.uint8),
+    ],
+)
+def test_numbers_out_of_range(check, make) -> None:
+    check.raises_alike(make)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        make(tensor)
+
+
+def test_negative_numbers_wrap_in_unsigned_types(check) -> None:
+    for module in filter(None, (tensor, check.torch)):
+        assert module.tensor(-1, dtype=module.uint8).item() == 255
+        assert module.tensor([-1, 255], dtype=module.uint8).tolist() == [255, 255]
+        assert module.zeros(1, dtype=module.uint8).fill_(-1).tolist() == [255]
+        assert module.full((1,), -1, dtype=module.uint8).tolist() == [255]
+
+
+@pytest.mark.parametrize("make", [lambda T: T.zeros(2.7), lambda T: T.ones(6).view(6 / 2, -1)])
+def test_sizes_are_integers(check, make) -> None:
+    check.raises_alike(make)
+    with pytest.raises(TypeError, match="//"):
+        make(tensor)

@@ -209,3 +209,9 @@ def test_cat_promotes_types(check, torch) -> None:
 )  # fmt: skip
 def test_errors_are_of_pytorch_s_kind(check, wrong) -> None:
     check.raises_alike(wrong)
+
+
+def test_permute_takes_every_dim(check) -> None:
+    check.raises_alike(lambda T: T.ones(2, 3).permute(0, 1, 2))
+    with pytest.raises(RuntimeError, match="permute"):
+        tensor.ones(2, 3).permute(0, 1, 2)
