@@ -389,6 +389,16 @@ def _run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
         with no_grad():
             returned = hook(given)
         if returned is not None:
+            if not hasattr(returned, "_array"):
+                raise TypeError(
+                    f"register_hook: expected Variable, but hook returned {type(returned).__name__!r}; "
+                    "return a tensor, or None to leave the gradient"
+                )
+            if returned._array.dtype != grad.dtype:
+                raise RuntimeError(
+                    f"register_hook: the hook has changed the type of the gradient: {returned._array.dtype}, "
+                    f"expected {grad.dtype}"
+                )
             if tuple(returned.shape) != grad.shape:
                 raise RuntimeError(
                     f"register_hook: the hook returned a gradient of shape {tuple(returned.shape)}, "
@@ -506,14 +516,14 @@ def _lead_to(inputs, roots) -> tuple[set, set]:
 
 def accumulate(leaf, grad: np.ndarray, k, wrap) -> None:
     """Add `grad` to `leaf.grad`."""
-    if leaf.grad is None:
+    if leaf._grad is None:
         # Keep the array itself only if nobody else holds it (a gradient may be passed on as it came).
         # Held by: the caller's variable, this function's argument, and getrefcount's own.
         unshared = grad.base is None and sys.getrefcount(grad) <= 3
-        leaf.grad = wrap(grad if unshared else k.copy(grad))
+        leaf._grad = wrap(grad if unshared else k.copy(grad))
     else:
-        k.forward("add", leaf.grad._array, grad, out=leaf.grad._array)
-        leaf.grad._version.count += 1
+        k.forward("add", leaf._grad._array, grad, out=leaf._grad._array)
+        leaf._grad._version.count += 1
 
 
 def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from tensor import shape as shapes
 from tensor import softmax as softmaxes
 from tensor.autograd import Function, Hook, HookTable, Version
 from tensor.devices import device as Device
-from tensor.operands import as_tensor_like, to_array
+from tensor.operands import as_tensor_like, check_range, to_array
 
 _CPU = Device("cpu")
 
@@ -73,7 +73,7 @@ class Tensor:
     _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
     _untracked = False  # a view made under no_grad: writing to it could not be recorded in its base
     _retained = False
-    grad: Tensor | None = None
+    _grad: Tensor | None = None  # what `grad` shows, unchecked: written by the backward pass
     label: str | None = None
     device = _CPU
 
@@ -170,13 +170,42 @@ class Tensor:
     # --- autograd ----------------------------------------------------------------------------------
 
     @property
+    def grad(self) -> Tensor | None:
+        """The gradient; settable to a tensor of this one's shape and dtype, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type "
+                    f"{type(value).__name__!r}; wrap it: tensor(...)"
+                )
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad; assign a clone()")
+            if value._array.dtype != self._array.dtype:
+                raise RuntimeError(
+                    f"assigned grad has data of a different type: {value.dtype!r}, expected {self.dtype!r}; "
+                    f"use .to({self.dtype!r})"
+                )
+            if value._array.shape != self._array.shape:
+                raise RuntimeError(
+                    f"assigned grad has data of a different size: {tuple(value.shape)}, expected "
+                    f"{tuple(self.shape)}"
+                )
+        self._grad = value
+
+    @property
     def grad_fn(self) -> Function | None:
         """The recorded operation this tensor is the result of; None for a leaf."""
         base = self._base
         if base is not None and self._seen != self._version.count:
             self._seen = self._version.count
             if base.grad_fn is not None:  # the memory was written to: this is now a view of that result
+                before = self._grad_fn
                 self._grad_fn = autograd.record_views_again(base, self._steps)
+                self._retain_in(self._grad_fn, before)
                 self._requires_grad = True
         return self._grad_fn
 
@@ -255,8 +284,9 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         self._array = value._array
-        self._version.count += 1
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `grad` after backward, as leaves do."""
@@ -328,11 +358,18 @@ class Tensor:
 
     def _change_history(self, node: Function) -> None:
         """Make `node`, which has overwritten this tensor, its history, and that of the memory it shows."""
-        base = self._base
-        if base is None:
-            self._grad_fn, self._requires_grad = node, True
-        else:  # this view, and all others, will find themselves views of the new history
-            base._grad_fn, base._requires_grad = _CopySlices(base, self._steps, node), True
+        changed = self
+        if self._base is not None:  # this view, and all others, will find themselves views of the new history
+            changed, node = self._base, _CopySlices(self._base, self._steps, node)
+        changed._retain_in(node, changed._grad_fn)
+        changed._grad_fn, changed._requires_grad = node, True
+
+    def _retain_in(self, node: Function, before: Function | None) -> None:
+        """Fill `grad` with what reaches `node`, the new history, no longer with what reaches the old."""
+        if self._retained:
+            node.retained = weakref.ref(self)
+            if before is not None:
+                before.retained = None
 
     # --- conversions -------------------------------------------------------------------------------
 
@@ -408,7 +445,7 @@ class Tensor:
         return bool(self._array.item())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if self.ndim == 0 and spec else str(self)
+        return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
 
     def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
         """Return this tensor as another dtype and on another device; itself if nothing changes.
@@ -490,7 +527,7 @@ class Tensor:
         out = memo[id(self)] = type(self).__new__(type(self))
         out._array, out._version = self._array.copy(), Version()
         out._requires_grad = self._requires_grad
-        out.grad = None if self.grad is None else self.grad.detach().clone()
+        out._grad = None if self._grad is None else self._grad.detach().clone()
         return out
 
     def __reduce__(self):
@@ -678,6 +715,7 @@ class Tensor:
 
     def fill_(self, value) -> Tensor:
         """Overwrite every element with a number."""
+        check_range(value, self._array.dtype)
         return self.copy_(as_tensor_like(self, value, self.dtype, "fill_"))
 
     def zero_(self) -> Tensor:

@@ -364,7 +364,7 @@ class Module:
             if parameter.grad is None:
                 continue
             if set_to_none:
-                parameter.grad = None
+                parameter._grad = None
             else:
                 if not parameter.grad.is_leaf:
                     parameter.grad.detach_()

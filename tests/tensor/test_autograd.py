@@ -843,3 +843,27 @@ def test_two_threads_compute_at_once() -> None:
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_retained_gradients_follow_in_place_changes(check) -> None:
+    for module in filter(None, (tensor, check.torch)):
+        x = module.ones(2, requires_grad=True)
+        y = x * 2
+        y.retain_grad()
+        y.mul_(3)
+        y[0] = 5.0
+        y.sum().backward()
+        assert y.grad.tolist() == [1.0, 1.0]
+        assert x.grad.tolist() == [0.0, 6.0]
+
+
+@pytest.mark.parametrize("hook", [lambda g: 1.0, lambda g: g.double()])
+def test_hooks_return_a_gradient_of_the_same_type(check, hook) -> None:
+    def run(T):
+        x = T.ones(2, requires_grad=True)
+        x.register_hook(hook)
+        x.sum().backward()
+
+    check.raises_alike(run)
+    with pytest.raises((TypeError, RuntimeError), match="register_hook"):
+        run(tensor)

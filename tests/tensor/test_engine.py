@@ -405,3 +405,43 @@ def test_methods_of_pytorch_that_programs_use() -> None:
     ]
     missing = [name for name in names if name != "diff" and not hasattr(tensor.Tensor, name)]
     assert missing == []
+
+
+@pytest.mark.parametrize("value", [1.0, [1.0]])
+def test_assigned_gradients_and_data_are_tensors(check, value) -> None:
+    def assign(T, name):
+        setattr(T.ones(2), name, value)
+
+    check.raises_alike(lambda T: assign(T, "grad"))
+    check.raises_alike(lambda T: assign(T, "data"))
+    with pytest.raises(TypeError, match="assigned grad expected to be a Tensor"):
+        tensor.ones(2).grad = value
+
+
+@pytest.mark.parametrize("make", [lambda T: T.ones(3), lambda T: T.ones(2).double()])
+def test_assigned_gradients_fit(check, make) -> None:
+    def assign(T):
+        T.ones(2).grad = make(T)
+
+    check.raises_alike(assign)
+    x = tensor.ones(2)
+    x.grad = tensor.ones(2)
+    assert x.grad.tolist() == [1.0, 1.0]
+    x.grad = None
+    assert x.grad is None
+
+
+def test_assigning_data_is_not_noticed_by_the_graph() -> None:
+    x = tensor.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x * x
+    x.data = tensor.zeros(3)
+    y.sum().backward()  # of the values that were multiplied; PyTorch reads the new ones
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 4.0, 6.0]
+
+
+def test_format(check) -> None:
+    assert f"{tensor.tensor(1.5)}" == "1.5"
+    assert f"{tensor.tensor(1.5):.2f}" == "1.50"
+    assert f"{tensor.ones(2)}" == str(tensor.ones(2))
+    check.raises_alike(lambda T: f"{T.ones(2):.2f}")

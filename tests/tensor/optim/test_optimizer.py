@@ -265,10 +265,11 @@ def test_a_setting_may_be_required():
 def test_shapes_and_types_that_changed_are_errors_not_crashes(make):
     p = nn.Parameter(tensor.ones(3))
     optimizer = make([p])
-    p.grad = tensor.ones(4)
-    with pytest.raises(RuntimeError, match=r"a parameter of shape \(3,\).*gradient or state of shape \(4,\)"):
-        optimizer.step()
     p.grad = tensor.ones(3)
+    p.data = tensor.ones(4)
+    with pytest.raises(RuntimeError, match=r"a parameter of shape \(4,\).*gradient or state of shape \(3,\)"):
+        optimizer.step()
+    p.data = tensor.ones(3)
     optimizer.step()
     p.data = tensor.ones(5)
     p.grad = tensor.ones(5)
