@@ -1,5 +1,6 @@
 """What counts as a plain number, and what to say about the rest."""
 
+import math
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -9,7 +10,10 @@ def to_float(data: Any, operation: str) -> float:
     if type(data) is float:
         return data
     if isinstance(data, Real):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:  # an int beyond all floats rounds to inf, as IEEE 754 says
+            return math.inf if data > 0 else -math.inf  # type: ignore[operator]
     if type(data).__module__ == "numpy" and getattr(data, "shape", None) == () and data.dtype.kind in "biuf":
         return float(data)  # a bool, or an array of no dimensions; the other scalars are Real
     _refuse(data, operation)

@@ -29,6 +29,8 @@ def calculate(function: Callable[..., float], *args: float) -> float:
 def _follow_ieee(function: Any) -> Callable[..., float]:
     """Rebuild `function` over `_Float` literals and an IEEE `math`; its source stays the only definition."""
     code = function.__code__
+    if not isinstance(function, FunctionType):
+        return function  # a partial, of functions that care for themselves
     literals = tuple(_Float(c) if type(c) is float else c for c in code.co_consts)
     return FunctionType(
         code.replace(co_consts=literals),

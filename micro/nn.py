@@ -30,6 +30,8 @@ class Neuron(Module):
         self.nonlin = nonlin
 
     def __call__(self, x: Sequence[Any]) -> Value:
+        if not hasattr(x, "__len__"):
+            x = list(x)
         if len(x) != len(self.w):  # map would drop the rest in silence
             raise ValueError(f"{self}: expected {len(self.w)} inputs, got {len(x)}")
         act = sum(map(mul, self.w, x), self.b)
@@ -51,6 +53,8 @@ class Layer(Module):
     def __call__(self, x: Any) -> Any:
         if isinstance(x, Value):  # what a layer of one neuron returned
             x = [x]
+        elif not hasattr(x, "__len__"):  # an iterator would be empty for the second neuron
+            x = list(x)
         out = [neuron(x) for neuron in self.neurons]
         return out[0] if len(out) == 1 else out
 

@@ -13,7 +13,7 @@ propagate: its local derivatives times its gradient, added to the gradients of i
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from micro import formulas
@@ -63,10 +63,17 @@ def _apply_unary(formula: Formula) -> Callable[..., "Value"]:
 
 def _apply_binary(formula: Formula) -> Callable[..., "Value"]:
     forward = formula.forward
+    reflected = "__rtruediv__" if formula.name == "div" else f"__r{formula.name}__"
 
     def method(self: "Value", other: Any) -> "Value":
         if other.__class__ is not Value:
-            other = _value(other, formula.name)
+            try:
+                other = _value(other, formula.name)
+            except TypeError:
+                answer = _ask(other, reflected, self)
+                if answer is NotImplemented:
+                    raise
+                return answer
         try:
             data = forward(self.data, other.data)
         except (ArithmeticError, ValueError):
@@ -74,6 +81,15 @@ def _apply_binary(formula: Formula) -> Callable[..., "Value"]:
         return _record(formula, data, self, other)
 
     return method
+
+
+def _ask(other: Any, reflected: str, value: "Value") -> Any:
+    """Let a stranger compute `value <operator> other`; NotImplemented where it cannot."""
+    # not what Python has built in, nor arrays: their own errors would not say what to do
+    if type(other).__module__ == "builtins" or hasattr(other, "shape"):
+        return NotImplemented
+    method = getattr(type(other), reflected, None)
+    return NotImplemented if method is None else method(other, value)
 
 
 def _apply_with_options(formula: Formula) -> Callable[..., "Value"]:
@@ -96,10 +112,29 @@ def _fill_in(formula: Formula, *options: float) -> Formula:
     (dx,) = formula.derivatives
     return Formula(
         formula.name,
-        lambda x: calculate(formula.forward, x, *options),
-        (lambda x, out, grad: calculate(dx, x, out, grad, *options),),
+        partial(_with_options, formula.forward, options),
+        (partial(_with_options_dx, dx, options),),
         f"{formula.symbol}({', '.join(f'{option:g}' for option in options)})",
     )
+
+
+# Partials of these, and not lambdas: a graph can be pickled.
+def _with_options(forward: Callable[..., float], options: tuple[float, ...], x: float) -> float:
+    return calculate(forward, x, *options)
+
+
+def _with_options_dx(
+    dx: Callable[..., float], options: tuple[float, ...], x: float, out: float, grad: float
+) -> float:
+    return calculate(dx, x, out, grad, *options)
+
+
+def _to_power(exponent: float, x: float) -> float:
+    return calculate(formulas.pow, x, exponent)
+
+
+def _to_power_dx(exponent: float, x: float, out: float, grad: float) -> float:
+    return calculate(formulas.pow_dx, x, exponent, out, grad)
 
 
 @lru_cache(maxsize=256)
@@ -107,10 +142,38 @@ def _power(exponent: float) -> Formula:
     """Return x ** exponent as a function of x alone: one node with one parent, as in micrograd."""
     return Formula(
         "pow",
-        lambda x: calculate(formulas.pow, x, exponent),
-        (lambda x, out, grad: calculate(formulas.pow_dx, x, exponent, out, grad),),
+        partial(_to_power, exponent),
+        (partial(_to_power_dx, exponent),),
         f"**{exponent:g}",
     )
+
+
+class _ByHand:
+    """What stands in a node for the formula, where the user gave the operation its closure, as in micrograd.
+
+    The closure takes nothing and adds to the gradients of the children itself.
+    """
+
+    def __init__(self, symbol: str, children: tuple["Value", ...]) -> None:
+        self.symbol, self.children = symbol, children
+        self.closure: Callable[[], Any] | None = None
+
+    @property
+    def derivatives(self) -> tuple[Callable[..., float], ...]:
+        return self._call, _nothing
+
+    def _call(self, x: float, y: float, out: float, grad: float) -> float:
+        if self.closure is not None:
+            self.closure()
+        return 0.0  # what flows has been added already
+
+
+def _nothing(x: float, y: float, out: float, grad: float) -> float:
+    return 0.0
+
+
+_LINK = Formula("link", _nothing, (_nothing, _nothing), "")
+"""Of the nodes that chain the third child and more, so that all nodes have two operands at most."""
 
 
 def _reflected(formula: Formula) -> Callable[..., "Value"]:
@@ -142,16 +205,38 @@ class Value:
     _x: Any
     _y: Any
 
-    def __init__(self, data: Any, label: str | None = None) -> None:
+    def __init__(self, data: Any, _children: Any = (), _op: str = "", label: str | None = None) -> None:
+        """Make a leaf: `Value(2.0)`, `Value(2.0, "x")`; or, as in micrograd, a node of an own operation.
+
+        out = Value(math.tanh(a.data), (a,), "tanh")
+        out._backward = a_function_of_nothing_that_adds_to_a_grad
+        """
+        if isinstance(_children, str) or _children is None:
+            _children, label = (), _children if label is None else label
         if label is not None and not isinstance(label, str):
             raise TypeError(
                 f"Value: expected a label that is a str, got {label!r}; "
+                "to record an operation of your own, see `Value.apply`"
+            )
+        if not isinstance(_children, (tuple, list)) or not all(isinstance(c, Value) for c in _children):
+            raise TypeError(
+                f"Value: expected a label that is a str, or a tuple of Values, got {_children!r}; "
                 "to record an operation of your own, see `Value.apply`"
             )
         self.data = to_float(data, "Value")
         self.grad = 0.0
         self.label = label
         self._formula = self._x = self._y = None
+        if _children or _op:
+            self._record_by_hand(_op, tuple(_children))
+
+    def _record_by_hand(self, op: str, children: tuple["Value", ...]) -> None:
+        self._formula = _ByHand(op, children)
+        # always two operands: what `_propagate` adds to the first of two it reads after the closure ran
+        *rest, last = children or (Value(0.0),)
+        for child in reversed(rest[1:]):
+            last = _record(_LINK, 0.0, child, last)
+        self._x, self._y = (rest[0] if rest else last), last
 
     # --- the graph ---------------------------------------------------------------------------------------
 
@@ -160,6 +245,8 @@ class Value:
         """The operands, in order; `a + a` has the parents (a, a), and a leaf has none."""
         if self._formula is None:
             return ()
+        if self._formula.__class__ is _ByHand:
+            return self._formula.children
         return (self._x,) if self._y is None else (self._x, self._y)
 
     @property
@@ -171,8 +258,13 @@ class Value:
 
     @property
     def _backward(self) -> Callable[[], None]:
-        """The closure that passes this node's gradient on to its parents; made when asked for."""
+        """The closure that passes this node's gradient on to its parents; one of your own may be set."""
         return lambda: _propagate([self] if self._formula else [])
+
+    @_backward.setter
+    def _backward(self, closure: Callable[[], Any]) -> None:
+        self._record_by_hand(self.op, self.parents)
+        self._formula.closure = closure
 
     def backward(self) -> None:
         """Compute the derivative of this number with respect to everything it was computed from.
@@ -304,6 +396,8 @@ def _propagate(nodes: Iterable[Value]) -> None:
             try:
                 to_x, to_y = dx(a, b, out, grad), dy(a, b, out, grad)
             except (ArithmeticError, ValueError):
+                if node._formula.__class__ is _ByHand:
+                    raise
                 to_x, to_y = evaluate(dx, a, b, out, grad), evaluate(dy, a, b, out, grad)
             x.grad += to_x  # not before dy has returned: what raises must not add twice
             y.grad += to_y

@@ -79,3 +79,10 @@ def test_same_numbers_as_micrograd():
     assert ours[:2] == theirs[:2]
     assert ours[2] == pytest.approx(theirs[2], rel=1e-14)
     assert ours[3] == pytest.approx(theirs[3], rel=1e-12)
+
+
+def test_inputs_from_an_iterator():
+    for model in (Neuron(2), Layer(2, 3), MLP(2, [3, 1])):
+        outs = [model(x) for x in (iter([1.0, 2.0]), [1.0, 2.0])]
+        first, second = ([v.data for v in (out if isinstance(out, list) else [out])] for out in outs)
+        assert first == second

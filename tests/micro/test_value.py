@@ -206,7 +206,9 @@ def test_refuses_a_value_inside_a_value():
 
 def test_refuses_a_label_that_is_no_text():
     with pytest.raises(TypeError, match="expected a label that is a str"):
-        Value(1.0, (Value(2.0),))
+        Value(1.0, 2.0)
+    with pytest.raises(TypeError, match="expected a label that is a str"):
+        Value(1.0, label=2)
 
 
 def test_numpy_arrays_of_values():
@@ -462,3 +464,84 @@ def test_a_subclass_is_an_operand():
     y = x * 3 + 3 * x
     y.backward()
     assert (y.data, x.grad) == (12.0, 6.0)
+
+
+def by_hand(data, children, op, closure):
+    """Return a node made as the lecture on micrograd does."""
+    out = Value(data, children, op)
+    out._backward = lambda: closure(out.grad)
+    return out
+
+
+def test_an_operation_by_hand():
+    a, b = Value(2.0), Value(-3.0)
+
+    def mul_backward(grad):
+        a.grad += b.data * grad
+        b.grad += a.data * grad
+
+    product = by_hand(a.data * b.data, (a, b), "*", mul_backward)
+    assert (product._op, product._prev) == ("*", (a, b))
+    t = Value(math.tanh(product.data), _children=(product,), _op="tanh", label="t")
+
+    def tanh_backward():
+        product.grad += (1 - t.data**2) * t.grad
+
+    t._backward = tanh_backward
+    for _ in range(2):
+        a.grad = b.grad = 0.0
+        (t * t + product).backward()
+        x, y = Value(2.0), Value(-3.0)
+        ((x * y).tanh() ** 2 + x * y).backward()
+        assert (a.grad, b.grad) == pytest.approx((x.grad, y.grad))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_an_operation_by_hand_of_many_children(count):
+    leaves = [Value(float(i)) for i in range(count)]
+    children = tuple(leaf * 2.0 for leaf in leaves)
+
+    def add(grad):
+        for i, child in enumerate(children):
+            child.grad += (i + 1) * grad
+
+    out = by_hand(1.0, children, "mix", add)
+    assert out.parents == children
+    (out * 3.0 + children[-1]).backward()
+    expected = [6.0 * (i + 1) for i in range(count)]
+    expected[-1] += 2.0
+    assert [leaf.grad for leaf in leaves] == expected
+    out.zero_grad()
+    assert all(child.grad == 0.0 for child in children)
+
+
+def test_what_a_closure_raises_is_raised():
+    out = by_hand(1.0, (Value(1.0),), "bad", lambda grad: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        out.backward()
+    with pytest.raises(TypeError, match="tuple of Values"):
+        Value(1.0, (2.0,), "+")
+
+
+def test_an_integer_beyond_all_floats():
+    assert (Value(1.0) * 10**400).data == inf
+    assert (Value(1.0) * -(10**400)).data == -inf
+
+
+def test_a_stranger_may_know_what_to_do():
+    class Other:
+        def __radd__(self, value):
+            return ("added", value.data)
+
+    assert Value(1.0) + Other() == ("added", 1.0)
+    with pytest.raises(TypeError, match="expected a Value or a number"):
+        Value(1.0) * Other()
+
+
+def test_graphs_with_options_are_copied_and_pickled():
+    x = Value(3.0)
+    root = x**2 + x.leaky_relu(0.1) + x.clamp(-1.0, 9.0)
+    for again in (copy.deepcopy(root), pickle.loads(pickle.dumps(root))):
+        again.backward()
+        leaf = again.parents[0].parents[0].parents[0]
+        assert leaf.grad == 8.0
