@@ -4,8 +4,10 @@ Standard library only: saving a model, a data cache and a log all come here.
 """
 
 import os
+import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +46,7 @@ def atomic_write(
             return
         permissions = stat.S_IMODE(kind)
 
+    _remove_stale(target)
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
     try:
         # not tempfile.mkstemp: it creates 0600 whatever the umask, and the move would keep that
@@ -69,6 +72,20 @@ def atomic_write(
             raise _naming(error, path) from error
         raise
     _sync_folder(target.parent)
+
+
+STALE = 3600.0
+"""Seconds after which a temporary file must be what a kill left behind."""
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove the temporary files beside `target` that earlier writers, killed, have left."""
+    pattern = re.compile(rf"\.{re.escape(target.name[:100])}\.[0-9a-f]{{12}}\.tmp")
+    with suppress(OSError):
+        for entry in os.scandir(target.parent):
+            with suppress(OSError):
+                if pattern.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > STALE:
+                    os.unlink(entry.path)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

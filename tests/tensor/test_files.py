@@ -120,3 +120,14 @@ def test_a_device_is_written_to_directly() -> None:
 def test_an_error_without_a_number_keeps_its_words(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="in its own words"), atomic_write(tmp_path / "file"):
         raise OSError("in its own words")
+
+
+def test_what_a_kill_left_is_removed_after_an_hour(tmp_path: Path) -> None:
+    names = [".file.0123456789ab.tmp", ".file.ba9876543210.tmp", ".file.mine.tmp", ".other.0123456789ab.tmp"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+        if name != names[1]:
+            os.utime(tmp_path / name, (1.0, 1.0))
+    with atomic_write(tmp_path / "file") as stream:
+        stream.write(b"new")
+    assert sorted(os.listdir(tmp_path)) == sorted(["file", *names[1:]])
