@@ -6,7 +6,7 @@ from tensor.operands import as_tensor_like, common_dtype, find_tensor
 
 
 def _compare(name: str, *operands):
-    like, joint = find_tensor(operands), common_dtype(operands)
+    like, joint = find_tensor(operands, name), common_dtype(operands)
     tensors = [as_tensor_like(like, v, joint, name) for v in operands]
     try:
         return like._wrap(like._kernels.compare(name, *[t._array for t in tensors]))
@@ -78,7 +78,12 @@ def equal(input, other) -> bool:
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Return where |input - other| <= atol + rtol * |other|."""
     _same_type("isclose", input, other)
-    return input._wrap(np.asarray(np.isclose(input._array, other._array, rtol, atol, equal_nan)))
+    try:
+        return input._wrap(np.asarray(np.isclose(input._array, other._array, rtol, atol, equal_nan)))
+    except ValueError:
+        raise RuntimeError(
+            f"isclose: shapes do not broadcast, {tuple(input.shape)} and {tuple(other.shape)}"
+        ) from None
 
 
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False) -> bool:

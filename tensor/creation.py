@@ -99,6 +99,7 @@ def empty_like(input, *, dtype=None, requires_grad=False) -> Tensor:
 
 def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Return start, start + step, ... below `end`; int64 if all are integers, else the default float."""
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
     if end is None:
         start, end = 0, start
     if step == 0:

@@ -6,7 +6,7 @@ Operands broadcast, and their types are promoted, as in PyTorch. A Python number
 from micro.formulas import FORMULAS
 from tensor import compare, dtypes
 from tensor.autograd import Function
-from tensor.operands import as_tensor_like, common_dtype, find_tensor, type_of
+from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor, type_of
 
 
 class Elementwise(Function):
@@ -99,6 +99,7 @@ def _apply(name: str, *operands, options: tuple = ()):
     function = _FUNCTIONS[name]
     x = operands[0]
     if len(operands) == 1:
+        require_tensor(name, "input", x)
         if x._array.dtype.kind != "f":
             _check_types(name, (x.dtype,), x.dtype)
             if name not in _KEEP_INTEGERS:
@@ -107,7 +108,7 @@ def _apply(name: str, *operands, options: tuple = ()):
     y = operands[1]
     same = hasattr(x, "_array") and hasattr(y, "_array") and x._array.dtype == y._array.dtype
     if not same or x._array.dtype.kind != "f":
-        like = find_tensor(operands)
+        like = find_tensor(operands, name)
         joint = common_dtype(operands)
         if not joint.is_floating_point or name == "sub":
             _check_types(name, [type_of(v) for v in operands], joint)
@@ -215,7 +216,7 @@ def _divide_rounded(name, x, y, rounding):
 
 
 def _to_divide(name, x, y):
-    like, joint = find_tensor((x, y)), common_dtype((x, y))
+    like, joint = find_tensor((x, y), name), common_dtype((x, y))
     x, y = as_tensor_like(like, x, joint, name), as_tensor_like(like, y, joint, name)
     if not joint.is_floating_point and not y.all():
         raise RuntimeError(f"{name}: ZeroDivisionError, an integer is divided by 0")
@@ -440,7 +441,7 @@ class Copy(Function):
 
 def where(condition, input, other):
     """Return input where condition holds, else other; all three broadcast."""
-    like = find_tensor((condition, input, other))
+    like = find_tensor((condition, input, other), "where")
     if not hasattr(condition, "_array") or condition.dtype is not dtypes.bool:
         odd = condition.dtype if hasattr(condition, "_array") else type(condition).__name__
         raise RuntimeError(

@@ -13,7 +13,7 @@ from tensor import shape as shapes
 from tensor import softmax as softmaxes
 from tensor.autograd import Function, Hook, HookTable, Version
 from tensor.devices import device as Device
-from tensor.operands import as_tensor_like, check_range, to_array
+from tensor.operands import as_tensor_like, check_range, common_dtype, to_array
 
 _CPU = Device("cpu")
 
@@ -392,7 +392,9 @@ class Tensor:
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
         if method == "__call__" and not kwargs and ufunc in _UFUNC_METHODS and len(inputs) == 2:
             first, second = inputs
-            if not isinstance(first, Tensor):  # ndarray + Tensor
+            if isinstance(first, np.generic):  # NumPy's numbers leave the type as Python's do
+                first = as_tensor_like(self, first, common_dtype((first.item(), second)), ufunc.__name__)
+            elif not isinstance(first, Tensor):  # ndarray + Tensor
                 first = as_tensor_like(self, first, dtypes.of_array(np.asarray(first).dtype), ufunc.__name__)
             return getattr(first, _UFUNC_METHODS[ufunc])(second)
         arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from tensor.autograd import Function
-from tensor.operands import common_dtype
+from tensor.operands import common_dtype, require_tensor
 
 
 class Matmul(Function):
@@ -145,6 +145,8 @@ def outer(input, vec2):
 
 def linear(input, weight, bias=None):
     """Return input @ weight.T + bias. input: (..., in), weight: (out, in), bias: (out,) or None."""
+    require_tensor("linear", "input", input)
+    require_tensor("linear", "weight", weight)
     if weight.ndim != 2:
         raise RuntimeError(f"linear: expected a weight of shape (out, in), got {tuple(weight.shape)}")
     _same_type("linear", input, weight, bias)

@@ -1,5 +1,6 @@
 """Bringing operands together: numbers become tensors, mixed types one type."""
 
+import functools
 import itertools
 import operator
 
@@ -10,9 +11,50 @@ from tensor import dtypes
 _NUMBERS = (bool, int, float, np.number, np.bool_)
 
 
-def find_tensor(operands):
-    """Return the first tensor among `operands`."""
-    return next(x for x in operands if hasattr(x, "_array"))
+def require_tensor(operation: str, argument: str, x) -> None:
+    """Raise TypeError, which names the operation and its argument, unless `x` is a tensor."""
+    if not hasattr(x, "_array"):
+        raise TypeError(
+            f"{operation}: argument {argument!r} must be Tensor, not {type(x).__name__}; wrap it: tensor(...)"
+        )
+
+
+def find_tensor(operands, operation: str):
+    """Return the first tensor among `operands`; TypeError if there is none."""
+    for x in operands:
+        if hasattr(x, "_array"):
+            return x
+    return require_tensor(operation, "input", operands[0])
+
+
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
+
+def accept_numpy_names(function):
+    """Let `axis=` and `keepdims=` stand for `dim=` and `keepdim=`, as PyTorch does."""
+
+    @functools.wraps(function)
+    def renamed(*args, **kwargs):
+        if kwargs:
+            for alias, name in _NUMPY_NAMES.items():
+                if alias in kwargs and name not in kwargs:
+                    kwargs[name] = kwargs.pop(alias)
+        return function(*args, **kwargs)
+
+    return renamed
+
+
+def along_dims(function):
+    """Make of `function` an operation along dims: it takes a tensor first, and NumPy's names for the dims."""
+    named = accept_numpy_names(function)
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        if args and not hasattr(args[0], "_array"):
+            require_tensor(function.__name__, "input", args[0])
+        return named(*args, **kwargs) if kwargs else function(*args)
+
+    return checked
 
 
 def type_of(x) -> dtypes.dtype:

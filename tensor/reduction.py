@@ -4,7 +4,7 @@ from collections import namedtuple
 
 from tensor import dtypes, elementwise
 from tensor.autograd import Function
-from tensor.operands import normalize_dim, normalize_dims
+from tensor.operands import along_dims, normalize_dim, normalize_dims
 
 MinMax = namedtuple("MinMax", "values indices")
 
@@ -145,12 +145,14 @@ def _float(x, operation: str):
     return x
 
 
+@along_dims
 def sum(input, dim=None, keepdim=False, *, dtype=None):
     """Sum over `dim` (an int, several, or None for all). Integers and bools give int64."""
     input = input if dtype is None else input.to(dtype)
     return Sum.apply(input, dims=normalize_dims(dim, input.ndim, "sum"), keepdim=keepdim)
 
 
+@along_dims
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Average over `dim` (an int, several, or None for all) of a float tensor; nan over nothing."""
     input = input if dtype is None else input.to(dtype)
@@ -169,6 +171,7 @@ def _split_unbiased(dim, unbiased):
     return (None, dim) if isinstance(dim, bool) else (dim, unbiased)  # x.var(False): the old signature
 
 
+@along_dims
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Variance over `dim`, divided by count - correction (1 by default: Bessel's)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
@@ -178,6 +181,7 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     )
 
 
+@along_dims
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Standard deviation over `dim`, divided by count - correction (1 by default)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
@@ -187,6 +191,7 @@ def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     )
 
 
+@along_dims
 def prod(input, dim=None, keepdim=False, *, dtype=None):
     """Multiply over one `dim`, or over all for None. Integers and bools give int64."""
     input = input if dtype is None else input.to(dtype)
@@ -227,16 +232,19 @@ def _extreme(name, sign, x, dim, keepdim, other):
     return MinMax(Extreme.apply(x, indices, values=found[0], dim=dim, keepdim=keepdim), indices)
 
 
+@along_dims
 def max(input, dim=None, keepdim=False, *, other=None):
     """Return the largest element; with `dim`, (values, indices); with a tensor, `maximum`."""
     return _extreme("max", 1, input, dim, keepdim, other)
 
 
+@along_dims
 def min(input, dim=None, keepdim=False, *, other=None):
     """Return the smallest element; with `dim`, (values, indices); with a tensor, `minimum`."""
     return _extreme("min", -1, input, dim, keepdim, other)
 
 
+@along_dims
 def amax(input, dim=(), keepdim=False):
     """Return the largest over `dim` (all by default); equals share the gradient."""
     dims = normalize_dims(dim, input.ndim, "amax")
@@ -244,6 +252,7 @@ def amax(input, dim=(), keepdim=False):
     return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=1)
 
 
+@along_dims
 def amin(input, dim=(), keepdim=False):
     """Return the smallest over `dim` (all by default); equals share the gradient."""
     dims = normalize_dims(dim, input.ndim, "amin")
@@ -264,11 +273,13 @@ def _arg(name, sign, x, dim, keepdim):
     return x._wrap(positions)
 
 
+@along_dims
 def argmax(input, dim=None, keepdim=False):
     """Return where the largest is, as int64, along `dim` or in the flattened tensor; the first of equals."""
     return _arg("argmax", 1, input, dim, keepdim)
 
 
+@along_dims
 def argmin(input, dim=None, keepdim=False):
     """Return where the smallest is, as int64, along `dim` or in the flattened tensor; the first of equals."""
     return _arg("argmin", -1, input, dim, keepdim)
@@ -282,27 +293,32 @@ def _whether(name, x, dim, keepdim):
     return x._wrap(out.reshape(_kept_shape(x.shape, dims)) if keepdim else out)
 
 
+@along_dims
 def any(input, dim=None, keepdim=False):
     """Return whether any element (along `dim`) is not zero."""
     return _whether("any", input, dim, keepdim)
 
 
+@along_dims
 def all(input, dim=None, keepdim=False):
     """Return whether every element (along `dim`) is not zero."""
     return _whether("all", input, dim, keepdim)
 
 
+@along_dims
 def count_nonzero(input, dim=None):
     """Return how many elements (along `dim`) are not zero, as int64."""
     return (input != 0).sum(dim)
 
 
+@along_dims
 def cumsum(input, dim, *, dtype=None):
     """Return the running sums along `dim`. Integers and bools give int64."""
     input = input if dtype is None else input.to(dtype)
     return CumSum.apply(input, dim=normalize_dim(dim, input.ndim, "cumsum"))
 
 
+@along_dims
 def logsumexp(input, dim, keepdim=False):
     """Return log(sum(exp(input))) over `dim`, stable: the largest is subtracted first."""
     dims = normalize_dims(dim, input.ndim, "logsumexp")
@@ -312,6 +328,7 @@ def logsumexp(input, dim, keepdim=False):
     return out if keepdim else out.squeeze(dims)
 
 
+@along_dims
 def norm(input, p=2, dim=None, keepdim=False):
     """Return (sum |input|^p)^(1/p) over `dim`; p: a number, inf, -inf or "fro" (2)."""
     p = 2 if p in ("fro", None) else float(p)

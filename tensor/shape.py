@@ -6,7 +6,7 @@ import numpy as np
 
 from tensor import elementwise
 from tensor.autograd import Function
-from tensor.operands import common_dtype, normalize_dim, normalize_dims, to_sizes
+from tensor.operands import accept_numpy_names, common_dtype, normalize_dim, normalize_dims, to_sizes
 
 
 class View(Function):
@@ -285,6 +285,7 @@ def unsqueeze(input, dim):
     return Unsqueeze.apply(input, shape=(*input.shape[:d], 1, *input.shape[d:]))
 
 
+@accept_numpy_names
 def cat(tensors, dim=0):
     """Join tensors along an existing dim; other sizes must agree."""
     tensors = tuple(tensors)
@@ -314,6 +315,7 @@ def cat(tensors, dim=0):
     return Cat.apply(*[x.to(joint) for x in tensors], dim=d)
 
 
+@accept_numpy_names
 def stack(tensors, dim=0):
     """Join tensors of one shape along a new dim."""
     tensors = tuple(tensors)

@@ -3,7 +3,7 @@
 from tensor import dtypes
 from tensor.autograd import Function
 from tensor.elementwise import where
-from tensor.operands import normalize_dim
+from tensor.operands import along_dims, normalize_dim, require_tensor
 
 
 class LogSoftmax(Function):
@@ -83,12 +83,14 @@ def _float(x, operation):
     return x
 
 
+@along_dims
 def log_softmax(input, dim, *, dtype=None):
     """Return log(softmax(input)) along `dim`, without overflow."""
     x = _float(input if dtype is None else input.to(dtype), "log_softmax")
     return LogSoftmax.apply(x, dim=normalize_dim(dim, x.ndim, "log_softmax"))
 
 
+@along_dims
 def softmax(input, dim, *, dtype=None):
     """Return exp(input) / sum(exp(input)) along `dim`, without overflow."""
     x = _float(input if dtype is None else input.to(dtype), "softmax")
@@ -97,6 +99,8 @@ def softmax(input, dim, *, dtype=None):
 
 def _loss_operands(name, input, target, weight, ignore_index):
     """Bring input to (rows, classes) and target to (rows,), checked."""
+    require_tensor(name, "input", input)
+    require_tensor(name, "target", target)
     _float(input, name)
     if input.ndim == 0:
         raise RuntimeError(f"{name}: expected an input of shape (batch, classes), got a zero-dim tensor")
@@ -114,6 +118,10 @@ def _loss_operands(name, input, target, weight, ignore_index):
         )
     if weight is not None and tuple(weight.shape) != (classes,):
         raise RuntimeError(f"{name}: expected a weight of shape ({classes},), got {tuple(weight.shape)}")
+    if weight is not None and weight.dtype is not input.dtype:
+        raise RuntimeError(
+            f"{name}: expected a weight of {input.dtype!r}, got {weight.dtype!r}; use .to({input.dtype!r})"
+        )
     labels = target.to(dtypes.int64)
     if labels.ndim != 1:
         labels = labels.reshape(-1)
@@ -159,6 +167,8 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
         raise RuntimeError(
             f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
         )
+    require_tensor("cross_entropy", "input", input)
+    require_tensor("cross_entropy", "target", target)
     probabilities = target.dtype.is_floating_point and target.shape == input.shape
     if not probabilities and label_smoothing == 0.0:
         return _classify(CrossEntropy, "cross_entropy", input, target, weight, ignore_index, reduction)

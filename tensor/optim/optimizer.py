@@ -195,6 +195,7 @@ def flatten_parameter(p: Tensor, *others: Tensor):
 
     That of the parameter shows its memory, or is a copy if it is not contiguous: see `write_back`.
     """
+    p._check_memory("step", ())
     array = p._array
     arrays = [array.ravel()]  # not reshape(-1): that keeps the steps of one that is not contiguous
     for other in others:

@@ -482,3 +482,16 @@ def test_remainder_is_exact(check) -> None:
     check.op("%", lambda T, x, y: x % y, [x, y], gradient=False)
     np.testing.assert_array_equal((tensor.tensor(x) % tensor.tensor(y)).numpy(), [6, 5, 1, -0.5, 0.5, 0.5])
     check.op("%", lambda T, x, y: T.remainder(x, y), [check.numbers(2, 3), check.numbers(3, seed=1)], np.mod)
+
+
+@pytest.mark.parametrize("make", [lambda T: T.exp(1.0), lambda T: T.mul(1.0, 2.0), lambda T: T.maximum(1, 2)])
+def test_operations_take_tensors(check, make) -> None:
+    with pytest.raises(TypeError, match="argument 'input' must be Tensor"):
+        make(tensor)
+
+
+def test_numpy_numbers_keep_the_type(check) -> None:
+    for module in filter(None, (tensor, check.torch)):
+        assert (np.float64(2) * module.tensor(1.0)).dtype is module.float32
+        assert (np.float64(2) - module.tensor([1, 2])).tolist() == [1.0, 0.0]
+        assert module.arange(module.tensor(3)).dtype is module.int64

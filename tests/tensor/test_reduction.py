@@ -326,3 +326,17 @@ def test_gradient_of_an_extreme_that_is_nan(check, name) -> None:
 def test_variance_far_from_zero() -> None:
     x = (np.random.default_rng(0).standard_normal(100_000) + 1e5).astype(np.float32)
     np.testing.assert_allclose(tensor.tensor(x).var().item(), x.astype(np.float64).var(ddof=1), 1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["sum", "mean", "amax", "amin", "argmax", "argmin", "var", "std", "prod", "any"]
+)
+def test_numpy_names_of_dims(check, name) -> None:
+    def reduce(T, x):
+        return getattr(T, name)(x, axis=1, keepdims=True)
+
+    x = check.numbers(2, 3)
+    check.op(name, reduce, [x], gradient=False, all_layouts=False)
+    assert reduce(tensor, tensor.tensor(x)).shape == (2, 1)
+    with pytest.raises(TypeError, match=f"{name}: argument 'input' must be Tensor, not float"):
+        reduce(tensor, 1.0)

@@ -215,3 +215,9 @@ def test_permute_takes_every_dim(check) -> None:
     check.raises_alike(lambda T: T.ones(2, 3).permute(0, 1, 2))
     with pytest.raises(RuntimeError, match="permute"):
         tensor.ones(2, 3).permute(0, 1, 2)
+
+
+def test_axis_stands_for_dim(check) -> None:
+    x = check.numbers(2, 3)
+    check.op("cat", lambda T, x: T.cat([x, x], axis=1), [x], lambda x: np.concatenate([x, x], 1))
+    check.op("stack", lambda T, x: T.stack([x, x], axis=1), [x], lambda x: np.stack([x, x], 1))

@@ -194,3 +194,17 @@ def test_a_changed_target_is_noticed(check) -> None:
         value.backward()
 
     check.raises_alike(change)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda T: T.nn.functional.cross_entropy(T.ones(1, 2), [0]),
+        lambda T: T.nn.functional.cross_entropy(T.ones(1, 2), T.tensor([0]), T.ones(2).double()),
+        lambda T: T.nn.functional.linear([1.0], T.ones(1, 1)),
+        lambda T: T.softmax([1.0], 0),
+        lambda T: T.allclose(T.ones(2), T.ones(3)),
+    ],
+)
+def test_wrong_arguments(check, call) -> None:
+    check.raises_alike(call)

@@ -265,11 +265,10 @@ def test_a_setting_may_be_required():
 def test_shapes_and_types_that_changed_are_errors_not_crashes(make):
     p = nn.Parameter(tensor.ones(3))
     optimizer = make([p])
-    p.grad = tensor.ones(3)
-    p.data = tensor.ones(4)
-    with pytest.raises(RuntimeError, match=r"a parameter of shape \(4,\).*gradient or state of shape \(3,\)"):
+    p._grad = tensor.ones(4)  # `p.grad = ...` refuses it
+    with pytest.raises(RuntimeError, match=r"a parameter of shape \(3,\).*gradient or state of shape \(4,\)"):
         optimizer.step()
-    p.data = tensor.ones(3)
+    p.grad = tensor.ones(3)
     optimizer.step()
     p.data = tensor.ones(5)
     p.grad = tensor.ones(5)
@@ -278,3 +277,18 @@ def test_shapes_and_types_that_changed_are_errors_not_crashes(make):
     p.data, p.grad = tensor.ones(3).double(), tensor.ones(3).double()
     with pytest.raises(RuntimeError, match="float64 has a gradient or state of shape"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, lr=0.1), optim.Adam])
+def test_parameters_that_cannot_be_written_to(make):
+    numbers = np.ones(3, np.float32)
+    numbers.flags.writeable = False
+    for p, problem in (
+        (tensor.from_numpy(numbers), "read-only"),
+        (tensor.ones(1).expand(3), "single memory"),
+    ):
+        p = p.detach().requires_grad_()
+        optimizer = make([p])
+        p.grad = tensor.ones(3)
+        with pytest.raises(RuntimeError, match=problem):
+            optimizer.step()
