@@ -273,6 +273,7 @@ class Session:
                     on_batch, on_epoch,
                 )  # fmt: skip
         except Stopped:
+            interruption.end()
             self._save(save)
             log.add("stop", epoch=position.epoch, batch=position.batch)
             kept = f"; saved to {save}, and --resume {save} goes on" if save else "; not saved (no --save)"
@@ -605,12 +606,16 @@ class Clock:
 class Interruption:
     """Notes Ctrl-C (and the system's request to end), which otherwise may come at any instant and get lost.
 
-    Lost: Numba's compiler, interrupted, fails with errors of its own. While `gentle`, the first one is
-    noted only, so that no step of the training is left half done.
+    Lost: Numba's compiler, interrupted, fails with errors of its own. While `gentle`, it is noted only, so
+    that no step of the training is left half done. until_exit: this is the process's last work, which
+    those that come while it ends do not disturb.
     """
 
     signal = 0
     gentle = False
+
+    def __init__(self, until_exit: bool = False) -> None:
+        self._until_exit, self._ending = until_exit, False
 
     def __enter__(self) -> "Interruption":
         self._before: dict[int, Any] = {}
@@ -620,19 +625,28 @@ class Interruption:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if not (self._until_exit and self._ending):
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
     def _note(self, number: int, _: object) -> None:
-        first, self.signal = not self.signal, number
-        if not (self.gentle and first):
+        if self._ending:
+            return
+        self.signal = self.signal or number
+        if not self.gentle:
             # Objects of the compiler that are only half made complain on their way out.
             sys.unraisablehook = lambda _: None
             raise Stopped
 
+    def end(self) -> None:
+        """Ignore those that come from now on: what is saved while ending must be saved whole."""
+        self._ending = True
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Note the first one only, within the block; `check` raises it."""
+        """Note it only, within the block; `check` raises it."""
         self.gentle = True
         try:
             yield
@@ -642,6 +656,7 @@ class Interruption:
     def check(self) -> None:
         """Raise Stopped if one has been noted."""
         if self.signal:
+            self.end()
             raise Stopped
 
     @property
@@ -827,12 +842,13 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.showwarning = lambda message, *_: complain(f"note: {message}")  # type: ignore[assignment]
     usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever this version of typer keeps it
     global interruption
-    with Interruption() as interruption:
+    with Interruption(until_exit=arguments is None) as interruption:
         try:
             code = app(words, prog_name="liftgrad", standalone_mode=False)
             sys.stdout.flush()
             return code if isinstance(code, int) else 0
         except (Stopped, KeyboardInterrupt, typer.Abort) as error:
+            interruption.end()
             complain(str(error) or "interrupted")
             return interruption.code
         except BrokenPipeError:  # the reader has gone, as `| head` does

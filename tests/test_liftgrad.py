@@ -482,13 +482,20 @@ def wait_for(process, word):
     raise AssertionError(process.stderr.read())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_keeps_what_was_learned(digits, tmp_path, run, number):
+@pytest.mark.parametrize(
+    ("number", "pause"),
+    [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGINT, 0.0), (signal.SIGINT, 0.003)],
+)
+def test_ctrl_c_keeps_what_was_learned(digits, tmp_path, run, number, pause):
     words = ("train", "mlp", "--save", tmp_path / "m", "--seed", "2", "--batch-size", "8")
     process = start(*words, "--epochs", "100000", digits=digits)
     wait_for(process, "epoch")
     time.sleep(0.05)
     process.send_signal(number)
+    if pause is not None:  # an impatient second and third one, which must not harm what is saved
+        for _ in range(2):
+            time.sleep(pause)
+            process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert re.fullmatch(r"liftgrad: stopped after .*; saved to .*, and --resume .* goes on\n", error)
