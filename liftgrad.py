@@ -4,6 +4,7 @@ Parses, asks the floors below, and prints. What a command needs is imported with
 mistyped option answer at once. Bad input is one line on stderr and exit code 2; Ctrl-C is exit code 130.
 """
 
+import errno
 import json
 import math
 import os
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,7 @@ class Stopped(BaseException):
 
 
 DATA = ("digits", "mnist", "idx")
+PATHS = ("--data-dir", "--save", "--resume", "--log")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LARGEST_COUNT = 2**31 - 1  # as tensor.training's, which is not imported before it is needed
 
@@ -504,6 +507,8 @@ def _check_number(option: str, value: float | None, low: float, high: float = ma
         low < value <= high and math.isfinite(value) if isinstance(value, float) else low <= value <= high
     )
     if not inside:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Refused(f"{option} {value}: expected a finite number")
         least = f"above {low:g}" if isinstance(value, float) else f"at least {low}"
         most = "" if high == math.inf else f" and at most {high}"
         raise Refused(f"{option} {value}: expected a number {least}{most}")
@@ -577,9 +582,12 @@ def _describe_engine(screen: "Screen") -> None:
 class Clock:
     """Time spent training, without the pauses to measure and to save."""
 
+    WINDOW = 10.0
+
     def __init__(self) -> None:
         self.images = 0
         self._start = self._lap = time.perf_counter()
+        self._recent: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     @property
     def seconds(self) -> float:
@@ -589,6 +597,16 @@ class Clock:
     def rate(self) -> float:
         """Images a second."""
         return self.images / max(self.seconds, 1e-9)
+
+    @property
+    def recent_rate(self) -> float:
+        """Images a second of late: since about WINDOW seconds before the last call."""
+        now = (self.seconds, self.images)
+        while len(self._recent) > 1 and self._recent[1][0] < now[0] - self.WINDOW:
+            self._recent.popleft()
+        self._recent.append(now)
+        then = self._recent[0]
+        return (now[1] - then[1]) / max(now[0] - then[0], 1e-9)
 
     def lap(self) -> float:
         """Return the seconds since the last lap."""
@@ -708,7 +726,7 @@ class Screen:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.console: Any = None
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console
 
             self.console = Console(highlight=False)
@@ -793,6 +811,10 @@ class Screen:
             yield bar
 
 
+NARROW = 60
+"""Columns of a terminal; with fewer, the moving line says less."""
+
+
 class Bar:
     """The progress of a training run."""
 
@@ -810,13 +832,16 @@ class Bar:
         self._shown = now
         done = position.epoch * self._batches + position.batch
         images = position.seen / max(position.batch, 1)
-        left = (self._epochs * self._batches - done) * images / max(clock.rate, 1e-9)
+        rate = clock.recent_rate
+        left = (self._epochs * self._batches - done) * images / max(rate, 1e-9)
+        more = f"accuracy {position.accuracy:.1%}  {rate:,.0f} images/s  "
+        if self._screen.console.width < NARROW:  # the bar and the time left are worth more
+            more = ""
         self.live.update(
             self.task,
             completed=done,
             description=f"epoch {position.epoch + 1}/{self._epochs}",
-            text=f"loss {position.loss:.4f}  accuracy {position.accuracy:.1%}  {clock.rate:,.0f} images/s  "
-            f"{int(left) // 60}:{int(left) % 60:02d} left",
+            text=f"loss {position.loss:.4f}  {more}{int(left) // 60}:{int(left) % 60:02d} left",
             refresh=True,
         )
 
@@ -839,6 +864,9 @@ interruption = Interruption()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = _complete_resume(sys.argv[1:] if arguments is None else list(arguments))
+    if empty := _find_empty_path(words):
+        complain(f"{empty}: expected a path, got nothing")
+        return BAD_INPUT
     warnings.showwarning = lambda message, *_: complain(f"note: {message}")  # type: ignore[assignment]
     usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever this version of typer keeps it
     global interruption
@@ -861,9 +889,10 @@ def main(arguments: list[str] | None = None) -> int:
             if isinstance(error, usage_error):
                 complain(error.format_message())  # type: ignore[attr-defined]
             elif isinstance(error, OSError):
-                complain(
-                    f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
-                )
+                # what names no file came from printing: files are written through `naming`, `atomic_write`
+                printing = error.errno in (errno.ENOSPC, errno.EIO) and "standard output"
+                place = error.filename or printing
+                complain(f"{place}: {error.strerror}" if place else str(error.strerror or error))
             elif isinstance(error, MemoryError):
                 complain("out of memory; smaller batches or fewer images need less")
             elif isinstance(error, _bad_input()):
@@ -892,9 +921,21 @@ def _complete_resume(words: list[str]) -> list[str]:
     return words
 
 
+def _find_empty_path(words: list[str]) -> str | None:
+    """Return the first option whose path is empty, which would otherwise be read as the folder here."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        option, equals, value = word.partition("=")
+        if option in PATHS and (value if equals else following) == "":
+            return option
+    return None
+
+
 def complain(text: str) -> None:
     """Print one line on stderr."""
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk; what is left would be tried again, and fail again, at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print(f"liftgrad: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 

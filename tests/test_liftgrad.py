@@ -104,11 +104,11 @@ def trained(tmp_path_factory, digits):
     return path
 
 
-def start(*words, digits=None, **options):
+def start(*words, digits=None, env=None, **options):
     """Start a command line in a process of its own."""
     if digits is not None:
         words = (*words, "--data", "idx", "--data-dir", digits)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", **(env or {})}
     return subprocess.Popen(
         [sys.executable, "-m", "liftgrad", *map(str, words)], env=environment, text=True,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
@@ -303,7 +303,8 @@ WORDS = [
     ("train mlp --lr -0.1", "--lr -0.1: expected a number above 0"),
     ("train mlp --lr 0", "--lr 0"),
     ("train mlp --lr nan", "--lr nan"),
-    ("train mlp --lr inf", "--lr inf"),
+    ("train mlp --lr inf", "--lr inf: expected a finite number"),
+    ("train mlp --resume=", "--resume: expected a path"),
     ("train mlp --lr-decay 1.5", "--lr-decay 1.5"),
     ("train mlp --seed -1", "--seed -1"),
     ("train moons --lr 1e308", "try a smaller learning rate"),
@@ -323,6 +324,32 @@ WORDS = [
     ("bench --only mpl", "did you mean mlp?"),
     ("bench --threads 0", "--threads 0"),
 ]
+
+
+@pytest.mark.parametrize("option", ["--save", "--data-dir", "--resume", "--log"])
+def test_an_empty_path(refused, option):
+    assert f"{option}: expected a path" in refused("train", "mlp", option, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_standard_output():
+    with open("/dev/full", "w") as full:
+        process = start("train", "perceptron", stdout=full)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert error == "liftgrad: standard output: No space left on device\n"
+
+
+def test_the_rate_is_that_of_late(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(liftgrad.time, "perf_counter", lambda: now[0])
+    clock = liftgrad.Clock()
+    for second in range(1, 101):
+        now[0] = float(second)
+        clock.images += 10 if second <= 50 else 1000
+        rate = clock.recent_rate
+    assert rate == pytest.approx(1000.0)
+    assert clock.rate == pytest.approx(505.0)
 
 
 @pytest.mark.parametrize(("words", "message"), WORDS, ids=[words for words, _ in WORDS])
@@ -536,13 +563,15 @@ def test_a_kill_never_leaves_half_a_file(tmp_path, digits, run):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a thing of Unix")
-def test_a_terminal_shows_a_bar(digits):
+@pytest.mark.parametrize("terminal", ["wide", "narrow", "dumb"])
+def test_a_terminal_shows_a_bar(digits, terminal):
     import pty
 
     ours, theirs = pty.openpty()
     process = start(
-        "train", "mlp", "--epochs", "400", digits=digits, stdout=theirs, stderr=theirs, stdin=theirs
-    )
+        "train", "mlp", "--epochs", "400", digits=digits, stdout=theirs, stderr=theirs, stdin=theirs,
+        env={"wide": None, "narrow": {"COLUMNS": "50"}, "dumb": {"TERM": "dumb"}}[terminal],
+    )  # fmt: skip
     os.close(theirs)
     shown = b""
     while True:
@@ -556,10 +585,13 @@ def test_a_terminal_shows_a_bar(digits):
     os.close(ours)
     assert process.wait(60) == 0
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-    assert re.search(
-        r"epoch \d+/400 .*loss \d\.\d{4}  accuracy [\d.]+%  [\d,]+ images/s  \d+:\d\d left", text
-    )
-    assert "━" in text
+    if terminal == "dumb":
+        assert shown.decode() == text
+        assert " left" not in text
+    else:
+        more = r"accuracy [\d.]+%  [\d,]+ images/s  " if terminal == "wide" else ""
+        assert re.search(rf"epoch \d+/400 .*loss \d\.\d{{4}}  {more}\d+:\d\d left", text)
+        assert "━" in text
     assert accuracy(text.split("\r\n")[-2].strip())
 
 
