@@ -923,7 +923,7 @@ def _complete_resume(words: list[str]) -> list[str]:
 
 def _find_empty_path(words: list[str]) -> str | None:
     """Return the first option whose path is empty, which would otherwise be read as the folder here."""
-    for word, following in zip(words, [*words[1:], None], strict=True):
+    for word, following in zip(words, [*words, "-"][1:], strict=True):
         option, equals, value = word.partition("=")
         if option in PATHS and (value if equals else following) == "":
             return option
