@@ -17,7 +17,6 @@ from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import (
     cast,
     cat,
-    contiguous,
     copy,
     copy_in_order,
     expand,
@@ -59,7 +58,6 @@ __all__ = [
     "cat",
     "compare",
     "compile_seconds",
-    "contiguous",
     "copy",
     "copy_in_order",
     "cross_entropy_dx",

@@ -1,7 +1,7 @@
 """The formulas of `micro.formulas`, lifted to arrays: one kernel for each function and each derivative.
 
-`forward("tanh")` and `derivative("tanh", 0)` return functions of arrays of one common dtype that broadcast
-as NumPy does. The compiled ufunc is made on first use.
+`forward("tanh", x)` and `derivative("tanh", 0, (x,), out, grad)` take arrays of one common dtype that
+broadcast as NumPy does. The compiled ufunc is made on first use.
 
 A measured override may stand in for a formula where a faster, equally exact implementation exists; each is
 listed in `OVERRIDES` and tested against its formula. Integer arithmetic uses NumPy's ufuncs throughout:
@@ -17,12 +17,11 @@ from micro.formulas import ADD, FORMULAS, SUB
 
 OVERRIDES = {
     # ns an element, float32, 1e6 elements: NumPy's SIMD loop against the C library's function in Numba.
-    "exp": np.exp,  # 1.3 against 2.7
-    "log": np.log,
-    "tanh": np.tanh,  # 2.6 against 18.5
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
+    "exp": np.exp,  # 0.35 against 1.86
+    "log": np.log,  # 0.26 against 1.91
+    "tanh": np.tanh,  # 0.22 against 11.6
+    "sin": np.sin,  # 1.19 against 9.93
+    "cos": np.cos,  # 1.27 against 9.97
 }
 
 

@@ -24,11 +24,6 @@ def copy_in_order(x: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
     return np.array(x.transpose(order), order="C").transpose(np.argsort(order)) if order else x.copy()
 
 
-def contiguous(x: np.ndarray) -> np.ndarray:
-    """Return `x` itself where it is contiguous, else a contiguous copy."""
-    return x if x.flags.c_contiguous else np.array(x, order="C")
-
-
 def cast(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return a copy of another dtype; floats are truncated towards zero."""
     with np.errstate(all="ignore"):  # nan and inf have no integer: what comes out is up to the machine
