@@ -30,49 +30,32 @@ class Softmax(Function):
         return (k.softmax_dx(self.result, grad, self.dim),)
 
 
-class _Classification(Function):
-    """Weighted negative log-likelihood of (rows, classes), reduced: what both losses share."""
+class NllLoss(Function):
+    """-log_probs[target] of (rows, classes), weighted and reduced; rows of `ignore_index` do not count."""
 
-    def reduce(self, k, log_probs, target, class_weight, ignore_index, reduction):
-        kept = k.compare("ne", target, k.full((), ignore_index, target.dtype))
-        scale = k.cast(kept, log_probs.dtype)
-        if class_weight is not None:
-            zero = k.zeros((), target.dtype)
-            scale = k.forward("mul", scale, k.take(class_weight, k.where(kept, target, zero)))
-        losses = k.forward("mul", k.nll(log_probs, target, ignore_index), scale)
-        if reduction == "mean":
-            total = k.sum(scale, (0,))
-            self.scale = k.forward("div", scale, total)
-            out = k.forward("div", k.sum(losses, (0,)), total)
-        else:
-            self.scale = scale
-            out = k.sum(losses, (0,)) if reduction == "sum" else losses
-        self.saved, self.ignore_index = (log_probs, target), ignore_index
-        return out
+    def forward(self, k, log_probs, target, **options):
+        self.saved, self.options = (log_probs, target), options
+        return k.nll(log_probs, target, **options)
+
+    def backward(self, k, grad):
+        return k.nll_dx(*self.saved, **self.options, grad=grad), None
 
 
-class CrossEntropy(_Classification):
+class CrossEntropy(Function):
     """log_softmax and nll in one pass each way; the gradient is softmax - one_hot, scaled."""
 
     name = "NllLoss"
 
     def forward(self, k, x, target, **options):
-        return self.reduce(k, k.log_softmax(x, 1), target, **options)
+        out, log_probs = k.cross_entropy(x, target, **options)
+        self.saved, self.options = (log_probs, target), options
+        return out
 
     def backward(self, k, grad):
-        scale = k.forward("mul", self.scale, grad)
-        return k.cross_entropy_dx(*self.saved, self.ignore_index, scale), None
+        return k.cross_entropy_dx(*self.saved, **self.options, grad=grad), None
 
 
-class NllLoss(_Classification):
-    """-log_probs[target]."""
-
-    def forward(self, k, log_probs, target, **options):
-        return self.reduce(k, log_probs, target, **options)
-
-    def backward(self, k, grad):
-        scale = k.forward("mul", self.scale, grad)
-        return k.nll_dx(*self.saved, self.ignore_index, scale), None
+_POSITIONS = dtypes.int64._array
 
 
 def _float(x, operation):
@@ -97,10 +80,12 @@ def softmax(input, dim, *, dtype=None):
     return Softmax.apply(x, dim=normalize_dim(dim, x.ndim, "softmax"))
 
 
-def _loss_operands(name, input, target, weight, ignore_index):
-    """Bring input to (rows, classes) and target to (rows,), checked."""
-    require_tensor(name, "input", input)
-    require_tensor(name, "target", target)
+def _loss_operands(name, input, target, weight):
+    """Bring input to (rows, classes) and target to (rows,), checked but for the positions themselves."""
+    x, labels = input._array, target._array
+    if x.ndim == 2 and x.dtype.kind == "f" and weight is None and labels.dtype == _POSITIONS:
+        if labels.shape == x.shape[:1]:  # what training does a million times: nothing to convert
+            return input, target, labels.shape
     _float(input, name)
     if input.ndim == 0:
         raise RuntimeError(f"{name}: expected an input of shape (batch, classes), got a zero-dim tensor")
@@ -125,10 +110,6 @@ def _loss_operands(name, input, target, weight, ignore_index):
     labels = target.to(dtypes.int64)
     if labels.ndim != 1:
         labels = labels.reshape(-1)
-    found = labels._array
-    bad = found[((found < 0) | (found >= classes)) & (found != ignore_index)]
-    if bad.size:
-        raise IndexError(f"{name}: Target {bad[0]} is out of bounds for {classes} classes")
     rows = input.reshape(1, -1) if input.ndim == 1 else input
     if input.ndim > 2:
         rows = input.movedim(1, -1).reshape(-1, classes)
@@ -140,19 +121,25 @@ def _classify(function, name, input, target, weight, ignore_index, reduction):
         raise ValueError(
             f"{name}: {reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'"
         )
-    rows, labels, shape = _loss_operands(name, input, target, weight, ignore_index)
-    out = function.apply(
-        rows,
-        labels,
-        class_weight=None if weight is None else weight._array,
-        ignore_index=ignore_index,
-        reduction=reduction,
-    )
+    rows, labels, shape = _loss_operands(name, input, target, weight)
+    try:
+        out = function.apply(
+            rows,
+            labels,
+            ignore_index=ignore_index,
+            class_weight=None if weight is None else weight._kernels.copy(weight._array),
+            reduction=reduction,
+        )
+    except IndexError as error:
+        classes = rows._array.shape[1]
+        raise IndexError(f"{name}: Target {error} is out of bounds for {classes} classes") from None
     return out.reshape(shape) if reduction == "none" else out
 
 
 def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
     """Return -input[target] of log-probabilities (batch, classes, ...), averaged with `weight`."""
+    require_tensor("nll_loss", "input", input)
+    require_tensor("nll_loss", "target", target)
     return _classify(NllLoss, "nll_loss", input, target, weight, ignore_index, reduction)
 
 
@@ -169,7 +156,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
         )
     require_tensor("cross_entropy", "input", input)
     require_tensor("cross_entropy", "target", target)
-    probabilities = target.dtype.is_floating_point and target.shape == input.shape
+    probabilities = target._array.dtype.kind == "f" and target._array.shape == input._array.shape
     if not probabilities and label_smoothing == 0.0:
         return _classify(CrossEntropy, "cross_entropy", input, target, weight, ignore_index, reduction)
     class_dim = 0 if input.ndim == 1 else 1

@@ -38,6 +38,7 @@ from kernels.cpu.random import (
 )
 from kernels.cpu.reduce import all, any, cumsum, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.softmax import (
+    cross_entropy,
     cross_entropy_dx,
     log_softmax,
     log_softmax_dx,
@@ -60,6 +61,7 @@ __all__ = [
     "compile_seconds",
     "copy",
     "copy_in_order",
+    "cross_entropy",
     "cross_entropy_dx",
     "cumsum",
     "derivative",

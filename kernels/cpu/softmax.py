@@ -7,23 +7,28 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compile import kernel
+from kernels.cpu.compile import jit, kernel
+
+
+@jit
+def _log_softmax_row(x, out, i):
+    classes = x.shape[1]
+    top = x[i, 0]
+    for j in range(1, classes):
+        top = max(top, x[i, j])
+    total = np.float64(0.0)
+    for j in range(classes):
+        out[i, j] = x[i, j] - top
+        total += math.exp(out[i, j])
+    log_total = math.log(total)
+    for j in range(classes):
+        out[i, j] = out[i, j] - log_total
 
 
 @kernel("T[:,::1], out T[:,::1]")
 def _log_softmax(x, out):
-    rows, classes = x.shape
-    for i in range(rows):
-        top = x[i, 0]
-        for j in range(1, classes):
-            top = max(top, x[i, j])
-        total = np.float64(0.0)
-        for j in range(classes):
-            out[i, j] = x[i, j] - top
-            total += math.exp(out[i, j])
-        log_total = math.log(total)
-        for j in range(classes):
-            out[i, j] = out[i, j] - log_total
+    for i in range(x.shape[0]):
+        _log_softmax_row(x, out, i)
 
 
 @kernel("T[:,::1], T[:,::1], out T[:,::1]")
@@ -63,32 +68,84 @@ def _softmax_dx(out, grad, result):
             result[i, j] = out[i, j] * (grad[i, j] - total)
 
 
-@kernel("T[:,::1], int64[::1], int64, out T[::1]")
-def _nll(log_probs, target, ignore_index, losses):
-    for i in range(target.size):
-        losses[i] = 0.0 if target[i] == ignore_index else -log_probs[i, target[i]]
+# The losses. class_weight: (classes,), or (0,) for a weight of 1 each. mean: divide by the sum of the weights
+# of the rows that count. out: (1,) for the mean or the sum; else (rows,), which a wrapper tells by `each`.
 
 
-@kernel("T[:,::1], int64[::1], int64, T[::1], out T[:,::1]")
-def _cross_entropy_dx(log_probs, target, ignore_index, scale, result):
+@jit
+def _weight_of(target, class_weight):
+    return class_weight[target] if class_weight.size else class_weight.dtype.type(1)
+
+
+@jit
+def _nll_rows(log_probs, target, ignore_index, class_weight, mean, each, out):
+    """Return the first row whose target is no class, or -1; sums are taken in float64."""
     rows, classes = log_probs.shape
+    losses, weights = np.float64(0.0), np.float64(0.0)
+    for i in range(rows):
+        loss = log_probs.dtype.type(0)
+        if target[i] != ignore_index:
+            if target[i] < 0 or target[i] >= classes:
+                return i
+            weight = _weight_of(target[i], class_weight)
+            loss = -log_probs[i, target[i]] * weight
+            weights += weight
+        losses += loss
+        if each:
+            out[i] = loss
+    if not each:
+        out[0] = losses / weights if mean else losses
+    return -1
+
+
+@kernel("T[:,::1], int64[::1], int64, T[::1], boolean, boolean, out T[::1]")
+def _nll(log_probs, target, ignore_index, class_weight, mean, each, out):
+    return _nll_rows(log_probs, target, ignore_index, class_weight, mean, each, out)
+
+
+@kernel("T[:,::1], int64[::1], int64, T[::1], boolean, boolean, out T[:,::1], out T[::1]")
+def _cross_entropy(x, target, ignore_index, class_weight, mean, each, log_probs, out):
+    if x.shape[1]:
+        for i in range(x.shape[0]):
+            _log_softmax_row(x, log_probs, i)
+    return _nll_rows(log_probs, target, ignore_index, class_weight, mean, each, out)
+
+
+@jit
+def _row_scale(target, ignore_index, class_weight, mean):
+    """Return what the mean multiplies each loss by: 1 over the sum of the weights; 1 without a mean."""
+    if not mean:
+        return np.float64(1.0)
+    weights = np.float64(0.0)
+    for i in range(target.size):
+        if target[i] != ignore_index:
+            weights += _weight_of(target[i], class_weight)
+    return 1.0 / weights
+
+
+@kernel("T[:,::1], int64[::1], int64, T[::1], boolean, boolean, T[::1], out T[:,::1]")
+def _cross_entropy_dx(log_probs, target, ignore_index, class_weight, mean, each, grad, result):
+    rows, classes = log_probs.shape
+    scale = _row_scale(target, ignore_index, class_weight, mean)
     for i in range(rows):
         if target[i] == ignore_index:
             for j in range(classes):
                 result[i, j] = 0.0
         else:
+            s = grad.dtype.type(grad[i if each else 0] * (_weight_of(target[i], class_weight) * scale))
             for j in range(classes):
-                result[i, j] = math.exp(log_probs[i, j]) * scale[i]
-            result[i, target[i]] -= scale[i]
+                result[i, j] = math.exp(log_probs[i, j]) * s
+            result[i, target[i]] -= s
 
 
-@kernel("T[:,::1], int64[::1], int64, T[::1], out T[:,::1]")
-def _nll_dx(log_probs, target, ignore_index, scale, result):
+@kernel("T[:,::1], int64[::1], int64, T[::1], boolean, boolean, T[::1], out T[:,::1]")
+def _nll_dx(log_probs, target, ignore_index, class_weight, mean, each, grad, result):
+    scale = _row_scale(target, ignore_index, class_weight, mean)
     for i in range(target.size):
         for j in range(log_probs.shape[1]):
             result[i, j] = 0.0
         if target[i] != ignore_index:
-            result[i, target[i]] = -scale[i]
+            result[i, target[i]] = -grad[i if each else 0] * (_weight_of(target[i], class_weight) * scale)
 
 
 def _along_last(run, *arrays: np.ndarray, dim: int) -> np.ndarray:
@@ -124,27 +181,52 @@ def softmax_dx(out: np.ndarray, grad: np.ndarray, dim: int) -> np.ndarray:
     return _along_last(_softmax_dx, out, grad, dim=dim)
 
 
-def nll(log_probs: np.ndarray, target: np.ndarray, ignore_index: int) -> np.ndarray:
-    """Return -log_probs[i, target[i]] for each row, 0 where the target is `ignore_index`.
+def nll(log_probs, target, ignore_index: int, class_weight, reduction: str) -> np.ndarray:
+    """Return the negative log-likelihood -log_probs[i, target[i]] * class_weight[target[i]], reduced.
 
-    log_probs: (rows, classes); target: (rows,) int64, checked by the caller to lie in range.
+    log_probs: (rows, classes); target: (rows,) int64; rows whose target is `ignore_index` count as 0.
+    class_weight: (classes,) or None. reduction: "mean" (over the weights), "sum" or "none": (rows,).
+    IndexError, with the target as its only argument, if one is no class.
     """
-    losses = np.empty(target.shape, log_probs.dtype)
-    _nll(np.ascontiguousarray(log_probs), np.ascontiguousarray(target), ignore_index, losses)
-    return losses
+    out = np.empty(target.shape if reduction == "none" else (), log_probs.dtype)
+    bad = _nll(*_loss_arguments(log_probs, target, ignore_index, class_weight, reduction), out.reshape(-1))
+    if bad >= 0:
+        raise IndexError(int(target[bad]))
+    return out
 
 
-def nll_dx(log_probs, target, ignore_index: int, scale: np.ndarray) -> np.ndarray:
-    """Return the gradient of `sum(scale * nll)` in log_probs. scale: (rows,)."""
+def nll_dx(log_probs, target, ignore_index: int, class_weight, reduction: str, grad) -> np.ndarray:
+    """Return the gradient of `nll` in log_probs; grad: () or, for reduction "none", (rows,)."""
     result = np.empty(log_probs.shape, log_probs.dtype)
-    _nll_dx(np.ascontiguousarray(log_probs), np.ascontiguousarray(target), ignore_index, scale, result)
+    arguments = _loss_arguments(log_probs, target, ignore_index, class_weight, reduction)
+    _nll_dx(*arguments, np.ascontiguousarray(grad).reshape(-1), result)
     return result
 
 
-def cross_entropy_dx(log_probs, target, ignore_index: int, scale: np.ndarray) -> np.ndarray:
-    """Return the gradient of `sum(scale * nll(log_softmax(x)))` in x: scale * (softmax - one_hot)."""
+def cross_entropy(x, target, ignore_index: int, class_weight, reduction: str):
+    """Return `nll(log_softmax(x, 1), ...)`, and the log-probabilities, which the gradient needs."""
+    log_probs = np.empty(x.shape, x.dtype)
+    out = np.empty(target.shape if reduction == "none" else (), x.dtype)
+    arguments = _loss_arguments(x, target, ignore_index, class_weight, reduction)
+    bad = _cross_entropy(*arguments, log_probs, out.reshape(-1))
+    if bad >= 0:
+        raise IndexError(int(target[bad]))
+    return out, log_probs
+
+
+def cross_entropy_dx(log_probs, target, ignore_index: int, class_weight, reduction: str, grad) -> np.ndarray:
+    """Return the gradient of `cross_entropy` in x: softmax - one_hot, scaled; grad as for `nll_dx`."""
     result = np.empty(log_probs.shape, log_probs.dtype)
-    _cross_entropy_dx(
-        np.ascontiguousarray(log_probs), np.ascontiguousarray(target), ignore_index, scale, result
-    )
+    arguments = _loss_arguments(log_probs, target, ignore_index, class_weight, reduction)
+    _cross_entropy_dx(*arguments, np.ascontiguousarray(grad).reshape(-1), result)
     return result
+
+
+_UNWEIGHTED = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
+
+
+def _loss_arguments(rows, target, ignore_index, class_weight, reduction) -> tuple:
+    """Return what every loss kernel takes first."""
+    weight = _UNWEIGHTED[rows.dtype] if class_weight is None else np.ascontiguousarray(class_weight)
+    rows, target = np.ascontiguousarray(rows), np.ascontiguousarray(target)
+    return rows, target, ignore_index, weight, reduction == "mean", reduction == "none"

@@ -49,18 +49,40 @@ def test_stability() -> None:
     assert cpu.log_softmax(x, 1)[0].tolist() == [0.0, -1000.0]
 
 
-def test_nll_and_its_gradients() -> None:
-    log_probs = cpu.log_softmax(np.random.default_rng(0).normal(size=(4, 3)), 1)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_losses_and_their_gradients(weighted: bool, reduction: str, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(dtype)
     target = np.array([0, 2, -100, 1])
-    losses = cpu.nll(log_probs, target, -100)
-    np.testing.assert_array_equal(losses, [-log_probs[0, 0], -log_probs[1, 2], 0.0, -log_probs[3, 1]])
-    scale = np.array([1.0, 2.0, 3.0, 4.0])
+    class_weight = np.array([0.5, 2.0, 3.0], dtype) if weighted else None
     one_hot = np.zeros((4, 3))
     one_hot[[0, 1, 3], [0, 2, 1]] = 1.0
-    np.testing.assert_allclose(cpu.nll_dx(log_probs, target, -100, scale), -one_hot * scale[:, None])
-    kept = (target != -100)[:, None]
-    expected = (np.exp(log_probs) - one_hot) * scale[:, None] * kept
-    np.testing.assert_allclose(cpu.cross_entropy_dx(log_probs, target, -100, scale), expected, 1e-12, 1e-12)
+    weights = one_hot @ (class_weight if weighted else np.ones(3))
+    grad = np.array([1.0, 2.0, 3.0, 4.0], dtype) if reduction == "none" else np.array(2.0, dtype)
+    scale = weights * grad / (weights.sum() if reduction == "mean" else 1.0)
+    options = {"ignore_index": -100, "class_weight": class_weight, "reduction": reduction}
+    close = dict(rtol=1e-5, atol=1e-6) if dtype == "float32" else dict(rtol=1e-12, atol=1e-13)
+
+    p = reference(x, 1)
+    losses = -(one_hot * np.log(p)).sum(1) * weights
+    expected = {"mean": losses.sum() / weights.sum(), "sum": losses.sum(), "none": losses}[reduction]
+    found, log_probs = cpu.cross_entropy(x, target, **options)
+    assert found.dtype == log_probs.dtype == dtype
+    np.testing.assert_array_equal(log_probs, cpu.log_softmax(x, 1))
+    np.testing.assert_array_equal(found, cpu.nll(log_probs, target, **options))
+    np.testing.assert_allclose(found, expected, **close)
+    found = cpu.cross_entropy_dx(log_probs, target, **options, grad=grad)
+    np.testing.assert_allclose(found, (p - one_hot) * scale[:, None], **close)
+    found = cpu.nll_dx(log_probs, target, **options, grad=grad)
+    np.testing.assert_allclose(found, -one_hot * scale[:, None], **close)
+
+
+@pytest.mark.parametrize("loss", ["nll", "cross_entropy"])
+@pytest.mark.parametrize("bad", [3, -1, 1 << 40])
+def test_a_target_that_is_no_class(bad: int, loss: str) -> None:
+    with pytest.raises(IndexError, match=f"^{bad}$"):
+        getattr(cpu, loss)(np.zeros((3, 3)), np.array([0, bad, 1]), -100, None, "mean")
 
 
 def test_nothing() -> None:
