@@ -22,7 +22,7 @@ from tensor import nn, optim
 from tensor.creation import from_numpy
 from tensor.engine import Tensor
 from tensor.files import atomic_write
-from tensor.models import CLASSES, MEAN, MODELS, STD, build
+from tensor.models import MODELS, build
 from tensor.random import Generator, default_generator, fork_rng
 from tensor.training import LARGEST_COUNT, Plan, Position
 
@@ -144,9 +144,7 @@ def save_model(
     Raises OSError where the file cannot be written.
     """
     tensors = {key: _array(value) for key, value in model.state_dict().items()}
-    info: dict[str, Any] = {
-        "version": VERSION, "model": name, "classes": CLASSES, "mean": MEAN, "std": STD, "data": data,
-    }  # fmt: skip
+    info: dict[str, Any] = {"version": VERSION, "model": name, **_facts_of(name), "data": data}
     if plan is not None and position is not None and optimizer is not None:
         numbers: dict[str, dict[str, Any]] = {}
         for index, entries in optimizer.state_dict()["state"].items():
@@ -218,10 +216,16 @@ def _parse(path: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
         raise ModelFileError(f"{path}: expected format {VERSION}, got {version}; another liftgrad saved it")
     if not isinstance(name, str) or name not in MODELS:
         raise ModelFileError(f"{path}: expected one of the models {', '.join(MODELS)}, got {name!r}")
-    for key, value in (("classes", CLASSES), ("mean", MEAN), ("std", STD)):
+    for key, value in _facts_of(name).items():
         if info.get(key) != value:
             raise ModelFileError(f"{path}: expected {key} {value}, got {info.get(key)}")
     return info
+
+
+def _facts_of(name: str) -> dict[str, Any]:
+    """Return what a model of that name was trained for, without which its weights mean nothing."""
+    inputs = MODELS[name].inputs
+    return {"classes": len(inputs.labels), "mean": inputs.mean, "std": inputs.std}
 
 
 def _check_tensors(path: str, name: str, slices: dict[str, Any]) -> None:

@@ -230,11 +230,17 @@ def evaluate(
 
 
 def warm_up(
-    build: Callable[[], nn.Module], plan: Plan, shape: tuple[int, ...], count: int, tested: int
+    build: Callable[[], nn.Module],
+    plan: Plan,
+    shape: tuple[int, ...],
+    count: int,
+    tested: int,
+    test_batch: int = 1000,
 ) -> None:
     """Compile, or load, every kernel that a run will need, on a model of its own; no random number is used.
 
-    shape: of one image; count: images to train on, tested: images to test on (the last batches are smaller).
+    shape: of one image; count: images to train on, tested: images to test on, test_batch of them at once (the
+    last batches are smaller).
     """
     with fork_rng():
         model = build()
@@ -243,5 +249,5 @@ def warm_up(
         for size in sizes:
             images, labels = np.zeros((size, *shape), np.float32), np.zeros(size, np.int64)
             fit(model, optimizer, images, labels, Plan(1, batch_size=plan.batch_size, lr=plan.lr))
-        size = min(tested, 1000)
-        evaluate(model, np.zeros((size, *shape), np.float32), np.zeros(size, np.int64))
+        for size in {min(test_batch, tested), tested % test_batch} - {0}:
+            evaluate(model, np.zeros((size, *shape), np.float32), np.zeros(size, np.int64), test_batch)

@@ -26,7 +26,7 @@ MAY_IMPORT = {
         "platformdirs",
         "PIL",
     ],
-    "viz": ["graphviz", "numpy"],
+    "viz": ["graphviz", "numpy", "rich"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
 FLOORS = tuple(MAY_IMPORT)

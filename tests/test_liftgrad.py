@@ -340,18 +340,6 @@ def test_a_full_standard_output():
     assert error == "liftgrad: standard output: No space left on device\n"
 
 
-def test_the_rate_is_that_of_late(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(liftgrad.time, "perf_counter", lambda: now[0])
-    clock = liftgrad.Clock()
-    for second in range(1, 101):
-        now[0] = float(second)
-        clock.images += 10 if second <= 50 else 1000
-        rate = clock.recent_rate
-    assert rate == pytest.approx(1000.0)
-    assert clock.rate == pytest.approx(505.0)
-
-
 @pytest.mark.parametrize(("words", "message"), WORDS, ids=[words for words, _ in WORDS])
 def test_bad_words(refused, words, message):
     assert message in refused(*words.split())

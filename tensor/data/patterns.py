@@ -3,8 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tensor.data.split import Split
+
 SIZE = 8
 CLASSES = ("horizontal", "vertical", "diagonal")
+TRAINING, TESTING = 2000, 1000
+"""How many `load` draws."""
 
 
 def patterns(count: int, seed: int = 0, noise: float = 0.2) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -34,6 +38,13 @@ def patterns(count: int, seed: int = 0, noise: float = 0.2) -> tuple[NDArray[np.
         images[on, 0, (row + step * row_step)[on], (column + step * column_step)[on]] = brightness[on]
     images += noise * random.standard_normal(images.shape)
     return images.astype(np.float32), labels.astype(np.int64)
+
+
+def load() -> Split:
+    """Return 2,000 patterns to learn from and 1,000 others to test on: always the same ones."""
+    images, labels = patterns(TRAINING, seed=1)
+    test_images, test_labels = patterns(TESTING, seed=2)
+    return Split(images[:, 0], labels, test_images[:, 0], test_labels, "patterns", len(CLASSES))
 
 
 def _place(random: np.random.RandomState, length: NDArray, step: NDArray) -> NDArray:

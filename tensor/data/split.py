@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,13 @@ from numpy.typing import NDArray
 class Split:
     """Images with their labels, for training and for testing.
 
-    *_images: (N, H, W) uint8, 0 is background and 255 is ink; both parts have the same H and W.
+    *_images: (N, H, W) uint8, 0 is background and 255 is ink, or float32; both parts have the same H and W.
     *_labels: (N,) int64 in 0..classes-1, as a cross-entropy wants them.
     """
 
-    train_images: NDArray[np.uint8]
+    train_images: NDArray[Any]
     train_labels: NDArray[np.int64]
-    test_images: NDArray[np.uint8]
+    test_images: NDArray[Any]
     test_labels: NDArray[np.int64]
     name: str
     classes: int = 10
