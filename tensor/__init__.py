@@ -30,6 +30,7 @@ from tensor.compare import (
     lt,
     ne,
 )
+from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.creation import (
     arange,
     as_tensor,

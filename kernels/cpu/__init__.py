@@ -28,6 +28,7 @@ from kernels.cpu.memory import (
     zeros,
 )
 from kernels.cpu.optim import adam, sgd
+from kernels.cpu.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
 from kernels.cpu.random import (
     bernoulli_from_bits,
     normal_from_bits,
@@ -82,6 +83,10 @@ __all__ = [
     "normal_from_bits",
     "normal_pairs_from_bits",
     "normal_words",
+    "pad_constant",
+    "pad_constant_dx",
+    "pad_from",
+    "pad_from_dx",
     "permutation_from_bits",
     "prod",
     "prod_dx",

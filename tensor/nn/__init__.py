@@ -19,6 +19,7 @@ from tensor.nn.activation import (
     Tanh,
 )
 from tensor.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
+from tensor.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tensor.nn.dropout import Dropout
 from tensor.nn.linear import Flatten, Identity, Linear
 from tensor.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
@@ -30,6 +31,10 @@ __all__ = [
     "GELU",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",

@@ -6,8 +6,10 @@ import warnings
 from tensor import creation, dtypes, elementwise, linalg, random
 from tensor import softmax as softmaxes
 from tensor.autograd import Function
+from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.elementwise import sigmoid, tanh
 from tensor.engine import Tensor
+from tensor.pad import pad
 
 linear = linalg.linear
 
@@ -291,7 +293,8 @@ def binary_cross_entropy_with_logits(
 
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu", "gelu",
-    "l1_loss", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mse_loss", "nll_loss", "one_hot", "relu",
-    "relu_", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose1d",
+    "conv_transpose2d", "cross_entropy", "dropout", "elu", "gelu", "l1_loss", "leaky_relu", "linear",
+    "log_softmax", "logsigmoid", "mse_loss", "nll_loss", "one_hot", "pad", "relu", "relu_", "sigmoid", "silu",
+    "softmax", "softplus", "tanh",
 ]  # fmt: skip
