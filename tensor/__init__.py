@@ -114,6 +114,14 @@ from tensor.engine import Size, Tensor
 from tensor.indexing import gather, index_select, masked_select, nonzero, scatter_add
 from tensor.linalg import bmm, dot, matmul, mm, mv, outer
 from tensor.operands import result_type
+from tensor.pool import (
+    adaptive_avg_pool1d,
+    avg_pool1d,
+    max_pool1d,
+    max_pool1d_with_indices,
+    max_pool2d,
+)
+from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from tensor.reduction import (

@@ -29,6 +29,15 @@ from kernels.cpu.memory import (
 )
 from kernels.cpu.optim import adam, sgd
 from kernels.cpu.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
+from kernels.cpu.pool import (
+    adaptive_windows,
+    average_pool,
+    average_pool_dx,
+    max_pool,
+    max_pool_dx,
+    max_pool_indices,
+    sliding_windows,
+)
 from kernels.cpu.random import (
     bernoulli_from_bits,
     normal_from_bits,
@@ -51,10 +60,13 @@ from kernels.cpu.softmax import (
 
 __all__ = [
     "adam",
+    "adaptive_windows",
     "all",
     "along",
     "any",
     "available_threads",
+    "average_pool",
+    "average_pool_dx",
     "bernoulli_from_bits",
     "cast",
     "cat",
@@ -77,6 +89,9 @@ __all__ = [
     "log_softmax",
     "log_softmax_dx",
     "matmul",
+    "max_pool",
+    "max_pool_dx",
+    "max_pool_indices",
     "nll",
     "nll_dx",
     "nonzero",
@@ -96,6 +111,7 @@ __all__ = [
     "scatter_add",
     "set_num_threads",
     "sgd",
+    "sliding_windows",
     "softmax",
     "softmax_dx",
     "square_deviation",
