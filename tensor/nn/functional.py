@@ -9,6 +9,7 @@ from tensor.autograd import Function
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.elementwise import sigmoid, tanh
 from tensor.engine import Tensor
+from tensor.pad import pad
 from tensor.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -23,7 +24,6 @@ from tensor.pool import (
     max_pool2d,
     max_pool2d_with_indices,
 )
-from tensor.pad import pad
 
 linear = linalg.linear
 
