@@ -19,27 +19,28 @@ class Convolution(Function):
 
     def forward(self, k, x, weight, *bias, geometry):
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
-        self.geometry, self.shapes = geometry, (x.shape, weight.shape)
-        out = k.conv2d(_planes(x), _planes(weight), bias[0] if bias else None, *geometry)
-        return out if x.ndim == 4 else out[:, :, 0]
+        self.geometry, self.input_hw, self.kernel_hw = geometry, x.shape[2:], weight.shape[2:]
+        if x.ndim == 4:
+            return k.conv2d(x, weight, bias[0] if bias else None, *geometry)
+        return k.conv2d(_planes(x), _planes(weight), bias[0] if bias else None, *geometry)[:, :, 0]
 
     def backward(self, k, grad):
         x, weight = self.saved
-        x_shape, weight_shape = self.shapes
-        planes = _planes(grad)
-        grad_x = grad_w = None
-        if self.needs[0]:
-            input_hw = (1, *x_shape[2:])[-2:]
-            grad_x = k.conv2d_dx(planes, _planes(weight), input_hw, *self.geometry).reshape(x_shape)
-        if self.needs[1]:
-            kernel_hw = (1, *weight_shape[2:])[-2:]
-            grad_w = k.conv2d_dweight(planes, _planes(x), kernel_hw, *self.geometry).reshape(weight_shape)
+        if grad.ndim == 4:
+            return self._gradients(k, grad, x, weight, self.input_hw, self.kernel_hw)
+        sizes = (1, *self.input_hw), (1, *self.kernel_hw)
+        grad_x, grad_w, *rest = self._gradients(k, _planes(grad), _planes(x), _planes(weight), *sizes)
+        return _rows(grad_x), _rows(grad_w), *rest
+
+    def _gradients(self, k, grad, x, weight, input_hw, kernel_hw):
+        grad_x = k.conv2d_dx(grad, weight, input_hw, *self.geometry) if self.needs[0] else None
+        grad_w = k.conv2d_dweight(grad, x, kernel_hw, *self.geometry) if self.needs[1] else None
         if len(self.needs) == 2:
             return grad_x, grad_w
-        return grad_x, grad_w, k.sum(planes, (0, 2, 3)) if self.needs[2] else None
+        return grad_x, grad_w, k.sum(grad, (0, 2, 3)) if self.needs[2] else None
 
 
-class TransposedConvolution(Function):
+class TransposedConvolution(Convolution):
     """The gradient of a convolution in its input, as an operation of its own: x takes the gradient's place.
 
     output_hw: of all the input sizes that a strided convolution brings to x's, the one that is meant.
@@ -49,30 +50,28 @@ class TransposedConvolution(Function):
 
     def forward(self, k, x, weight, *bias, geometry, output_hw):
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
-        self.geometry, self.shapes = geometry, (x.shape, weight.shape)
+        self.geometry, self.input_hw, self.kernel_hw = geometry, x.shape[2:], weight.shape[2:]
         out = k.conv2d_dx(_planes(x), _planes(weight), output_hw, *geometry)
         if bias:
             k.forward("add", out, bias[0].reshape(-1, 1, 1), out=out)
         return out if x.ndim == 4 else out[:, :, 0]
 
-    def backward(self, k, grad):
-        x, weight = self.saved
-        x_shape, weight_shape = self.shapes
-        planes = _planes(grad)
-        grad_x = grad_w = None
-        if self.needs[0]:
-            grad_x = k.conv2d(planes, _planes(weight), None, *self.geometry).reshape(x_shape)
-        if self.needs[1]:
-            kernel_hw = (1, *weight_shape[2:])[-2:]
-            grad_w = k.conv2d_dweight(_planes(x), planes, kernel_hw, *self.geometry).reshape(weight_shape)
+    def _gradients(self, k, grad, x, weight, input_hw, kernel_hw):
+        grad_x = k.conv2d(grad, weight, None, *self.geometry) if self.needs[0] else None
+        grad_w = k.conv2d_dweight(x, grad, kernel_hw, *self.geometry) if self.needs[1] else None
         if len(self.needs) == 2:
             return grad_x, grad_w
-        return grad_x, grad_w, k.sum(planes, (0, 2, 3)) if self.needs[2] else None
+        return grad_x, grad_w, k.sum(grad, (0, 2, 3)) if self.needs[2] else None
 
 
 def _planes(array):
-    """Return (n, c, length) as (n, c, 1, length); four dims stay."""
-    return array if array.ndim == 4 else array[:, :, None]
+    """Return (n, c, length) as (n, c, 1, length); four dims, and None, stay."""
+    return array[:, :, None] if array is not None and array.ndim == 3 else array
+
+
+def _rows(array):
+    """Return (n, c, 1, length) as (n, c, length); None stays."""
+    return None if array is None else array[:, :, 0]
 
 
 # --- options and operands ----------------------------------------------------------------------------------
@@ -99,11 +98,6 @@ def to_sizes_per_dim(operation: str, name: str, value, dims: int) -> tuple[int, 
 
 
 def _to_pair(operation: str, name: str, value, dims: int) -> tuple[int, int]:
-    if dims == 2:
-        if type(value) is int:
-            return value, value
-        if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
-            return value
     sizes = to_sizes_per_dim(operation, name, value, dims)
     return (sizes[0], sizes[1]) if dims == 2 else (_FOR_HEIGHT_1[name], sizes[0])
 
@@ -208,14 +202,15 @@ def _check(operation, dims, input, weight, bias, geometry, transposed) -> None:
 
 
 def _convolve(operation, dims, input, weight, bias, stride, padding, dilation, groups):
+    """Convolve whatever `_fits` does not take: one dim, no batch, padding by name; or say what is wrong."""
     require_tensor(operation, "input", input)
     require_tensor(operation, "weight", weight)
     if bias is not None:
         require_tensor(operation, "bias", bias)
-    if input._array.ndim == dims + 1:
-        return _convolve(
-            operation, dims, input.unsqueeze(0), weight, bias, stride, padding, dilation, groups
-        ).squeeze(0)
+    if input.ndim == dims + 1:
+        batch = input.unsqueeze(0)
+        out = _convolve(operation, dims, batch, weight, bias, stride, padding, dilation, groups)
+        return out.squeeze(0)
     stride = _to_pair(operation, "stride", stride, dims)
     dilation = _to_pair(operation, "dilation", dilation, dims)
     if isinstance(padding, str):
@@ -223,35 +218,40 @@ def _convolve(operation, dims, input, weight, bias, stride, padding, dilation, g
     else:
         padding = _to_pair(operation, "padding", padding, dims)
     geometry = stride, padding, dilation, groups
-    if not _fits(dims, input._array, weight._array, None if bias is None else bias._array, geometry):
-        _check(operation, dims, input, weight, bias, geometry, transposed=False)
-    if bias is None:
-        return Convolution.apply(input, weight, geometry=geometry)
-    return Convolution.apply(input, weight, bias, geometry=geometry)
+    _check(operation, dims, input, weight, bias, geometry, transposed=False)
+    return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
 
 
-def _fits(dims, x, w, b, geometry) -> bool:
-    """Return whether `_check` would find nothing: the quick way, since it is asked at every call."""
-    if x.ndim != dims + 2 or w.ndim != dims + 2:
+def _operands(input, weight, bias) -> tuple:
+    return (input, weight) if bias is None else (input, weight, bias)
+
+
+def _fits(input, weight, bias, geometry) -> bool:
+    """Return whether these are planes, a weight and pairs of ints in which `_check` would find no fault.
+
+    The quick answer, since every call asks; False leaves the question to `_check`.
+    """
+    try:
+        x, w = input._array, weight._array
+        (sh, sw), (ph, pw), (dh, dw), groups = geometry
+        (_, channels, height, width), (filters, depth, kh, kw), dtype = x.shape, w.shape, x.dtype
+        return (
+            type(sh) is type(sw) is type(ph) is type(pw) is type(dh) is type(dw) is type(groups) is int
+            and sh > 0 < sw
+            and ph >= 0 <= pw
+            and dh > 0 < dw
+            and kh > 0 < kw
+            and groups > 0 < filters
+            and channels == depth * groups
+            and not filters % groups
+            and 0 < height > dh * (kh - 1) - 2 * ph
+            and 0 < width > dw * (kw - 1) - 2 * pw
+            and dtype.kind == "f"
+            and dtype == w.dtype
+            and (bias is None or (bias._array.shape == (filters,) and dtype == bias._array.dtype))
+        )
+    except (AttributeError, TypeError, ValueError):
         return False
-    (sh, sw), (ph, pw), (dh, dw), groups = geometry
-    shape, (filters, channels, *_), dtype = x.shape, w.shape, x.dtype
-    kh, kw = w.shape[-2:] if dims == 2 else (1, w.shape[2])
-    return (
-        type(groups) is int
-        and sh > 0 < sw
-        and ph >= 0 <= pw
-        and dh > 0 < dw
-        and kh > 0 < kw
-        and groups > 0 < filters
-        and shape[1] == channels * groups
-        and not filters % groups
-        and 0 < shape[-1] > dw * (kw - 1) - 2 * pw
-        and (dims == 1 or 0 < shape[2] > dh * (kh - 1) - 2 * ph)
-        and dtype.kind == "f"
-        and dtype == w.dtype
-        and (b is None or (b.shape == (filters,) and dtype == b.dtype))
-    )
 
 
 def _convolve_transposed(
@@ -262,22 +262,10 @@ def _convolve_transposed(
     if bias is not None:
         require_tensor(operation, "bias", bias)
     if input.ndim == dims + 1:
-        return _convolve_transposed(
-            operation,
-            dims,
-            input.unsqueeze(0),
-            weight,
-            bias,
-            stride,
-            padding,
-            output_padding,
-            groups,
-            dilation,
-        ).squeeze(0)
-    stride, padding = (
-        _to_pair(operation, "stride", stride, dims),
-        _to_pair(operation, "padding", padding, dims),
-    )
+        options = stride, padding, output_padding, groups, dilation
+        return _convolve_transposed(operation, dims, input.unsqueeze(0), weight, bias, *options).squeeze(0)
+    stride = _to_pair(operation, "stride", stride, dims)
+    padding = _to_pair(operation, "padding", padding, dims)
     extra = _to_pair(operation, "output_padding", output_padding, dims)
     dilation = _to_pair(operation, "dilation", dilation, dims)
     geometry = stride, padding, dilation, groups
@@ -300,7 +288,7 @@ def _convolve_transposed(
     beyond = [e // s for e, s in zip(extra, stride, strict=True)]
     if beyond != [0, 0]:
         input = pad(input, [width for n in beyond[: -dims - 1 : -1] for width in (0, n)])
-    operands = (input, weight) if bias is None else (input, weight, bias)
+    operands = _operands(input, weight, bias)
     return TransposedConvolution.apply(*operands, geometry=geometry, output_hw=output_hw)
 
 
@@ -327,6 +315,16 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     filters, height', width'). Each of stride, padding and dilation is an int or a pair; for what they and
     groups mean, see `conv1d`.
     """
+    geometry = (
+        (stride, stride) if type(stride) is int else stride,
+        (padding, padding) if type(padding) is int else padding,
+        (dilation, dilation) if type(dilation) is int else dilation,
+        groups,
+    )
+    if _fits(input, weight, bias, geometry):
+        if bias is None:
+            return Convolution.apply(input, weight, geometry=geometry)
+        return Convolution.apply(input, weight, bias, geometry=geometry)
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 

@@ -28,6 +28,12 @@ def check() -> ModuleType:
     return _load(Path(__file__).parent / "tensor" / "check.py")
 
 
+@pytest.fixture(scope="session")
+def reference_conv() -> ModuleType:
+    """Return `tests/kernels/cpu/reference_conv.py`: convolution and its gradients by their definitions."""
+    return _load(Path(__file__).parent / "kernels" / "cpu" / "reference_conv.py")
+
+
 @pytest.fixture(scope="session", params=["cpu"])
 def device(request: pytest.FixtureRequest) -> str:
     """Return the device a test runs on; each test that asks for it runs once on every device."""
