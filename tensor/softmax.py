@@ -83,9 +83,9 @@ def softmax(input, dim, *, dtype=None):
 def _loss_operands(name, input, target, weight):
     """Bring input to (rows, classes) and target to (rows,), checked but for the positions themselves."""
     x, labels = input._array, target._array
-    if x.ndim == 2 and x.dtype.kind == "f" and weight is None and labels.dtype == _POSITIONS:
-        if labels.shape == x.shape[:1]:  # what training does a million times: nothing to convert
-            return input, target, labels.shape
+    plain = x.ndim == 2 and x.dtype.kind == "f" and weight is None and labels.dtype == _POSITIONS
+    if plain and labels.shape == x.shape[:1]:  # what training does a million times: nothing to convert
+        return input, target, labels.shape
     _float(input, name)
     if input.ndim == 0:
         raise RuntimeError(f"{name}: expected an input of shape (batch, classes), got a zero-dim tensor")

@@ -27,7 +27,7 @@ from kernels.cpu.memory import (
     write,
     zeros,
 )
-from kernels.cpu.optim import adam, sgd
+from kernels.cpu.optim import Arrays, adam, sgd
 from kernels.cpu.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
 from kernels.cpu.pool import (
     adaptive_windows,
@@ -59,6 +59,7 @@ from kernels.cpu.softmax import (
 )
 
 __all__ = [
+    "Arrays",
     "adam",
     "adaptive_windows",
     "all",

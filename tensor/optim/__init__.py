@@ -1,4 +1,4 @@
-"""Optimisers: they change parameters in place by their gradients, one compiled pass over each."""
+"""Optimisers: they change parameters in place by their gradients, one compiled pass over all."""
 
 from tensor.optim.adam import Adam, AdamW
 from tensor.optim.optimizer import Optimizer

@@ -2,8 +2,14 @@
 
 from typing import Any
 
+import numpy as np
+
 from tensor import creation
-from tensor.optim.optimizer import Optimizer, flatten_parameter, write_back
+from tensor.engine import Tensor
+from tensor.optim.optimizer import Batch, Optimizer
+
+_AVERAGES = ("exp_avg", "exp_avg_sq")
+_WITH_LARGEST = (*_AVERAGES, "max_exp_avg_sq")
 
 
 class Adam(Optimizer):
@@ -11,8 +17,9 @@ class Adam(Optimizer):
 
     betas: how much of the running mean and of the running square is kept each step. eps is added to the root.
     weight_decay adds weight_decay * p to the gradient, or, decoupled, shrinks p itself (AdamW). amsgrad
-    divides by the largest mean square so far (Reddi et al. 2018). maximize climbs. Every update is one
-    compiled pass: foreach, capturable and fused, PyTorch's choices of implementation, have no effect.
+    divides by the largest mean square so far (Reddi et al. 2018). maximize climbs. Every step is one
+    compiled pass over all parameters: foreach, capturable and fused, PyTorch's choices of implementation,
+    have no effect.
     """
 
     def __init__(
@@ -60,45 +67,36 @@ class Adam(Optimizer):
             },
         )
 
-    def _init_state(self, p, amsgrad: bool) -> dict[str, Any]:
-        state = self.state[p]
-        if not state:
-            state["step"] = creation.tensor(0.0)  # a tensor, as in PyTorch: what is saved here loads there
-            for name in ("exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])):
-                state[name] = p._wrap(p._kernels.zeros(p._array.shape, p._array.dtype))
-        return state
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return _WITH_LARGEST if group["amsgrad"] else _AVERAGES
 
-    def _update_group(self, group: dict[str, Any]) -> None:
-        lr, eps, decay = float(group["lr"]), float(group["eps"]), float(group["weight_decay"])
-        beta1, beta2 = map(float, group["betas"])
-        decoupled, maximize, amsgrad = group["decoupled_weight_decay"], group["maximize"], group["amsgrad"]
-        for p in group["params"]:
-            if p.grad is None:
-                continue
-            state = self._init_state(p, amsgrad)
-            count = state["step"]._array
-            count += 1
-            tensors = [p.grad, state["exp_avg"], state["exp_avg_sq"]]
-            if amsgrad:
-                tensors.append(state["max_exp_avg_sq"])
-            values, grad, mean, square, *top = flatten_parameter(p, *tensors)
-            p._kernels.adam(
-                values,
-                grad,
-                mean,
-                square,
-                top[0] if top else None,
-                lr,
-                beta1,
-                beta2,
-                eps,
-                decay,
-                float(count),
-                decoupled,
-                maximize,
-                amsgrad,
-            )
-            write_back(p, values)
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        if state:
+            return False
+        state["step"] = creation.tensor(0.0)  # a tensor, as in PyTorch: what is saved here loads there
+        for name in names:
+            state[name] = p._wrap(p._kernels.zeros(p._array.shape, p._array.dtype))
+        return True
+
+    def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
+        counts = np.empty(len(grads))
+        for i, state in enumerate(batch.states):
+            step = state["step"]._array
+            counts[i] = step[...] = step.item() + 1
+        beta1, beta2 = group["betas"]
+        batch.kernels.adam(
+            batch.table,
+            grads,
+            counts,
+            float(group["lr"]),
+            float(beta1),
+            float(beta2),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            group["decoupled_weight_decay"],
+            group["maximize"],
+            group["amsgrad"],
+        )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from what `state_dict()` returned; see `Optimizer.load_state_dict`."""

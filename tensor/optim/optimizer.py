@@ -4,8 +4,12 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from copy import deepcopy
-from itertools import chain
+from itertools import chain, pairwise
+from operator import is_
 from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from tensor.autograd import enable_grad
 from tensor.engine import Tensor
@@ -37,6 +41,7 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
+        self._batches: dict[int, tuple] = {}  # position of a group -> parameters of the last step, batches
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -107,12 +112,52 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._update_group(group)
+        for i, group in enumerate(self.param_groups):
+            self._update_group(i, group)
         return loss
 
-    def _update_group(self, group: dict[str, Any]) -> None:
+    def _update_group(self, position: int, group: dict[str, Any]) -> None:
+        params = [p for p in group["params"] if p._grad is not None]
+        names = self._state_names(group)
+        last, batches = self._batches.get(position, ((), ()))
+        same = len(last) == len(params) and all(map(is_, last, params))
+        if not same or not all(batch.is_current(names, self.state) for batch in batches):
+            batches = self._arrange(params, names)
+            self._batches[position] = params, batches
+        for batch in batches:
+            self._update(batch, batch.read(), group)
+            batch.written()
+
+    def _arrange(self, params: list[Tensor], names: tuple[str, ...]) -> list["Batch"]:
+        """Return batches of the parameters of one element type; one for each if any share memory."""
+        for p in params:
+            p._check_memory("step", ())
+            assert p._grad is not None
+            _check_fit(p._array, p._grad._array)
+        alone = _share_memory(params)  # then one after the other: threads would race
+        together: dict[Any, list[tuple]] = {}
+        for i, p in enumerate(params):
+            state = self.state[p] if names else {}
+            fresh = bool(names) and self._init_state(p, state, names)
+            for name in names:
+                _check_fit(p._array, state[name]._array)
+            together.setdefault(i if alone else p._array.dtype, []).append((p, state, fresh))
+        return [Batch(names, *zip(*rows, strict=True)) for rows in together.values()]
+
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """Return the names of the state `_update` works on: tensors of the parameter's shape and type."""
         raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        """Fill the state of a parameter that has none yet; return whether it had none."""
+        raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+    def _update(self, batch: "Batch", grads: list, group: dict[str, Any]) -> None:
+        """Change the parameters of a batch; grads: one contiguous array for each."""
+        raise NotImplementedError(f"{type(self).__name__} defines no step")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_batches": {}}  # addresses mean nothing to a copy, or to another process
 
     # --- saving and loading ----------------------------------------------------------------------------
 
@@ -190,28 +235,82 @@ def _fit(name: str, value, p: Tensor):
     return value._wrap(value._kernels.copy(value._array))
 
 
-def flatten_parameter(p: Tensor, *others: Tensor):
-    """Return the elements of a parameter, and of tensors of its shape and dtype, as arrays in a row.
+class Batch:
+    """Parameters of one element type that one kernel call changes: their arrays, and where these lie.
 
-    That of the parameter shows its memory, or is a copy if it is not contiguous: see `write_back`.
+    It is good for as long as these very arrays are the parameters' and their state's (`is_current`): most
+    steps find everything where the one before left it.
     """
-    p._check_memory("step", ())
-    array = p._array
-    arrays = [array.ravel()]  # not reshape(-1): that keeps the steps of one that is not contiguous
-    for other in others:
-        a = other._array
-        if a.shape != array.shape or a.dtype != array.dtype:
-            raise RuntimeError(
-                f"step: a parameter of shape {array.shape} and type {array.dtype} has a gradient or state of "
-                f"shape {a.shape} and type {a.dtype}; after changing parameters make a new optimizer"
-            )
-        arrays.append(a.ravel())
-    return arrays
+
+    def __init__(self, names: tuple[str, ...], params, states, fresh):
+        self.names, self.params, self.states = names, params, states
+        self.fresh = np.array(fresh)  # (parameters,) bool: whose state was made for the coming step
+        self.kernels = params[0]._kernels
+        rows = [[p, *map(state.get, names)] for p, state in zip(params, states, strict=True)]
+        # What was found, flat: these lists are compared at every step.
+        self.found = [(tensor, tensor._array) for row in rows for tensor in row]
+        self.entries: list[tuple[Tensor, dict, list]] = []
+        if names:
+            for row, state in zip(rows, states, strict=True):
+                self.entries.append((row[0], state, list(zip(names, row[1:], strict=True))))
+        self.copies: list[tuple] = []  # (array, copy) of what is not contiguous: worked on, then written back
+        columns = [[self._in_order(tensor._array) for tensor in column] for column in zip(*rows, strict=True)]
+        self.table = self.kernels.Arrays(*columns)
+
+    def _in_order(self, array):
+        if array.flags.c_contiguous:
+            return array
+        self.copies.append((array, self.kernels.copy(array)))
+        return self.copies[-1][1]
+
+    def is_current(self, names: tuple[str, ...], state: dict) -> bool:
+        """Return whether no tensor and no array was replaced by another; `state` is the optimiser's."""
+        if names != self.names:
+            return False
+        for tensor, array in self.found:
+            if tensor._array is not array:
+                return False
+        for p, entries, tensors in self.entries:
+            if state.get(p) is not entries:
+                return False
+            for name, tensor in tensors:
+                if entries.get(name) is not tensor:
+                    return False
+        return True
+
+    def read(self) -> list:
+        """Return the gradients as contiguous arrays, checked; bring the copies up to date."""
+        grads = []
+        for p in self.params:
+            array, grad = p._array, p._grad._array
+            if grad.shape != array.shape or grad.dtype != array.dtype:
+                raise _does_not_fit(array, grad)
+            grads.append(grad if grad.flags.c_contiguous else self.kernels.copy(grad))
+        for array, copy in self.copies:
+            self.kernels.write(copy, array)
+        return grads
+
+    def written(self) -> None:
+        """Note that parameters and state have changed."""
+        self.fresh[:] = False
+        for array, copy in self.copies:
+            self.kernels.write(array, copy)
+        for p in self.params:
+            p._version.count += 1
 
 
-def write_back(p: Tensor, flat) -> None:
-    """Note that the parameter has changed, and copy `flat` into it if that is not its own memory."""
-    array = p._array
-    if not array.flags.c_contiguous:
-        p._kernels.write(array, flat.reshape(array.shape))
-    p._version.count += 1
+def _does_not_fit(array, other) -> RuntimeError:
+    return RuntimeError(
+        f"step: a parameter of shape {array.shape} and type {array.dtype} has a gradient or state of "
+        f"shape {other.shape} and type {other.dtype}; after changing parameters make a new optimizer"
+    )
+
+
+def _check_fit(array, other) -> None:
+    if other.shape != array.shape or other.dtype != array.dtype:
+        raise _does_not_fit(array, other)
+
+
+def _share_memory(params: list[Tensor]) -> bool:
+    spans = sorted(byte_bounds(p._array) for p in params)
+    return any(start < end for (_, end), (start, _) in pairwise(spans))

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from tensor.optim.optimizer import Optimizer, flatten_parameter, write_back
+from tensor.engine import Tensor
+from tensor.optim.optimizer import Batch, Optimizer
 
 
 class SGD(Optimizer):
     """p -= lr * v, with v the gradient, or its running sum where momentum is not 0.
 
     momentum: v = momentum * v + (1 - dampening) * grad (the first v is grad); nesterov looks ahead: grad +
-    momentum * v. weight_decay adds weight_decay * p to the gradient. maximize climbs. Every update is one
-    compiled pass: foreach and fused, PyTorch's choices of implementation, have no effect.
+    momentum * v. weight_decay adds weight_decay * p to the gradient. maximize climbs. Every step is one
+    compiled pass over all parameters: foreach and fused, PyTorch's choices of implementation, have no effect.
     """
 
     def __init__(
@@ -53,21 +54,24 @@ class SGD(Optimizer):
             },
         )
 
-    def _update_group(self, group: dict[str, Any]) -> None:
-        lr, momentum, dampening = float(group["lr"]), float(group["momentum"]), float(group["dampening"])
-        decay, nesterov, maximize = float(group["weight_decay"]), group["nesterov"], group["maximize"]
-        for p in group["params"]:
-            if p.grad is None:
-                continue
-            k = p._kernels
-            if momentum == 0.0:
-                values, grad = flatten_parameter(p, p.grad)
-                k.sgd(values, grad, None, lr, 0.0, 0.0, decay, False, maximize, False)
-            else:
-                state = self.state[p]
-                first = state.get("momentum_buffer") is None
-                if first:
-                    state["momentum_buffer"] = p._wrap(k.zeros(p._array.shape, p._array.dtype))
-                values, grad, v = flatten_parameter(p, p.grad, state["momentum_buffer"])
-                k.sgd(values, grad, v, lr, momentum, dampening, decay, nesterov, maximize, first)
-            write_back(p, values)
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("momentum_buffer",) if group["momentum"] != 0.0 else ()
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        fresh = state.get("momentum_buffer") is None
+        if fresh:
+            state["momentum_buffer"] = p._wrap(p._kernels.zeros(p._array.shape, p._array.dtype))
+        return fresh
+
+    def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
+        batch.kernels.sgd(
+            batch.table,
+            grads,
+            batch.fresh,
+            float(group["lr"]),
+            float(group["momentum"]),
+            float(group["dampening"]),
+            float(group["weight_decay"]),
+            group["nesterov"],
+            group["maximize"],
+        )

@@ -14,41 +14,68 @@ def arrays(size: int, dtype: str, count: int) -> list[np.ndarray]:
     return [np.abs(rng.standard_normal(size)).astype(dtype) for _ in range(count)]
 
 
-def run_adam(made: list[np.ndarray]) -> list[np.ndarray]:
-    for step in (1, 2):
-        cpu.adam(*made, 0.01, 0.9, 0.999, 1e-8, 0.1, step, False, True, True)
-    return made
+def run_adam(parameters, grads, *state) -> None:
+    table = cpu.Arrays(parameters, *state)
+    for step in (1.0, 2.0):
+        counts = np.full(len(parameters), step)
+        cpu.adam(table, grads, counts, 0.01, 0.9, 0.999, 1e-8, 0.1, False, True, True)
 
 
-def run_sgd(made: list[np.ndarray]) -> list[np.ndarray]:
+def run_sgd(parameters, grads, *state) -> None:
+    table = cpu.Arrays(parameters, *state)
     for first in (True, False):
-        cpu.sgd(*made, 0.01, 0.9, 0.1, 0.1, True, False, first)
-    return made
+        flags = np.full(len(parameters), first)
+        cpu.sgd(table, grads, flags, 0.01, 0.9, 0.1, 0.1, True, False)
+
+
+def pieces(made: list[np.ndarray], lengths: list[int]) -> list[list[np.ndarray]]:
+    """Return each array as a list of arrays of their own of these lengths."""
+    ends = np.cumsum(lengths)[:-1]
+    return [[part.copy() for part in np.split(array, ends)] for array in made]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("run", "count"), [(run_adam, 5), (run_sgd, 3)])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_same_bits_on_any_number_of_threads(run, count, size, dtype):
+def test_the_same_bits_on_any_number_of_threads_and_in_any_pieces(run, count, size, dtype):
+    def result(lengths):
+        made = pieces(arrays(size, dtype, count), lengths)
+        run(*made)
+        return [np.concatenate(parts) for parts in made]
+
     threads = numba.get_num_threads()
-    found = run(arrays(size, dtype, count))
+    found = result([size])
     try:
         numba.set_num_threads(1)
-        alone = run(arrays(size, dtype, count))
+        alone = result([size])
     finally:
         numba.set_num_threads(threads)
-    # The same numbers element by element: what a compiler makes of the loop's ends is the same arithmetic.
-    single = [np.concatenate(parts) for parts in zip(*[
-        run([a[i : i + 7].copy() for a in arrays(size, dtype, count)]) for i in range(0, min(size, 70), 7)
-    ], strict=True)]  # fmt: skip
-    for a, b, c in zip(found, alone, single, strict=True):
+    # The same numbers element by element: what a compiler makes of a loop's ends is the same arithmetic.
+    small = min(size, 35)
+    several = result([0, *[small // 5] * 5, 0, size - small // 5 * 5])
+    one_by_one = [[p[i : i + 1].copy() for p in arrays(size, dtype, count)] for i in range(min(size, 20))]
+    for single in one_by_one:
+        run(*[[array] for array in single])
+    for i, (a, b, c) in enumerate(zip(found, alone, several, strict=True)):
         np.testing.assert_array_equal(a, b)
-        np.testing.assert_array_equal(a[:70], c[:70])
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(a[:20], np.concatenate([single[i] for single in one_by_one]))
+
+
+def test_every_parameter_has_a_count_of_its_own():
+    parameters, grads = [[np.ones(3), np.ones(3)] for _ in range(2)]
+    table = cpu.Arrays(parameters, *[[np.zeros(3), np.zeros(3)] for _ in range(2)])
+    counts = np.array([1.0, 100.0])
+    cpu.adam(table, grads, counts, 0.1, 0.9, 0.999, 0.0, 0.0, False, False, False)
+    # mean = 0.1, square = 0.001: lr * (0.1 / (1 - 0.9^n)) / sqrt(0.001 / (1 - 0.999^n))
+    sizes = 0.01 / (1 - 0.9**counts) / np.sqrt(0.001 / (1 - 0.999**counts))
+    np.testing.assert_allclose(parameters, np.broadcast_to(1 - sizes[:, None], (2, 3)), 1e-12)
 
 
 def test_sgd_without_momentum_leaves_no_trace():
     parameter, grad = arrays(100, "float32", 2)
     grad.flags.writeable = False
     before = parameter.copy()
-    cpu.sgd(parameter, grad, None, 0.5, 0.0, 0.0, 0.0, False, True, False)
+    table = cpu.Arrays([parameter])
+    cpu.sgd(table, [grad], np.zeros(1, bool), 0.5, 0.0, 0.0, 0.0, False, True)
     np.testing.assert_array_equal(parameter, before + np.float32(0.5) * grad)

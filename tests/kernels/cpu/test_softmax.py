@@ -62,7 +62,7 @@ def test_losses_and_their_gradients(weighted: bool, reduction: str, dtype: str) 
     grad = np.array([1.0, 2.0, 3.0, 4.0], dtype) if reduction == "none" else np.array(2.0, dtype)
     scale = weights * grad / (weights.sum() if reduction == "mean" else 1.0)
     options = {"ignore_index": -100, "class_weight": class_weight, "reduction": reduction}
-    close = dict(rtol=1e-5, atol=1e-6) if dtype == "float32" else dict(rtol=1e-12, atol=1e-13)
+    close = {"rtol": 1e-5, "atol": 1e-6} if dtype == "float32" else {"rtol": 1e-12, "atol": 1e-13}
 
     p = reference(x, 1)
     losses = -(one_hot * np.log(p)).sum(1) * weights

@@ -292,3 +292,120 @@ def test_parameters_that_cannot_be_written_to(make):
         p.grad = tensor.ones(3)
         with pytest.raises(RuntimeError, match=problem):
             optimizer.step()
+
+
+MAKERS = [
+    lambda p: optim.SGD(p, lr=0.1, weight_decay=0.1),
+    lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5),
+    lambda p: optim.Adam(p, lr=0.1, amsgrad=True),
+]
+
+
+def mixed() -> list:
+    """Return parameters of many kinds: of two types, empty, not contiguous, large."""
+    generator = tensor.Generator().manual_seed(0)
+    shapes = [
+        ((3, 4), tensor.float32),
+        ((0, 2), tensor.float32),
+        ((), tensor.float64),
+        ((5,), tensor.float64),
+    ]
+    found = [tensor.randn(*shape, dtype=dtype, generator=generator) for shape, dtype in shapes]
+    found += [tensor.randn(4, 3, generator=generator).T, tensor.randn(150, 150, generator=generator)]
+    return [p.detach().requires_grad_() for p in found]
+
+
+def give_gradients(params, seed: int) -> None:
+    generator = tensor.Generator().manual_seed(seed)
+    for p in params:
+        p.grad = tensor.randn(*p.shape, dtype=p.dtype, generator=generator)
+
+
+def assert_equal(params, others) -> None:
+    for p, q in zip(params, others, strict=True):
+        assert p.dtype is q.dtype
+        np.testing.assert_array_equal(p.detach(), q.detach())
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_all_at_once_is_one_by_one_to_the_last_bit(make):
+    together, apart = mixed(), mixed()
+    one, many = make(together), [make([p]) for p in apart]
+    for seed in range(5):
+        give_gradients(together, seed)
+        give_gradients(apart, seed)
+        for params in (together, apart):  # now this one is left out, now that
+            params[seed].grad = None
+        one.step()
+        for optimizer in many:
+            optimizer.step()
+        assert_equal(together, apart)
+    assert not together[4].is_contiguous()
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_tensor_or_an_array_put_in_another_s_place_is_noticed(make):
+    params, others = mixed(), mixed()
+    a, b = make(params), make(others)
+    for seed, replace in enumerate(["nothing", "data", "array of the state", "state", "all state"]):
+        if replace == "data":
+            for p in params:
+                p.data = p.data.clone()
+        for p in params:
+            state = a.state.get(p, {})
+            for name in list(state):
+                if replace == "array of the state":
+                    state[name].data = state[name].data.clone()
+                elif replace == "state":
+                    state[name] = state[name].clone()
+        if replace == "all state":
+            a.load_state_dict(copy.deepcopy(a.state_dict()))
+        for optimizer, ps in ((a, params), (b, others)):
+            give_gradients(ps, seed)
+            optimizer.step()
+        assert_equal(params, others)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_state_thrown_away_begins_anew(make):
+    p, q = tensor.ones(3, requires_grad=True), tensor.ones(3, requires_grad=True)
+    optimizer = make([p])
+    for _ in range(2):
+        give_gradients([p], 0)
+        optimizer.step()
+    with tensor.no_grad():
+        p.copy_(q)
+    optimizer.state.clear()
+    give_gradients([p, q], 1)
+    q.grad = p.grad
+    optimizer.step()
+    make([q]).step()
+    assert_equal([p], [q])
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_parameters_that_share_memory_are_changed_one_after_the_other(make):
+    memory, plain = tensor.ones(30_000), tensor.ones(30_000)
+    first, second = (memory[start : start + 20_000].detach().requires_grad_() for start in (0, 10_000))
+    optimizer = make([first, second])
+    p, q = (plain[start : start + 20_000].detach().requires_grad_() for start in (0, 10_000))
+    others = make([p]), make([q])
+    for seed in range(3):
+        for params in ([first, second], [p, q]):
+            give_gradients(params, seed)
+        optimizer.step()
+        for other in others:
+            other.step()
+        assert_equal([memory], [plain])
+
+
+def test_a_gradient_in_another_order_of_memory():
+    p, q = tensor.zeros(40, 60, requires_grad=True), tensor.zeros(40, 60, requires_grad=True)
+    a, b = optim.SGD([p], lr=1.0), optim.SGD([q], lr=1.0)
+    for seed in range(3):
+        give_gradients([q], seed)
+        p.grad = tensor.tensor(q.grad.T.tolist()).T
+        assert not p.grad.is_contiguous()
+        a.step()
+        b.step()
+        assert_equal([p], [q])
