@@ -38,13 +38,15 @@ class Stopped(BaseException):
 
 
 DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not imported before it is needed
-PATHS = ("--data-dir", "--save", "--resume", "--log")
+PATHS = ("--data-dir", "--save", "--resume", "--log", "--json")
+SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "startup")
+ALONE = ("--resume", "--json")  # may stand without a value
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LARGEST_COUNT = 2**31 - 1  # as tensor.training's
 
 
-def _option(metavar: str, help: str, default: str | bool = True) -> Any:
-    return typer.Option(metavar=metavar, help=help, show_default=default)
+def _option(metavar: str, help: str, default: str | bool = True, name: str | None = None) -> Any:
+    return typer.Option(*filter(None, [name]), metavar=metavar, help=help, show_default=default)
 
 
 ModelFile = Annotated[Path, typer.Argument(metavar="FILE", help="A model that `train --save` wrote.")]
@@ -145,7 +147,7 @@ def train(
         return
     if model not in MODELS:
         raise Refused(unknown_model(model, [*MODELS, *SCALAR_MODELS]))
-    if resume == Path(_SAME_AS_SAVE):
+    if resume == Path(_STANDARD):
         if save is None:
             raise Refused("--resume without a file goes on from the file of --save: name one of them")
         resume = save
@@ -202,39 +204,37 @@ def predict(
 
 @app.command()
 def bench(
-    only: Annotated[
-        str | None, typer.Option(metavar="NAME", help="One suite: scalar or mlp.", show_default="all")
-    ] = None,
+    only: Annotated[str | None, _option("SUITE[,SUITE]", f"Some of {', '.join(SUITES)}.", "all")] = None,
     threads: Threads = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of a table.")
-    ] = False,
+    json_file: Annotated[
+        Path | None,
+        _option("[FILE]", "Write all figures as JSON; - or alone: print them, no table.", name="--json"),
+    ] = None,
 ) -> None:
     """Measure this engine beside the peers that are installed, in turns, in one run."""
-    from micro.bench import bench_moons
-    from tensor import bench as suites
-    from tensor.session import set_threads
+    suites = list(dict.fromkeys(only.split(","))) if only is not None else SUITES
+    for name in suites:
+        _check_choice("--only", name, SUITES)
+    _check_number("--threads", threads, 1)
+    from tensor import bench as measured
+    from tensor.session import check_outputs, set_threads
     from viz.terminal import Screen
 
-    names = ["scalar", *suites.SUITES]
-    _check_choice("--only", only, names)
-    _check_number("--threads", threads, 1)
     set_threads(threads)
-    screen = Screen(as_json)
-    screen.note("machine", suites.describe_machine())
-    results: list[suites.Result] = []
-    for name in names if only is None else [only]:
-        with screen.waiting(f"measuring: {name}"):
-            if name == "scalar":
-                moons = bench_moons()
-                results += suites.scalar_result(moons.ours, moons.micrograd)
-            else:
-                results += suites.SUITES[name]()
-    if as_json:
-        print(json.dumps({"machine": suites.describe_machine(), "results": [r.as_dict() for r in results]}))
-        return
-    for line in suites.table(results):
+    printed = json_file == Path(_STANDARD)
+    check_outputs(json=None if printed else json_file)
+    screen = Screen(printed)
+    with measured.Run(threads) as run, screen.following("measuring") as tell:
+        results = list(run.measure(suites, tell))
+    if printed:
+        print(json.dumps(measured.as_dict(run, results)))
+    elif json_file is not None:
+        measured.write_json(json_file, run, results)
+    for line in [*measured.describe_run(run), "", *measured.table(results)]:
         screen.line(line)
+    if any(result.failed for result in results):
+        complain("bench: not everything could be compared; see above")
+        raise typer.Exit(1)
 
 
 # --- what the commands share ---------------------------------------------------------------------------
@@ -329,13 +329,13 @@ class Interruption:
 
 # --- the way in ----------------------------------------------------------------------------------------
 
-_SAME_AS_SAVE = "-"
+_STANDARD = "-"  # for an option that stands alone: the file of --save, or standard output
 interruption = Interruption()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    words = _complete_resume(sys.argv[1:] if arguments is None else list(arguments))
+    words = _complete(sys.argv[1:] if arguments is None else list(arguments))
     if empty := _find_empty_path(words):
         complain(f"{empty}: expected a path, got nothing")
         return BAD_INPUT
@@ -386,12 +386,14 @@ def _bad_input() -> tuple[type[Exception], ...]:
     return (Refused, *(getattr(sys.modules[m], name) for m, name in names.items() if m in sys.modules))
 
 
-def _complete_resume(words: list[str]) -> list[str]:
-    """Let `--resume` stand alone: then it means the file of --save."""
-    for i, word in enumerate(words):
-        if word == "--resume" and (i + 1 == len(words) or words[i + 1].startswith("-")):
-            return [*words[: i + 1], _SAME_AS_SAVE, *words[i + 1 :]]
-    return words
+def _complete(words: list[str]) -> list[str]:
+    """Give the options of `ALONE` that stand alone the value `-`."""
+    completed = []
+    for word, following in zip(words, [*words, "--"][1:], strict=True):
+        completed.append(word)
+        if word in ALONE and following.startswith("-") and following != _STANDARD:
+            completed.append(_STANDARD)
+    return completed
 
 
 def _find_empty_path(words: list[str]) -> str | None:

@@ -47,9 +47,8 @@ def bench_moons(repeats: int = 5, samples: int = 100) -> Result:
     """Run the demo's step `repeats` times on each engine; raise where their losses or gradients differ."""
     if repeats < 1:
         raise ValueError(f"bench_moons: expected at least one repeat, got {repeats}")
-    engines = {name: engine for name in ("micro", "micrograd") if (engine := _load(name))}
-    points, labels = _moons(samples)
-    steps = {name: _demo_step(engine, points, labels) for name, engine in engines.items()}
+    engines = [name for name in ("micro", "micrograd") if _load(name)]
+    steps = {name: demo_step(name, samples) for name in engines}
     answers = [step() for step in steps.values()]  # warms up, too
     if len(answers) == 2:
         _check_same(*answers)
@@ -73,11 +72,16 @@ def _load(name: str) -> Engine | None:
         return None
 
 
-def _demo_step(
-    engine: Engine, X: list[tuple[float, float]], y: list[int]
-) -> Callable[[], tuple[float, list[float]]]:
-    """Return micrograd's demo as a function of nothing: its loss, and the gradients of its parameters."""
+def demo_step(name: str = "micro", samples: int = 100) -> Callable[[], tuple[float, list[float]]]:
+    """Return micrograd's demo as a function of nothing: its loss, and the gradients of its parameters.
+
+    name: the engine that runs it, "micro" or "micrograd"; ModuleNotFoundError where it is not installed.
+    """
+    engine = _load(name)
+    if engine is None:
+        raise ModuleNotFoundError(f"demo_step: {name} is not installed; pip install {name}", name=name)
     Value, MLP = engine
+    X, y = _moons(samples)
     random.seed(1337)
     model = MLP(2, [16, 16, 1])
 

@@ -30,6 +30,7 @@ from tensor.compare import (
     lt,
     ne,
 )
+from tensor.config import show_config, warn_of_serial_kernels
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.creation import (
     arange,
@@ -171,3 +172,5 @@ from tensor.shape import (
     vstack,
 )
 from tensor.softmax import log_softmax, softmax
+
+warn_of_serial_kernels()

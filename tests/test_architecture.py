@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "tensor": [
         "kernels",
         "micro.formulas",
+        "micro.bench",
         "numpy",
         "safetensors",
         "pooch",

@@ -322,7 +322,13 @@ WORDS = [
     ("eval", "Missing argument"),
     ("predict none none", "none: no such file"),
     ("bench --only mpl", "did you mean mlp?"),
+    ("bench --only mlp,scaler", "--only scaler: did you mean scalar?"),
+    ("bench --only=", "known are scalar, matmul"),
     ("bench --threads 0", "--threads 0"),
+    ("bench --threads 9999", "--threads 9999: this process has"),
+    ("train mlp --data patterns", "--data patterns: mlp learns from digits, mnist, idx"),
+    ("train tinycnn --data mnist", "--data mnist: tinycnn learns from patterns"),
+    ("train tinycnn --data-dir here", "the patterns are built in"),
 ]
 
 
@@ -583,14 +589,49 @@ def test_a_terminal_shows_a_bar(digits, terminal):
     assert accuracy(text.split("\r\n")[-2].strip())
 
 
-def test_bench_json(run, monkeypatch):
-    from tensor import bench
+@pytest.fixture
+def quick(monkeypatch):
+    """Let the bench measure next to nothing, and find no peers."""
+    from tensor.bench import measure
 
-    monkeypatch.setattr(bench, "BLOCKS", 1)
-    monkeypatch.setitem(bench.SUITES, "mlp", lambda: [bench.Result("work", "peer", [1.0], [2.0])])
-    code, lines, _ = run("bench", "--only", "mlp", "--json", data=False)
-    assert code == 0
-    assert json.loads(lines[0])["results"][0]["ratio"] == 2.0
-    code, lines, _ = run("bench", "--only", "mlp", data=False)
-    assert code == 0
+    timing = measure.Timing(blocks=2, fewest=1, block=1e-4, limit=0.1, pause=0.0, starts=1, memory_steps=1)
+    monkeypatch.setattr(measure, "TIMING", timing)
+    monkeypatch.setattr(measure, "is_installed", lambda engine: False)
+    return measure
+
+
+def test_bench(run, quick, tmp_path):
+    path = tmp_path / "found.json"
+    code, lines, error = run("bench", "--only", "mlp,scalar", "--threads", "1", "--json", path, data=False)
+    assert (code, error) == (0, "")
+    text = "\n".join(lines)
+    assert re.search(r"1 thread for each engine, ours by \w+", text)
+    assert re.search(r"step of 784-128-10, batch 64, Adam +[\d.,]+ (us|ms) +- +- +\d+%", text)
+    assert "PyTorch is not installed, so nothing is compared with it: pip install torch" in lines
+    found = json.loads(path.read_text())
+    assert found["threads"] == 1
+    assert [result["suite"] for result in found["results"]] == ["mlp", "mlp", "scalar"]
+    assert all(result["ours"]["median"] > 0.0 for result in found["results"])
+
+
+@pytest.mark.parametrize("words", [("--json",), ("--json", "-"), ("--json", "--threads", "1")])
+def test_bench_prints_json(run, quick, words):
+    code, lines, error = run("bench", "--only", "scalar", *words, data=False)
+    assert (code, error, len(lines)) == (0, "", 1)
+    assert json.loads(lines[0])["results"][0]["work"].startswith("moons step")
+
+
+def test_bench_with_engines_that_disagree(run, quick, monkeypatch):
+    def measure_work(self, work):
+        yield quick.Result(work.suite, work.name, "torch", [1.0], [2.0], same=False, note="they disagree")
+
+    monkeypatch.setattr(quick.Run, "measure_work", measure_work)
+    code, lines, error = run("bench", "--only", "mlp", data=False)
+    assert code == 1
+    assert error == "liftgrad: bench: not everything could be compared; see above\n"
     assert any("2.00 x" in line for line in lines)
+    assert lines[-1].endswith(": they disagree")
+
+
+def test_bench_refuses_a_place_that_cannot_be_written(refused, tmp_path):
+    assert "No such file" in refused("bench", "--json", tmp_path / "none" / "f")

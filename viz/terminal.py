@@ -58,6 +58,15 @@ class Screen:
                 yield
 
     @contextmanager
+    def following(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Show, while something is being done, the words that tell(words) is called with."""
+        if self.console is None or self.quiet:
+            yield lambda words: None
+        else:
+            with self.console.status(what) as status:
+                yield lambda words: status.update(f"{what}: {words}")
+
+    @contextmanager
     def counting(self, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         """Show progress(done, total), once it is called."""
         if self.quiet:

@@ -12,6 +12,7 @@ from kernels.cpu.compile import (
     threading_layer,
 )
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
+from kernels.cpu.host import Host, describe
 from kernels.cpu.indexing import along, nonzero, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import (
@@ -79,6 +80,7 @@ __all__ = [
     "cross_entropy_dx",
     "cumsum",
     "derivative",
+    "describe",
     "divide_rounded",
     "expand",
     "extreme",
