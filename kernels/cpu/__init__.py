@@ -28,6 +28,14 @@ from kernels.cpu.memory import (
     write,
     zeros,
 )
+from kernels.cpu.norm import (
+    batch_norm,
+    batch_norm_dx,
+    group_norm,
+    group_norm_dx,
+    layer_norm,
+    layer_norm_dx,
+)
 from kernels.cpu.optim import Arrays, adam, sgd
 from kernels.cpu.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
 from kernels.cpu.pool import (
@@ -67,6 +75,8 @@ __all__ = [
     "along",
     "any",
     "available_threads",
+    "batch_norm",
+    "batch_norm_dx",
     "average_pool",
     "average_pool_dx",
     "bernoulli_from_bits",
@@ -88,6 +98,10 @@ __all__ = [
     "forward",
     "full",
     "get_num_threads",
+    "group_norm",
+    "group_norm_dx",
+    "layer_norm",
+    "layer_norm_dx",
     "linear",
     "log_softmax",
     "log_softmax_dx",
