@@ -69,6 +69,7 @@ from kernels.cpu.softmax import (
 
 __all__ = [
     "Arrays",
+    "Host",
     "adam",
     "adaptive_windows",
     "all",
