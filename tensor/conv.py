@@ -222,19 +222,30 @@ def _convolve(operation, dims, input, weight, bias, stride, padding, dilation, g
     return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
 
 
+def _behind(first: int, value):
+    """Return a line's option, an int or a tuple of one, as a pair: `first` is for the height of 1."""
+    if type(value) is int:
+        return first, value
+    return (first, *value) if type(value) is tuple else value
+
+
 def _operands(input, weight, bias) -> tuple:
     return (input, weight) if bias is None else (input, weight, bias)
 
 
-def _fits(input, weight, bias, geometry) -> bool:
-    """Return whether these are planes, a weight and pairs of ints in which `_check` would find no fault.
+def _fits(dims, input, weight, bias, geometry) -> bool:
+    """Return whether these are a batch, a weight and pairs of ints in which `_check` would find no fault.
 
     The quick answer, since every call asks; False leaves the question to `_check`.
     """
     try:
         x, w = input._array, weight._array
         (sh, sw), (ph, pw), (dh, dw), groups = geometry
-        (_, channels, height, width), (filters, depth, kh, kw), dtype = x.shape, w.shape, x.dtype
+        dtype = x.dtype
+        if dims == 2:
+            (_, channels, height, width), (filters, depth, kh, kw) = x.shape, w.shape
+        else:
+            (_, channels, width), (filters, depth, kw), height, kh = x.shape, w.shape, 1, 1
         return (
             type(sh) is type(sw) is type(ph) is type(pw) is type(dh) is type(dw) is type(groups) is int
             and sh > 0 < sw
@@ -304,6 +315,9 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     "same" for a result as long as the input (stride 1 only). groups: channels and filters are split into as
     many parts, each with its own. RuntimeError for what does not fit.
     """
+    geometry = _behind(1, stride), _behind(0, padding), _behind(1, dilation), groups
+    if _fits(1, input, weight, bias, geometry):
+        return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
     return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -321,10 +335,8 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         (dilation, dilation) if type(dilation) is int else dilation,
         groups,
     )
-    if _fits(input, weight, bias, geometry):
-        if bias is None:
-            return Convolution.apply(input, weight, geometry=geometry)
-        return Convolution.apply(input, weight, bias, geometry=geometry)
+    if _fits(2, input, weight, bias, geometry):
+        return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
     return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
