@@ -23,8 +23,8 @@ from numba import prange
 from numba.core import event
 
 __all__ = [
-    "available_threads", "compile_seconds", "get_num_threads", "jit", "kernel", "lift", "parallel_jit",
-    "prange", "set_num_threads", "threading_layer",
+    "available_threads", "c_function", "compile_seconds", "define", "get_num_threads", "jit", "kernel",
+    "parallel_jit", "prange", "set_num_threads", "threading_layer", "with_constants_of",
 ]  # fmt: skip
 
 _PACKAGE = Path(__file__).parents[2]
@@ -62,18 +62,18 @@ def _open_kernel_cache() -> str | None:
 
 _CACHE = _open_kernel_cache()
 _LOCK = threading.RLock()
-_HOST = {"error_model": "numpy", "nogil": True}
+HOST = {"error_model": "numpy", "nogil": True}
 
 
 @contextmanager
-def _own_cache():
+def own_cache():
     # Numba reads its cache directory when a function is decorated. The setting is global: a user's own
     # compiled functions must not land in our folder, so it is set for the moment of decoration only.
     with _LOCK:
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = _CACHE or before
         try:
-            yield
+            yield _CACHE
         finally:
             numba.config.CACHE_DIR = before
 
@@ -116,8 +116,8 @@ def jit(function: Callable | None = None, **options):
     """Compile `function` for one thread; the machine code is cached on disk."""
     if function is None:
         return lambda f: jit(f, **options)
-    with _own_cache():
-        return numba.njit(cache=_CACHE is not None, **_HOST, **options)(function)
+    with own_cache():
+        return numba.njit(cache=_CACHE is not None, **HOST, **options)(function)
 
 
 def parallel_jit(function: Callable | None = None, **options):
@@ -125,7 +125,7 @@ def parallel_jit(function: Callable | None = None, **options):
     return jit(function, parallel=threading_layer != "workqueue", **options)
 
 
-def _with_constants_of(function: Callable, dtype: np.dtype) -> Callable:
+def with_constants_of(function: Callable, dtype: np.dtype) -> Callable:
     """Return `function` with its float constants typed `dtype`: `0.5 * float32` would be float64 in Numba."""
     cast = dtype.type
     code = function.__code__
@@ -150,14 +150,14 @@ class _Kernel:
         return compiled(first, *rest)
 
     def _compile(self, dtype: np.dtype) -> Callable:
-        with _own_cache():
+        with own_cache():
             if dtype not in self._compiled:
                 function = self._function
                 if dtype.kind == "f":
-                    function = _with_constants_of(function, dtype)
-                signature = tuple(_argument_type(a, dtype) for a in _ARGUMENT.finditer(self._signature))
+                    function = with_constants_of(function, dtype)
+                signature = argument_types(self._signature, dtype)
                 parallel = self._options.get("parallel", False) and threading_layer != "workqueue"
-                options = {**_HOST, **self._options, "parallel": parallel}
+                options = {**HOST, **self._options, "parallel": parallel}
                 self._compiled[dtype] = numba.njit(signature, cache=_CACHE is not None, **options)(function)
             return self._compiled[dtype]
 
@@ -176,6 +176,11 @@ def kernel(signature: str, **options):
 _ARGUMENT = re.compile(r"(out )?(\w+)(?:\[([:,1]+)\])?")
 
 
+def argument_types(signature: str, dtype: np.dtype) -> tuple[numba.types.Type, ...]:
+    """Return Numba's types of the arguments in `signature`, with `T` for `dtype`: see `kernel`."""
+    return tuple(_argument_type(a, dtype) for a in _ARGUMENT.finditer(signature))
+
+
 def _argument_type(match: re.Match, dtype: np.dtype) -> numba.types.Type:
     written, name, dims = match.groups()
     scalar = numba.from_dtype(dtype) if name == "T" else getattr(numba.types, name)
@@ -186,26 +191,30 @@ def _argument_type(match: re.Match, dtype: np.dtype) -> numba.types.Type:
     return numba.types.Array(scalar, dims.count(",") + 1, layout, readonly=not written)
 
 
-_ufuncs: dict[tuple[Callable, np.dtype], np.ufunc] = {}
+def c_function(signature, function: Callable, cache: bool = True):
+    """Compile `function` for one thread, as a C function: `.address` is where it lies."""
+    with own_cache():
+        return numba.cfunc(signature, cache=cache and _CACHE is not None, **HOST)(function)
 
 
-def lift(function: Callable, dtype: np.dtype) -> np.ufunc:
-    """Compile a formula of floats into a ufunc over arrays of `dtype` (float32 or float64).
+def define(name: str, source: str, scope: dict) -> Callable:
+    """Run `source`, the text of one function, and return that function, ready for `c_function`.
 
-    Compiled on first use (about 0.1 s); in later processes it comes from the cache, and takes 40 ms all the
-    same: Numba makes the loop around it anew each time.
+    Numba caches only what stands in a file: one is written into the kernel cache, if there is one. What the
+    function names stands in `scope`; unless `source` tells it all, it must not change from run to run.
     """
-    ufunc = _ufuncs.get((function, dtype))
-    if ufunc is None:
-        with _own_cache():
-            scalar = numba.from_dtype(dtype)
-            signature = scalar(*[scalar] * function.__code__.co_argcount)
-            # The cache stores one function under its name: float32 and float64 differ by signature.
-            compiled = numba.vectorize([signature], cache=_CACHE is not None)(
-                _with_constants_of(function, dtype)
-            )
-        ufunc = _ufuncs[function, dtype] = compiled
-    return ufunc
+    path = f"<{name}>"
+    if _CACHE is not None:
+        file = Path(_CACHE, "formulas", f"{name}_{hashlib.sha256(source.encode()).hexdigest()[:8]}.py")
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(source, encoding="utf-8")
+            part.replace(file)
+        path = str(file)
+    scope = {"__name__": __name__, **scope}  # a loaded function looks for a module of its name
+    exec(compile(source, path, "exec"), scope)
+    return scope[name]
 
 
 def available_threads() -> int:

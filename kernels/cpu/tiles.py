@@ -25,6 +25,8 @@ VECTOR_BYTES = _vector_bytes()
 _MANY = VECTOR_BYTES == 64 or bool(_FEATURES.get("neon"))  # 32 vector registers instead of 16
 TILE_ROWS, TILE_VECTORS = (8, 2) if _MANY else (6, 2) if VECTOR_BYTES == 32 else (4, 2)
 """Rows and vectors of results that stay in registers, leaving some for what is loaded."""
+SHORT_ROWS = 4
+"""Rows of the tile for what is left below: fewer, but enough to keep the multipliers busy."""
 DOT_ROWS, DOT_COLUMNS = (4, 4) if _MANY else (4, 2)
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -62,6 +64,17 @@ class _Emitter:
         count = self.index(count) if isinstance(count, int) else count
         stride = self.index(stride) if isinstance(stride, int) else stride
         return b.gep(address, [b.mul(count, stride)])
+
+    def pointer(self, address):
+        return self.builder.inttoptr(address, _BYTES)
+
+    def smaller(self, x, y):
+        return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
+
+    def shuffle(self, x, y, lanes):
+        """Return the lanes of x (counted from 0) and y (counted on from there) that are named."""
+        order = ir.Constant(ir.VectorType(_I32, self.lanes), lanes)
+        return self.builder.shuffle_vector(x, y, order)
 
     def mask(self, first, limit):
         """Return the lanes for which first + lane < limit."""
@@ -127,41 +140,94 @@ class _Emitter:
 
 
 def make_tile(rows: int, vectors: int, masked: bool):
-    """Return tile(a, b, c, i, j): c[i:i+rows, j:j+vectors*lanes] = a[i:i+rows] @ b[:, j:j+vectors*lanes].
+    """Return tile(c, i, j, a_at, a_row, a_column, b_at, b_row, depth, add): a tile of c = a @ b, or c += a @ b.
 
-    a: (m, inner) with any strides; b: (inner, n) and c: (m, n) with contiguous rows; inner >= 1. A masked
-    tile stops at the last column of c.
+    It fills c[i:i+rows, j:j+vectors*lanes]. For k < depth, a is read at address a_at + r * a_row +
+    k * a_column, and b in vectors from address b_at + k * b_row on (all in bytes; addresses, so that one tile
+    serves arrays and packed blocks). Rows beyond the last of c are the last row computed again, which changes
+    nothing. A masked tile stops at the last column of c; b has whole vectors all the same.
     """
 
     @intrinsic
-    def tile(typing, a, b, c, i, j):
+    def tile(typing, c, i, j, a_at, a_row, a_column, b_at, b_row, depth, add):
         def generate(context, builder, signature, args):
             e = _Emitter(context, builder, signature.args[0])
-            a_at, (_, inner), (a_row, a_column) = e.unpack(signature.args[0], args[0])
-            b_at, _, (b_row, _) = e.unpack(signature.args[1], args[1])
-            c_at, (_, columns), (c_row, _) = e.unpack(signature.args[2], args[2])
-            i, j = args[3], args[4]
+            c_at, (c_rows, c_columns), (c_row, _) = e.unpack(signature.args[0], args[0])
+            i, j, a_at, a_row, a_column, b_at, b_row, depth, add = args[1:]
+            a_at, b_at = e.pointer(a_at), e.pointer(b_at)
             left = [builder.add(j, e.index(v * e.lanes)) for v in range(vectors)]
-            masks = [e.mask(start, columns) if masked else None for start in left]
-            a_rows = [e.step(a_at, builder.add(i, e.index(r)), a_row) for r in range(rows)]
+            masks = [e.mask(start, c_columns) if masked else None for start in left]
+            last = builder.sub(builder.sub(c_rows, i), e.index(1))
+            row = [e.smaller(e.index(r), last) for r in range(rows)]
+            a_rows = [e.step(a_at, row[r], a_row) for r in range(rows)]
+            c_rows_at = [e.step(c_at, builder.add(i, row[r]), c_row) for r in range(rows)]
+            places = [[e.step(at, start, e.itemsize) for start in left] for at in c_rows_at]
             totals = e.accumulators(rows, vectors)
-            with cgutils.for_range(builder, inner, intp=_I64) as loop:
-                b_line = e.step(b_at, loop.index, b_row)
-                values = [e.load(e.step(b_line, left[v], e.itemsize), masks[v]) for v in range(vectors)]
+            with builder.if_then(builder.icmp_signed("!=", add, e.index(0))):
+                for r in range(rows):
+                    for v in range(vectors):
+                        builder.store(e.load(places[r][v], masks[v]), totals[r][v])
+            with cgutils.for_range(builder, depth, intp=_I64) as loop:
+                line = e.step(b_at, loop.index, b_row)
+                values = [e.load(e.step(line, v * e.lanes, e.itemsize)) for v in range(vectors)]
                 for r in range(rows):
                     factor = e.broadcast(e.step(a_rows[r], loop.index, a_column))
                     for v in range(vectors):
                         total = builder.load(totals[r][v])
                         builder.store(e.multiply_add(factor, values[v], total), totals[r][v])
             for r in range(rows):
-                c_line = e.step(c_at, builder.add(i, e.index(r)), c_row)
                 for v in range(vectors):
-                    e.store(builder.load(totals[r][v]), e.step(c_line, left[v], e.itemsize), masks[v])
+                    e.store(builder.load(totals[r][v]), places[r][v], masks[v])
             return context.get_dummy_value()
 
-        return types.void(a, b, c, types.intp, types.intp), generate
+        return types.void(c, *[types.intp] * 9), generate
 
     return tile
+
+
+def make_copy(vectors: int):
+    """Return copy(like, source_at, target_at): move some vectors of the type of `like` between addresses."""
+
+    @intrinsic
+    def copy(typing, like, source_at, target_at):
+        def generate(context, builder, signature, args):
+            e = _Emitter(context, builder, signature.args[0])
+            source_at, target_at = e.pointer(args[1]), e.pointer(args[2])
+            for v in range(vectors):
+                e.store(e.load(e.step(source_at, v, VECTOR_BYTES)), e.step(target_at, v, VECTOR_BYTES))
+            return context.get_dummy_value()
+
+        return types.void(like, types.intp, types.intp), generate
+
+    return copy
+
+
+@intrinsic
+def transpose_square(typing, like, source_at, source_row, target_at, target_row):
+    """Copy a square of lanes x lanes elements of the type of `like`, transposed.
+
+    Both squares begin at an address and have contiguous rows, some bytes apart.
+    """
+
+    def generate(context, builder, signature, args):
+        e = _Emitter(context, builder, signature.args[0])
+        source_at, source_row, target_at, target_row = args[1:]
+        source_at, target_at = e.pointer(source_at), e.pointer(target_at)
+        lines = [e.load(e.step(source_at, r, source_row)) for r in range(e.lanes)]
+        distance = 1
+        while distance < e.lanes:  # exchange the off-diagonal quarters of ever larger squares
+            low = [n if not n & distance else e.lanes + n - distance for n in range(e.lanes)]
+            high = [n + distance if not n & distance else e.lanes + n for n in range(e.lanes)]
+            for r in range(e.lanes):
+                if not r & distance:
+                    pair = lines[r], lines[r + distance]
+                    lines[r], lines[r + distance] = e.shuffle(*pair, low), e.shuffle(*pair, high)
+            distance *= 2
+        for r in range(e.lanes):
+            e.store(lines[r], e.step(target_at, r, target_row))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 4), generate
 
 
 def make_dot_tile(rows: int, columns: int):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kernels.cpu import compile as compiler
+from kernels.cpu.lift import lift
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,9 +29,9 @@ def _sum_rows_plus(x, out, more):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_literals_take_the_type_of_the_arrays(dtype: str) -> None:
-    out = compiler.lift(half, np.dtype(dtype))(np.ones(3, dtype))
+    out = lift(half, np.dtype(dtype))(np.ones(3, dtype))
     assert out.dtype == dtype
-    constants = compiler._with_constants_of(half, np.dtype(dtype)).__code__.co_consts
+    constants = compiler.with_constants_of(half, np.dtype(dtype)).__code__.co_consts
     assert [type(c) for c in constants if isinstance(c, float | np.floating)] == [np.dtype(dtype).type]
 
 
@@ -60,7 +61,7 @@ def test_a_kernel_refuses_another_layout_and_type() -> None:
 
 def test_numba_s_own_cache_setting_is_left_alone() -> None:
     before = numba.config.CACHE_DIR
-    compiler.lift(half, np.dtype("float64"))
+    lift(half, np.dtype("float64"))
     assert before == numba.config.CACHE_DIR
 
 
