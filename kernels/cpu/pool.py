@@ -9,6 +9,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from kernels.cpu.compile import jit, kernel, prange
 
@@ -69,21 +73,49 @@ def _as_planes(x: np.ndarray, windows: tuple[Windows, ...]):
 # --- the largest of each window --------------------------------------------------------------------------
 
 
+@intrinsic
+def _choose(typing, condition, x, y):
+    """Return x if condition else y, without a branch: on random numbers those cost more than all the rest."""
+
+    def generate(context, builder, signature, args):
+        return builder.select(*args)
+
+    return x(types.boolean, x, x), generate
+
+
 @jit
 def _max_plane(x, top, bottom, down, left, right, across, lowest, out, found):
-    # nan wins, and the last nan's place is told: PyTorch's `value > best or isnan(value)`.
-    keep, columns = found.size > 0, x.shape[1]
+    # Down first, where whole rows are compared at once. Then across, where the places tell the order of the
+    # scan: of equals the first counts, of nans the last (PyTorch: `value > best or isnan(value)`).
+    columns = x.shape[1]
+    highest, higher = np.empty(columns, x.dtype), np.empty(columns, x.dtype)
+    where, there = np.empty(columns, np.int32), np.empty(columns, np.int32)
     for i in range(out.shape[0]):
+        for c in range(columns):
+            highest[c] = lowest
+            where[c] = top[i] * columns + c
+        for r in range(top[i], bottom[i], down):
+            # Into other arrays: a choice between a new value and the one that is there becomes a masked
+            # store, which some machines take ten times as long for.
+            for c in range(columns):
+                value = x[r, c]
+                more = (value > highest[c]) | (value != value)
+                higher[c] = _choose(more, value, highest[c])
+                there[c] = _choose(more, np.int32(r * columns + c), where[c])
+            highest, higher = higher, highest
+            where, there = there, where
         for j in range(out.shape[1]):
-            best = lowest
-            at = top[i] * columns + left[j] if top[i] < bottom[i] and left[j] < right[j] else -1
-            for r in range(top[i], bottom[i], down):
-                for c in range(left[j], right[j], across):
-                    value = x[r, c]
-                    if value > best or value != value:
-                        best, at = value, r * columns + c
+            best, at = lowest, np.int32(-1)
+            if top[i] < bottom[i] and left[j] < right[j]:
+                best, at = highest[left[j]], where[left[j]]
+            for c in range(left[j] + across, right[j], across):
+                value, place = highest[c], where[c]
+                sooner = (value == best) & (place < at)
+                later = (value != value) & ((best == best) | (place > at))
+                more = (value > best) | sooner | later
+                best, at = _choose(more, value, best), _choose(more, place, at)
             out[i, j] = best
-            if keep:
+            if found.size:
                 found[i, j] = at
 
 
@@ -121,20 +153,207 @@ def _max_pool_dx(grad, found, dx):
             _max_plane_dx(grad[p], found[p], dx[p])
 
 
-def max_pool(x: np.ndarray, windows: tuple[Windows, ...], keep: bool) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the largest element of each window, and where it was if `keep`.
+# --- the largest of 2x2 windows side by side --------------------------------------------------------------
+#
+# What most networks do. Left to itself, LLVM takes the few columns of a small plane one by one, and does not
+# vectorise stores with steps at all. Here the vectors are written out; rows end in a vector that overlaps the
+# one before. A window's place is one byte, 0 to 3, and backward writes all of dx in one pass.
 
-    x: (..., length) or (..., rows, columns), any number type; windows: of the last one or two dims. The
-    places are int32 into the flattened plane, -1 for a window without elements, whose maximum is the lowest
-    number. nan is the largest; of equals the first counts, of nans the last.
+
+def _address(context, builder, array_type, array, at):
+    """Return the address of element `at` of a flat array."""
+    return builder.gep(cgutils.create_struct_proxy(array_type)(context, builder, array).data, [at])
+
+
+def _load(builder, address, lanes: int):
+    kind = ir.VectorType(address.type.pointee, lanes)
+    loaded = builder.load(builder.bitcast(address, kind.as_pointer()))
+    loaded.align = 1
+    return loaded
+
+
+def _store(builder, value, address) -> None:
+    builder.store(value, builder.bitcast(address, value.type.as_pointer())).align = 1
+
+
+def _shuffle(builder, x, y, lanes):
+    return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes)))
+
+
+def _splat(kind, value):
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _make_halve(lanes: int):
+    """Return halve(x, top, bottom, out, places, to, keep): the maxima of `lanes` windows next to each other.
+
+    All arrays are flat. The windows start at x[top] and x[bottom]; results go to out[to:], and where `keep`,
+    to places[to:].
+    """
+
+    @intrinsic
+    def halve(typing, x, top, bottom, out, places, to, keep):
+        def generate(context, builder, signature, args):
+            x, top, bottom, out, places, to, keep = args
+            x_type, _, _, out_type, places_type, _, _ = signature.args
+            candidates = []
+            for row in (top, bottom):
+                pairs = _load(builder, _address(context, builder, x_type, x, row), 2 * lanes)
+                candidates += [_shuffle(builder, pairs, pairs, range(k, 2 * lanes, 2)) for k in (0, 1)]
+            bits = ir.VectorType(ir.IntType(8 * context.get_abi_sizeof(candidates[0].type.element)), lanes)
+            best, place = candidates[0], _splat(bits, 0)
+            for k, value in enumerate(candidates[1:], 1):
+                greater = builder.fcmp_ordered(">", value, best)
+                more = builder.or_(greater, builder.fcmp_unordered("uno", value, value))
+                best = builder.select(more, value, best)
+                place = builder.select(more, _splat(bits, k), place)
+            _store(builder, best, _address(context, builder, out_type, out, to))
+            with builder.if_then(keep):
+                place = builder.trunc(place, ir.VectorType(ir.IntType(8), lanes))
+                _store(builder, place, _address(context, builder, places_type, places, to))
+            return context.get_dummy_value()
+
+        return types.void(x, types.intp, types.intp, out, places, types.intp, types.boolean), generate
+
+    return halve
+
+
+def _make_halve_dx(lanes: int):
+    """Return halve_dx(grad, places, at, dx, top, bottom): what `halve` makes of grad[at:], in dx."""
+
+    @intrinsic
+    def halve_dx(typing, grad, places, at, dx, top, bottom):
+        def generate(context, builder, signature, args):
+            grad, places, at, dx, top, bottom = args
+            grad_type, places_type, _, dx_type, _, _ = signature.args
+            values = _load(builder, _address(context, builder, grad_type, grad, at), lanes)
+            element = values.type.element
+            bits = ir.VectorType(ir.IntType(8 * context.get_abi_sizeof(element)), lanes)
+            place = _load(builder, _address(context, builder, places_type, places, at), lanes)
+            place = builder.zext(place, bits)
+            shares = []
+            for k in range(4):
+                here = builder.icmp_unsigned("==", place, _splat(bits, k))
+                shares.append(builder.select(here, values, _splat(values.type, 0.0)))
+            in_turn = [lane for j in range(lanes) for lane in (j, lanes + j)]
+            for row, (left, right) in ((top, shares[:2]), (bottom, shares[2:])):
+                pairs = _shuffle(builder, left, right, in_turn)
+                _store(builder, pairs, _address(context, builder, dx_type, dx, row))
+            return context.get_dummy_value()
+
+        return types.void(grad, places, types.intp, dx, types.intp, types.intp), generate
+
+    return halve_dx
+
+
+_halve8, _halve4, _halve2, _halve1 = map(_make_halve, (8, 4, 2, 1))
+_halve8_dx, _halve4_dx, _halve2_dx, _halve1_dx = map(_make_halve_dx, (8, 4, 2, 1))
+
+
+@jit
+def _halve_row(x, top, bottom, out, places, to, count, keep):
+    """Halve two rows of x, from x[top] and x[bottom] on, into `count` results from out[to] on."""
+    last = count - 8
+    if last >= 0:
+        for j in range(0, last, 8):
+            _halve8(x, top + 2 * j, bottom + 2 * j, out, places, to + j, keep)
+        _halve8(x, top + 2 * last, bottom + 2 * last, out, places, to + last, keep)
+    elif count >= 4:
+        last = count - 4
+        _halve4(x, top, bottom, out, places, to, keep)
+        _halve4(x, top + 2 * last, bottom + 2 * last, out, places, to + last, keep)
+    elif count >= 2:
+        last = count - 2
+        _halve2(x, top, bottom, out, places, to, keep)
+        _halve2(x, top + 2 * last, bottom + 2 * last, out, places, to + last, keep)
+    else:
+        _halve1(x, top, bottom, out, places, to, keep)
+
+
+@jit
+def _halve_row_dx(grad, places, at, count, dx, top, bottom):
+    """Fill two rows of dx, from dx[top] and dx[bottom] on, from `count` gradients from grad[at] on."""
+    last = count - 8
+    if last >= 0:
+        for j in range(0, last, 8):
+            _halve8_dx(grad, places, at + j, dx, top + 2 * j, bottom + 2 * j)
+        _halve8_dx(grad, places, at + last, dx, top + 2 * last, bottom + 2 * last)
+    elif count >= 4:
+        last = count - 4
+        _halve4_dx(grad, places, at, dx, top, bottom)
+        _halve4_dx(grad, places, at + last, dx, top + 2 * last, bottom + 2 * last)
+    elif count >= 2:
+        last = count - 2
+        _halve2_dx(grad, places, at, dx, top, bottom)
+        _halve2_dx(grad, places, at + last, dx, top + 2 * last, bottom + 2 * last)
+    else:
+        _halve1_dx(grad, places, at, dx, top, bottom)
+
+
+@jit
+def _halve_plane(x, p, rows, columns, out, places, keep):
+    down, across = rows // 2, columns // 2
+    for i in range(down):
+        top = (p * rows + 2 * i) * columns
+        _halve_row(x, top, top + columns, out, places, (p * down + i) * across, across, keep)
+
+
+@jit
+def _halve_plane_dx(grad, places, p, rows, columns, dx):
+    down, across = rows // 2, columns // 2
+    for i in range(down):
+        top = (p * rows + 2 * i) * columns
+        _halve_row_dx(grad, places, (p * down + i) * across, across, dx, top, top + columns)
+        if columns % 2:
+            dx[top + columns - 1] = dx[top + 2 * columns - 1] = 0.0
+    if rows % 2:
+        last = ((p + 1) * rows - 1) * columns
+        dx[last : last + columns] = 0.0
+
+
+@kernel("T[::1], int64, int64, int64, out T[::1], out uint8[::1]", parallel=True)
+def _max_pool_halving(x, planes, rows, columns, out, places):
+    keep = places.size > 0
+    if x.size < _SERIAL_BELOW:
+        for p in range(planes):
+            _halve_plane(x, p, rows, columns, out, places, keep)
+    else:
+        for p in prange(planes):
+            _halve_plane(x, p, rows, columns, out, places, keep)
+
+
+@kernel("T[::1], uint8[::1], int64, int64, int64, out T[::1]", parallel=True)
+def _max_pool_halving_dx(grad, places, planes, rows, columns, dx):
+    if dx.size < _SERIAL_BELOW:
+        for p in range(planes):
+            _halve_plane_dx(grad, places, p, rows, columns, dx)
+    else:
+        for p in prange(planes):
+            _halve_plane_dx(grad, places, p, rows, columns, dx)
+
+
+# --- max pooling of any kind ------------------------------------------------------------------------------
+
+
+def max_pool(x: np.ndarray, windows: tuple[Windows, ...], keep: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the largest element of each window, and where it was if `keep`, as the functions below read it.
+
+    x: (..., length) or (..., rows, columns), any number type; windows: of the last one or two dims. nan is
+    the largest; of equals the first counts, of nans the last. A window without elements has the lowest number
+    for a maximum, and no place. The places are int32 into the flattened plane, -1 for none; of floats in 2x2
+    windows side by side, uint8 from 0 to 3 into the window.
     """
     planes, down, across, shape = _as_planes(x, windows)
+    out = np.empty((len(planes), down.first.size, across.first.size), x.dtype)
+    if down.halve and across.halve and x.dtype.kind == "f":
+        places = np.empty(out.size if keep else 0, np.uint8)
+        _max_pool_halving(planes.reshape(-1), *planes.shape, out.reshape(-1), places)
+        return out.reshape(shape), places.reshape(shape) if keep else None
     if keep and down.size * across.size >= 2**31:
         raise RuntimeError(
             f"max_pool: expected a plane of fewer than 2**31 elements, whose places fit int32, got {x.shape};"
             " split it, or pool it without gradient and indices"
         )
-    out = np.empty((len(planes), down.first.size, across.first.size), x.dtype)
     found = np.empty(out.shape if keep else (len(planes), 0, 0), np.int32)
     lowest = x.dtype.type(-math.inf) if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     _max_pool(
@@ -145,7 +364,10 @@ def max_pool(x: np.ndarray, windows: tuple[Windows, ...], keep: bool) -> tuple[n
 
 def max_pool_indices(found: np.ndarray, windows: tuple[Windows, ...]) -> np.ndarray:
     """Return the places that `max_pool` found as int64, into the flattened plane."""
-    return found.astype(np.int64)
+    if found.dtype != np.uint8:
+        return found.astype(np.int64)
+    down, across = windows
+    return (down.first[:, None] + found // 2) * across.size + across.first + found % 2
 
 
 def max_pool_dx(grad: np.ndarray, found: np.ndarray, windows: tuple[Windows, ...]) -> np.ndarray:
@@ -153,7 +375,11 @@ def max_pool_dx(grad: np.ndarray, found: np.ndarray, windows: tuple[Windows, ...
     lead, sizes = grad.shape[: grad.ndim - len(windows)], [w.size for w in windows]
     planes, results = math.prod(lead), math.prod(grad.shape[len(lead) :])
     dx = np.empty((planes, math.prod(sizes)), grad.dtype)
-    _max_pool_dx(np.ascontiguousarray(grad).reshape(planes, results), found.reshape(planes, results), dx)
+    grad = np.ascontiguousarray(grad)
+    if found.dtype == np.uint8:
+        _max_pool_halving_dx(grad.reshape(-1), found.reshape(-1), planes, *sizes, dx.reshape(-1))
+    else:
+        _max_pool_dx(grad.reshape(planes, results), found.reshape(planes, results), dx)
     return dx.reshape(*lead, *sizes)
 
 
@@ -162,12 +388,17 @@ def max_pool_dx(grad: np.ndarray, found: np.ndarray, windows: tuple[Windows, ...
 
 @jit(fastmath={"reassoc", "contract"})
 def _average_plane(x, top, bottom, left, right, rows, columns, out):
+    sums = np.empty(x.shape[1])
     for i in range(out.shape[0]):
+        for c in range(x.shape[1]):
+            sums[c] = 0.0
+        for r in range(top[i], bottom[i]):
+            for c in range(x.shape[1]):
+                sums[c] += x[r, c]
         for j in range(out.shape[1]):
             total = np.float64(0.0)
-            for r in range(top[i], bottom[i]):
-                for c in range(left[j], right[j]):
-                    total += x[r, c]
+            for c in range(left[j], right[j]):
+                total += sums[c]
             out[i, j] = total / (rows[i] * columns[j])
 
 
@@ -186,15 +417,20 @@ def _average_pool(x, top, bottom, left, right, rows, columns, out):
 
 @jit
 def _average_plane_dx(grad, top, bottom, left, right, rows, columns, dx):
+    shares = np.empty(dx.shape[1], dx.dtype)
     for r in range(dx.shape[0]):
         for c in range(dx.shape[1]):
             dx[r, c] = 0.0
     for i in range(grad.shape[0]):
+        for c in range(dx.shape[1]):
+            shares[c] = 0.0
         for j in range(grad.shape[1]):
             share = grad[i, j] / grad.dtype.type(rows[i] * columns[j])
-            for r in range(top[i], bottom[i]):
-                for c in range(left[j], right[j]):
-                    dx[r, c] += share
+            for c in range(left[j], right[j]):
+                shares[c] += share
+        for r in range(top[i], bottom[i]):
+            for c in range(dx.shape[1]):
+                dx[r, c] += shares[c]
 
 
 @kernel(

@@ -259,6 +259,10 @@ def test_memory_is_that_of_the_results(windows) -> None:
     assert peak(cpu.average_pool_dx, out, windows)[0] < x.nbytes + slack
 
 
+def test_halving_keeps_a_byte_for_a_window() -> None:
+    assert cpu.max_pool(numbers(2, 4, 4), halving(4, 4), True)[1].dtype == np.uint8
+
+
 def test_nothing() -> None:
     for windows in [halving(4, 4), (cpu.adaptive_windows(4, 0), cpu.adaptive_windows(4, 2))]:
         x = np.zeros((0, 3, 4, 4))
