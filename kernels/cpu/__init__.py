@@ -12,6 +12,7 @@ from kernels.cpu.compile import (
     threading_layer,
 )
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
+from kernels.cpu.fold import fold, unfold
 from kernels.cpu.host import Host, describe
 from kernels.cpu.indexing import along, nonzero, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
@@ -76,10 +77,10 @@ __all__ = [
     "along",
     "any",
     "available_threads",
-    "batch_norm",
-    "batch_norm_dx",
     "average_pool",
     "average_pool_dx",
+    "batch_norm",
+    "batch_norm_dx",
     "bernoulli_from_bits",
     "cast",
     "cat",
@@ -96,6 +97,7 @@ __all__ = [
     "expand",
     "extreme",
     "flip",
+    "fold",
     "forward",
     "full",
     "get_num_threads",
@@ -138,6 +140,7 @@ __all__ = [
     "take",
     "threading_layer",
     "transpose",
+    "unfold",
     "uniform_from_bits",
     "where",
     "write",

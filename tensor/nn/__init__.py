@@ -21,6 +21,7 @@ from tensor.nn.activation import (
 from tensor.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from tensor.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tensor.nn.dropout import Dropout
+from tensor.nn.fold import Fold, Unfold
 from tensor.nn.linear import Flatten, Identity, Linear
 from tensor.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tensor.nn.module import Module
@@ -84,6 +85,7 @@ __all__ = [
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",
+    "Fold",
     "GroupNorm",
     "Identity",
     "InstanceNorm1d",
@@ -116,6 +118,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Unfold",
     "ZeroPad1d",
     "ZeroPad2d",
     "functional",

@@ -9,6 +9,7 @@ from tensor.autograd import Function
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.elementwise import sigmoid, tanh
 from tensor.engine import Tensor
+from tensor.fold import fold, unfold
 from tensor.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from tensor.pad import pad
 from tensor.pool import (
@@ -311,8 +312,9 @@ __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "avg_pool1d", "avg_pool2d", "batch_norm",
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose1d",
-    "conv_transpose2d", "cross_entropy", "dropout", "elu", "gelu", "group_norm", "instance_norm", "l1_loss",
-    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
+    "conv_transpose2d", "cross_entropy", "dropout", "elu", "fold", "gelu", "group_norm", "instance_norm",
+    "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
     "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mse_loss", "nll_loss", "one_hot",
     "pad", "relu", "relu_", "rms_norm", "sigmoid", "silu", "softmax", "softplus", "tanh",
+    "unfold",
 ]  # fmt: skip
