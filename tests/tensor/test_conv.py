@@ -301,3 +301,37 @@ def test_messages(name):
 def test_integers_are_refused():
     with pytest.raises(NotImplementedError, match=r"use \.float\(\)"):
         F.conv2d(tensor.ones(1, 1, 3, 3).long(), tensor.ones(1, 1, 2, 2).long())
+
+
+def test_options_may_be_written_in_several_ways(check):
+    x, weight = (tensor.tensor(a) for a in (check.numbers(2, 4, 7, 8), check.numbers(2, 4, 3, 3, seed=1)))
+    expected = F.conv2d(x, weight, None, 2, 1, 2)
+    for two, one in [((2, 2), (1, 1)), ([2, 2], [1, 1]), ((2,), (1,)), (2, True)]:
+        np.testing.assert_array_equal(F.conv2d(x, weight, None, two, one, two), expected)
+    expected = F.conv1d(x[:, :, 0], weight[:, :, 0], None, 2, 1, 2)
+    for two, one in [((2,), (1,)), ([2], [1]), (2, True)]:
+        np.testing.assert_array_equal(F.conv1d(x[:, :, 0], weight[:, :, 0], None, two, one, two), expected)
+
+
+@pytest.mark.parametrize("function", ["conv1d", "conv2d"])
+def test_the_quick_check_agrees_with_the_full_one(function):
+    """Whatever passes unexamined is right, and whatever does not fit is told so."""
+    rng = np.random.default_rng(0)
+    dims, refused = int(function[-2]), 0
+    for _ in range(400):
+        groups, depth, filters = (int(n) for n in rng.integers(1, 4, 3))
+        numbers = [2, groups * depth, *[7] * dims, groups * filters, depth, *[2] * dims, groups * filters]
+        numbers += [1, 1, 1, groups]
+        for place in rng.integers(0, len(numbers), 2):  # most changes make it a misfit, some do not
+            numbers[place] = int(rng.integers(-1 if place >= len(numbers) - 4 else 0, 6))
+        shape, (*kernel, count), options = numbers[: dims + 2], numbers[dims + 2 : -4], numbers[-4:]
+        x, weight, bias = tensor.zeros(shape), tensor.zeros(kernel), tensor.zeros(count)
+        results = []
+        for quick in (options, [*([n] for n in options[:3]), options[3]]):  # a list is not looked at quickly
+            try:
+                results.append(tuple(getattr(F, function)(x, weight, bias, *quick).shape))
+            except RuntimeError as error:
+                results.append(str(error))
+        assert results[0] == results[1]
+        refused += isinstance(results[0], str)
+    assert 100 < refused < 400
