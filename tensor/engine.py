@@ -16,6 +16,7 @@ from tensor.devices import device as Device
 from tensor.operands import as_tensor_like, check_range, common_dtype, to_array
 
 _CPU = Device("cpu")
+_new = object.__new__
 
 
 def _operator(function):
@@ -87,7 +88,7 @@ class Tensor:
     @staticmethod
     def _wrap(array: np.ndarray) -> Tensor:
         """Return a plain tensor around an array, without copying."""
-        t = Tensor.__new__(Tensor)
+        t = _new(Tensor)
         t._array = array
         t._version = Version()
         return t

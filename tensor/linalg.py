@@ -39,17 +39,22 @@ class Linear(Function):
 
     def backward(self, k, grad):
         x, weight = self.saved
-        flat = _as_rows(grad)
-        grad_x = k.matmul(flat, weight).reshape(*grad.shape[:-1], weight.shape[1]) if self.needs[0] else None
-        grad_w = k.matmul(k.transpose(flat), _as_rows(x)) if self.needs[1] else None
+        rows = _as_rows(grad)
+        grad_x = grad_w = None
+        if self.needs[0]:
+            grad_x = k.matmul(rows, weight)
+            if grad.ndim != 2:
+                grad_x = grad_x.reshape(*grad.shape[:-1], weight.shape[1])
+        if self.needs[1]:
+            grad_w = k.matmul(k.transpose(rows), _as_rows(x))
         if len(self.needs) == 2:
             return grad_x, grad_w
-        return grad_x, grad_w, k.sum(flat, (0,)) if self.needs[2] else None
+        return grad_x, grad_w, k.sum(rows, (0,)) if self.needs[2] else None
 
 
 def _as_rows(array):
     """Return (..., n) as (rows, n); n may be 0, of which -1 could not be inferred."""
-    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+    return array if array.ndim == 2 else array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 def _same_type(operation, *tensors):
@@ -147,6 +152,20 @@ def linear(input, weight, bias=None):
     """Return input @ weight.T + bias. input: (..., in), weight: (out, in), bias: (out,) or None."""
     require_tensor("linear", "input", input)
     require_tensor("linear", "weight", weight)
+    x, w = input._array, weight._array
+    if not (w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype):
+        _explain_linear(input, weight, bias)
+    if bias is None:
+        return Linear.apply(input, weight)
+    if not (hasattr(bias, "_array") and bias._array.shape == w.shape[:1] and bias._array.dtype == w.dtype):
+        _explain_linear(input, weight, bias)
+    return Linear.apply(input, weight, bias)
+
+
+def _explain_linear(input, weight, bias):
+    """Raise the error of operands that do not fit."""
+    if bias is not None:
+        require_tensor("linear", "bias", bias)
     if weight.ndim != 2:
         raise RuntimeError(f"linear: expected a weight of shape (out, in), got {tuple(weight.shape)}")
     _same_type("linear", input, weight, bias)
@@ -159,8 +178,4 @@ def linear(input, weight, bias=None):
             f"{tuple(weight.shape)}: expected (..., {weight.shape[1]}), mat1 and mat2 shapes cannot be "
             f"multiplied{hint}"
         )
-    if bias is None:
-        return Linear.apply(input, weight)
-    if tuple(bias.shape) != (weight.shape[0],):
-        raise RuntimeError(f"linear: expected a bias of shape ({weight.shape[0]},), got {tuple(bias.shape)}")
-    return Linear.apply(input, weight, bias)
+    raise RuntimeError(f"linear: expected a bias of shape ({weight.shape[0]},), got {tuple(bias.shape)}")

@@ -100,6 +100,10 @@ def _rows(x: np.ndarray, dims: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, 
 
 def sum(x: np.ndarray, dims: tuple[int, ...], keepdim: bool = False) -> np.ndarray:
     """Sum over `dims` (each 0 <= d < x.ndim, ascending). Integers and bools sum to int64."""
+    if x.ndim == 2 and dims == (0,) and not keepdim and x.dtype.kind == "f" and x.flags.c_contiguous:
+        out = np.empty(x.shape[1], x.dtype)  # the gradient of every bias takes this short way
+        _sum_middle(x[None], out[None])
+        return out
     out_shape = _reduced_shape(x.shape, dims, keepdim)
     if x.dtype.kind != "f":
         return np.asarray(x.sum(axis=dims, dtype=np.int64)).reshape(out_shape)
@@ -196,5 +200,5 @@ def _product(numbers) -> int:
 
 def _reduced_shape(shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
     if keepdim:
-        return tuple(1 if d in dims else n for d, n in enumerate(shape))
-    return tuple(n for d, n in enumerate(shape) if d not in dims)
+        return tuple([1 if d in dims else n for d, n in enumerate(shape)])
+    return tuple([n for d, n in enumerate(shape) if d not in dims])

@@ -120,9 +120,8 @@ class Module:
     def __getattr__(self, name: str) -> Any:  # reached only by names that are not in __dict__
         own = self.__dict__
         for registry in _REGISTRIES:
-            found = own.get(registry)
-            if found is not None and name in found:
-                return found[name]
+            if registry in own and name in own[registry]:
+                return own[registry][name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value) -> None:
