@@ -11,10 +11,11 @@ from kernels.cpu.compile import (
     set_num_threads,
     threading_layer,
 )
+from kernels.cpu.dropout import keep_scaled
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
 from kernels.cpu.fold import fold, unfold
 from kernels.cpu.host import Host, describe
-from kernels.cpu.indexing import along, nonzero, put, scatter_add, take
+from kernels.cpu.indexing import along, embedding_dx, limit_norms, nonzero, put, scatter_add, take
 from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import (
     cast,
@@ -69,8 +70,6 @@ from kernels.cpu.softmax import (
 )
 
 __all__ = [
-    "Arrays",
-    "Host",
     "adam",
     "adaptive_windows",
     "all",
@@ -94,6 +93,7 @@ __all__ = [
     "derivative",
     "describe",
     "divide_rounded",
+    "embedding_dx",
     "expand",
     "extreme",
     "flip",
@@ -103,8 +103,10 @@ __all__ = [
     "get_num_threads",
     "group_norm",
     "group_norm_dx",
+    "keep_scaled",
     "layer_norm",
     "layer_norm_dx",
+    "limit_norms",
     "linear",
     "log_softmax",
     "log_softmax_dx",
@@ -145,4 +147,6 @@ __all__ = [
     "where",
     "write",
     "zeros",
+    "Arrays",
+    "Host",
 ]  # fmt: skip

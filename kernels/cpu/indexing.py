@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from kernels.cpu.compile import kernel
+from kernels.cpu.compile import get_num_threads, jit, kernel, prange
+
+_SERIAL_BELOW = 65536  # elements; below, threads cost more than they save
+_TAKE_SERIAL_BELOW = 262144  # elements; NumPy copies row by row, too
+_NARROWEST = 16  # elements of a row: a cache line is no two threads'
 
 
 @kernel("T[::1], int64[::1], out T[::1]")
@@ -12,11 +16,35 @@ def _scatter_add(values, positions, out):
         out[positions[i]] += values[i]
 
 
-@kernel("T[:,::1], int64[::1], out T[:,::1]")
-def _scatter_add_rows(values, rows, out):
+@jit
+def _add_to_columns(values, rows, out, skipped, left, right):
     for i in range(rows.size):
-        for j in range(values.shape[1]):
-            out[rows[i], j] += values[i, j]
+        if rows[i] != skipped:
+            more, to = values[i, left:right], out[rows[i], left:right]
+            for j in range(to.size):
+                to[j] += more[j]
+
+
+@kernel("T[:,::1], int64[::1], out T[:,::1], int64, int64", parallel=True)
+def _scatter_add_rows(values, rows, out, skipped, parts):
+    # Rows may repeat, so threads share out the columns: every sum has one order, whatever their number.
+    width = out.shape[1]
+    if parts == 1:
+        _add_to_columns(values, rows, out, skipped, 0, width)
+    else:
+        for part in prange(parts):
+            left, right = part * width // parts, (part + 1) * width // parts
+            _add_to_columns(values, rows, out, skipped, left, right)
+
+
+@kernel("T[:,::1], int64[::1], out T[:,::1]", parallel=True)
+def _take_rows(x, rows, out):
+    share = 64
+    for task in prange((rows.size + share - 1) // share):
+        for i in range(task * share, min(rows.size, task * share + share)):
+            row, to = x[rows[i]], out[i]
+            for j in range(row.size):
+                to[j] = row[j]
 
 
 def positions_of(shape: tuple[int, ...], index) -> np.ndarray:
@@ -30,6 +58,12 @@ def positions_of(shape: tuple[int, ...], index) -> np.ndarray:
 def take(x: np.ndarray, index) -> np.ndarray:
     """Return x[index], copied: integers, slices, None, Ellipsis, masks and integer arrays as in NumPy."""
     if isinstance(index, np.ndarray) and index.dtype.kind == "i" and x.ndim:
+        width = x[0].size if x.shape[0] else 0
+        if index.size * width >= _TAKE_SERIAL_BELOW and x.flags.c_contiguous and get_num_threads() > 1:
+            out = np.empty((*index.shape, *x.shape[1:]), x.dtype)
+            rows = _rows_of(index, x.shape[0])
+            _take_rows(x.reshape(x.shape[0], width), rows, out.reshape(rows.size, width))
+            return out
         return x.take(index, 0)
     taken = x[index]
     # What integer arrays select is a copy already, unless only slices and masks of no dims stood there.
@@ -42,13 +76,51 @@ def scatter_add(values: np.ndarray, index, shape: tuple[int, ...]) -> np.ndarray
     if isinstance(index, np.ndarray) and index.dtype.kind == "i" and len(shape) >= 1:
         width = out[0].size if shape[0] else 0
         if values.size:
-            rows = np.ascontiguousarray(np.where(index < 0, index + shape[0], index), np.int64).reshape(-1)
-            flat = np.ascontiguousarray(values).reshape(rows.size, width)
-            _scatter_add_rows(flat, rows, out.reshape(shape[0], width))
+            _add_rows(values, _rows_of(index, shape[0]), out.reshape(shape[0], width))
         return out
     positions = positions_of(shape, index)
     _scatter_add(np.ascontiguousarray(values).reshape(-1), positions.reshape(-1), out.reshape(-1))
     return out
+
+
+def _rows_of(index: np.ndarray, count: int) -> np.ndarray:
+    """Return positions, some of them counted from the end, as flat int64 rows."""
+    if index.size and index.min() < 0:
+        index = np.where(index < 0, index + count, index)
+    return np.ascontiguousarray(index, np.int64).reshape(-1)
+
+
+def _add_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray, skipped: int = -1) -> None:
+    width = out.shape[1]
+    parts = 1 if values.size < _SERIAL_BELOW else max(1, min(get_num_threads(), width // _NARROWEST))
+    _scatter_add_rows(np.ascontiguousarray(values).reshape(rows.size, width), rows, out, skipped, parts)
+
+
+def embedding_dx(
+    grad: np.ndarray, index: np.ndarray, count: int, padding: int | None, by_frequency: bool
+) -> np.ndarray:
+    """Return the gradient of `take(table, index)` in a table of `count` rows: (count, width).
+
+    grad: (*, width); index: (*) int, 0 <= index < count. padding: the row whose gradient is zero.
+    by_frequency: divide a row's gradient by how often it was taken.
+    """
+    out = np.zeros((count, grad.shape[-1]), grad.dtype)
+    if grad.size:
+        rows = _rows_of(index, count)
+        _add_rows(grad, rows, out, -1 if padding is None else padding)
+        if by_frequency:
+            out /= np.maximum(np.bincount(rows, minlength=count), 1).astype(out.dtype)[:, None]
+    return out
+
+
+def limit_norms(table: np.ndarray, index: np.ndarray, limit: float, order: float) -> None:
+    """Scale the rows of `table` at `index` whose norm of this order exceeds `limit` down to it, in place."""
+    rows = np.unique(index)
+    norms = np.linalg.norm(table[rows].astype(np.float64), order, axis=1)
+    large = norms > limit
+    rows, norms = rows[large], norms[large]
+    # PyTorch's 1e-7, against dividing by zero: a row ends a little below the limit.
+    table[rows] *= (limit / (norms + 1e-7)).astype(table.dtype)[:, None]
 
 
 def put(x: np.ndarray, index, values: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from tensor.nn.activation import (
 )
 from tensor.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from tensor.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
-from tensor.nn.dropout import Dropout
+from tensor.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from tensor.nn.fold import Fold, Unfold
 from tensor.nn.linear import Flatten, Identity, Linear
 from tensor.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
@@ -59,6 +59,7 @@ from tensor.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from tensor.nn.sparse import Embedding
 
 __all__ = [
     "ELU",
@@ -67,6 +68,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
@@ -84,6 +86,11 @@ __all__ = [
     "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+    "Embedding",
+    "FeatureAlphaDropout",
     "Flatten",
     "Fold",
     "GroupNorm",

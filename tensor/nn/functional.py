@@ -3,11 +3,20 @@
 import math
 import warnings
 
-from tensor import creation, dtypes, elementwise, linalg, random
+from tensor import creation, dtypes, elementwise, linalg
 from tensor import softmax as softmaxes
 from tensor.autograd import Function
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from tensor.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from tensor.elementwise import sigmoid, tanh
+from tensor.embedding import embedding
 from tensor.engine import Tensor
 from tensor.fold import fold, unfold
 from tensor.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
@@ -104,24 +113,6 @@ def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     if dim is None:
         dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
     return softmaxes.log_softmax(input, dim, dtype=dtype)
-
-
-def dropout(input, p=0.5, training=True, inplace=False):
-    """Set each element to 0 with probability p and scale the others by 1 / (1 - p), if training.
-
-    Draws from the default generator: the same seed drops what PyTorch drops.
-    """
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if p == 0.0 or not training or not input.numel():
-        return input
-    shape, kept = input._array.shape, 1.0 - p
-    if kept:
-        drawn = random.default_generator.bernoulli(kept, shape, dtype=input._array.dtype)
-        mask = input._wrap(drawn).div_(kept)
-    else:
-        mask = creation.zeros(shape, dtype=input.dtype)
-    return input.mul_(mask) if inplace else input * mask
 
 
 def one_hot(tensor, num_classes=-1):
@@ -310,11 +301,11 @@ def binary_cross_entropy_with_logits(
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
-    "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "avg_pool1d", "avg_pool2d", "batch_norm",
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "conv_transpose1d",
-    "conv_transpose2d", "cross_entropy", "dropout", "elu", "fold", "gelu", "group_norm", "instance_norm",
-    "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
+    "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "alpha_dropout", "avg_pool1d", "avg_pool2d",
+    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d",
+    "conv_transpose1d", "conv_transpose2d", "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d",
+    "elu", "embedding", "feature_alpha_dropout", "fold", "gelu", "group_norm", "instance_norm", "l1_loss",
+    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
     "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mse_loss", "nll_loss", "one_hot",
-    "pad", "relu", "relu_", "rms_norm", "sigmoid", "silu", "softmax", "softplus", "tanh",
-    "unfold",
+    "pad", "relu", "relu_", "rms_norm", "sigmoid", "silu", "softmax", "softplus", "tanh", "unfold",
 ]  # fmt: skip

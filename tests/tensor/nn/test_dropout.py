@@ -42,3 +42,29 @@ def test_evaluation_and_gradients():
     for bad in (-0.1, 1.1):
         with pytest.raises(ValueError, match="dropout probability has to be between 0 and 1"):
             nn.Dropout(bad)
+
+
+LAYERS = [
+    ("Dropout", (3, 8)),
+    ("Dropout1d", (3, 8, 2)),
+    ("Dropout2d", (3, 8, 2, 2)),
+    ("Dropout3d", (3, 8, 2, 2, 2)),
+    ("AlphaDropout", (3, 8)),
+    ("FeatureAlphaDropout", (3, 8, 4)),
+]
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize(("name", "shape"), LAYERS)
+def test_layers(torch, name: str, shape, inplace: bool) -> None:
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    found = []
+    for T in (tensor, torch):
+        T.manual_seed(4)
+        layer = getattr(T.nn, name)(0.4, inplace)
+        out = layer(T.from_numpy(x.copy()))
+        still = layer.eval()(T.from_numpy(x)).numpy()
+        np.testing.assert_array_equal(still, x)
+        found.append((repr(layer), out.numpy()))
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], 1e-6, 1e-6)

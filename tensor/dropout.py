@@ -1,0 +1,183 @@
+"""Dropping elements or whole channels at random; the same seed drops what PyTorch drops."""
+
+import math
+import warnings
+
+import numpy as np
+
+from tensor import random
+from tensor.autograd import Function
+from tensor.operands import require_tensor
+
+
+class Dropout(Function):
+    """x * scale where kept, else 0. Saved is one byte an element, or a channel."""
+
+    name = "Mul"
+
+    def forward(self, k, x, kept, scale):
+        self.kept, self.scale = kept, scale
+        return k.keep_scaled(x, kept, scale)
+
+    def overwrite(self, k, target, kept, scale):
+        self.kept, self.scale = kept, scale
+        k.keep_scaled(target, kept, scale, out=target)
+
+    def backward(self, k, grad):
+        return (k.keep_scaled(grad, self.kept, self.scale),)
+
+
+def _drops(operation: str, input, p: float, training: bool) -> bool:
+    """Return whether there is something to do; raise the errors that all of these functions share."""
+    require_tensor(operation, "input", input)
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if p == 0.0 or not training or not input.numel():
+        return False
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(
+            f"{operation}: result type Float can't be cast to the desired output type {input.dtype!r}; use "
+            "x.float()"
+        )
+    return True
+
+
+def _draw(input, p: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Return bools of `shape`, True with probability 1 - p; nothing is drawn where p is 1."""
+    if p == 1.0:
+        return np.zeros(shape, np.bool_)
+    strides = input._array.strides
+    if shape != input._array.shape or input._array.flags.c_contiguous or 0 in strides:
+        return random.default_generator.bernoulli(1.0 - p, shape, np.bool_)
+    # PyTorch fills a mask that lies in memory as the input does, in the order of memory.
+    order = sorted(range(len(shape)), key=lambda d: -strides[d])
+    drawn = random.default_generator.bernoulli(1.0 - p, [shape[d] for d in order], np.bool_)
+    return drawn.transpose(np.argsort(order))
+
+
+def _scale(p: float) -> float:
+    return 1.0 / (1.0 - p) if p < 1.0 else 0.0
+
+
+def _apply(input, kept, p: float, inplace: bool):
+    run = Dropout.apply_in_place if inplace else Dropout.apply
+    return run(input, kept=kept, scale=_scale(p))
+
+
+def dropout(input, p=0.5, training=True, inplace=False):
+    """Set each element to 0 with probability p and scale the others by 1 / (1 - p), if training.
+
+    Draws from the default generator: the same seed drops what PyTorch drops.
+    """
+    if not _drops("dropout", input, p, training):
+        return input
+    return _apply(input, _draw(input, p, input._array.shape), p, inplace)
+
+
+def _channels(operation: str, input) -> tuple[int, ...]:
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"{operation}: Feature dropout requires at least 2 dimensions in the input, got shape "
+            f"{tuple(input.shape)}"
+        )
+    return (*input._array.shape[:2], *(1,) * (input.ndim - 2))
+
+
+def _drop_channels(operation: str, input, p, training, inplace):
+    if not _drops(operation, input, p, training):
+        return input
+    return _apply(input, _draw(input, p, _channels(operation, input)), p, inplace)
+
+
+def _drop_channels_batched(operation: str, input, p, training, inplace, ranks: tuple[int, int]):
+    """Drop channels of a batch (ranks[1] dims) or of one example (ranks[0] dims)."""
+    if input.ndim != ranks[0]:
+        return _drop_channels(operation, input, p, training, inplace)
+    if not inplace:
+        return _drop_channels(operation, input.unsqueeze(0), p, training, False).squeeze(0)
+    _drop_channels(operation, input.unsqueeze(0), p, training, True)
+    return input
+
+
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """Set whole channels of (batch, channels, length) or (channels, length) to 0 with probability p.
+
+    The others are scaled by 1 / (1 - p). Raises RuntimeError for an input of other dims.
+    """
+    require_tensor("dropout1d", "input", input)
+    if input.ndim not in (2, 3):
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input; expected "
+            "(batch, channels, length) or (channels, length)"
+        )
+    return _drop_channels_batched("dropout1d", input, p, training, inplace, (2, 3))
+
+
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Set whole channels of (batch, channels, height, width) to 0 with probability p.
+
+    The others are scaled by 1 / (1 - p). As in PyTorch an input of 3 dims is (batch, channels, length), with
+    a warning.
+    """
+    require_tensor("dropout2d", "input", input)
+    if input.ndim not in (3, 4):
+        _warn_of_dims("dropout2d", input, "3D or 4D")
+    if input.ndim == 3:
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior "
+            "is desired - input is interpreted as shape (N, C, L), where C is the channel dim; use dropout1d",
+            stacklevel=2,
+        )
+    return _drop_channels("dropout2d", input, p, training, inplace)
+
+
+def dropout3d(input, p=0.5, training=True, inplace=False):
+    """Set whole channels of (batch, channels, depth, height, width), or of one example, to 0.
+
+    Each with probability p; the others are scaled by 1 / (1 - p).
+    """
+    require_tensor("dropout3d", "input", input)
+    if input.ndim not in (4, 5):
+        _warn_of_dims("dropout3d", input, "4D or 5D")
+    return _drop_channels_batched("dropout3d", input, p, training, inplace, (4, 5))
+
+
+def _warn_of_dims(operation: str, input, expected: str) -> None:
+    warnings.warn(
+        f"{operation}: Received a {input.ndim}-D input to {operation}, which is deprecated and will result "
+        f"in an error in a future release; expected {expected}. To retain the behavior and silence this "
+        "warning, please use dropout instead.",
+        stacklevel=3,
+    )
+
+
+_ALPHA = 1.7580993408473766  # the value SELU goes to, with the sign changed
+
+
+def _drop_to_alpha(input, p: float, inplace: bool, shape: tuple[int, ...]):
+    if p == 1.0:
+        zeros = input.new_zeros(shape)
+        return input.mul_(zeros) if inplace else input * zeros
+    a = 1.0 / math.sqrt((_ALPHA * _ALPHA * p + 1.0) * (1.0 - p))
+    drawn = _draw(input, p, shape).astype(input._array.dtype)
+    noise = input._wrap(drawn)
+    offset = (noise - 1.0).mul_(_ALPHA * a).add_(_ALPHA * a * p)
+    noise.mul_(a)
+    return input.mul_(noise).add_(offset) if inplace else input * noise + offset
+
+
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Set elements to SELU's lower limit with probability p, then restore mean and variance.
+
+    Klambauer et al. 2017. input: float32 or float64, of mean 0 and variance 1.
+    """
+    if not _drops("alpha_dropout", input, p, training):
+        return input
+    return _drop_to_alpha(input, p, inplace, input._array.shape)
+
+
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Do `alpha_dropout` to whole channels of (batch, channels, ...)."""
+    if not _drops("feature_alpha_dropout", input, p, training):
+        return input
+    return _drop_to_alpha(input, p, inplace, _channels("feature_alpha_dropout", input))
