@@ -76,7 +76,7 @@ MODELS: dict[str, Recipe] = {
     "mlp-deep": Recipe("784-128-64-10", lambda: _mlp(784, 128, 64, 10), epochs=10),
     "cnn": Recipe("two convolutions of 32 channels, 1568-10", _cnn, epochs=3, lr=1e-3, test_batch=100),
     "tinycnn": Recipe(
-        "a convolution of 3 channels, 27-3", _tinycnn, epochs=20, inputs=PATTERNS, batch_size=32, lr=1e-2,
+        "a convolution of 3 channels, 27-3", _tinycnn, epochs=20, inputs=PATTERNS, batch_size=32, lr=2e-2,
         lr_decay=0.9,
     ),
 }  # fmt: skip

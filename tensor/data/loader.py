@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from tensor.data.collate import default_collate, default_convert
-from tensor.data.dataset import Dataset, IterableDataset, find_batch_reader
+from tensor.data.dataset import Dataset, IterableDataset
 from tensor.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from tensor.data.workers import Ahead, Fetcher, Fetching, Pool, find_context, get_worker_info, start_pool
 from tensor.random import Generator, default_generator
+
+__all__ = ["DataLoader", "get_worker_info"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -20,16 +23,24 @@ class DataLoader(Generic[T_co]):
     shuffle: visit the samples at random, in the order that PyTorch does for the same seed; False by default.
     sampler: an iterable of indices instead. batch_sampler: an iterable of lists of indices, instead of
         batch_size, shuffle, sampler and drop_last.
-    num_workers: 0, the only number so far: samples are fetched in this process.
+    num_workers: how many workers fetch batches ahead of time; 0 by default: the loop itself fetches them.
+        Workers are threads: they share the data set (each has a shallow copy), and the global random
+        generators, so draw from `get_worker_info().rng`. With multiprocessing_context "spawn" or "forkserver"
+        they are processes. See `tensor.data.workers`.
     collate_fn: joins a list of samples to a batch; `default_collate` (`default_convert` where batch_size is
         None) by default. With the default, the batches of a TensorDataset are gathered as a whole.
-    pin_memory, pin_memory_device, in_order: accepted; without effect on the CPU.
+    pin_memory, pin_memory_device: accepted; without effect on the CPU.
     drop_last: leave out a last batch that is smaller.
     generator: what the shuffling draws from; by default each epoch's order is seeded from the default
         generator.
-    timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers: for workers.
+    timeout: seconds to wait for workers, then RuntimeError; 0, the default, is forever.
+    worker_init_fn: called in each worker with its id.
+    prefetch_factor: batches that each worker fetches ahead, 2 by default.
+    persistent_workers: let workers live until the loader is dropped, not for one epoch. in_order: True, the
+        default, for batches in the order of the sampler; False for each as soon as it is there.
 
-    Raises ValueError where arguments exclude one another, NotImplementedError for num_workers > 0.
+    An exception in a worker is raised in the loop, of the same kind, with the worker's traceback in its text.
+    Raises ValueError where arguments exclude one another, and for multiprocessing_context "fork".
     """
 
     dataset: Any
@@ -65,6 +76,8 @@ class DataLoader(Generic[T_co]):
         _check_worker_options(
             num_workers, timeout, multiprocessing_context, prefetch_factor, persistent_workers
         )
+        if num_workers > 0 and prefetch_factor is None:
+            prefetch_factor = 2
         self._iterable = isinstance(dataset, IterableDataset)
         if self._iterable:
             for name, value in (
@@ -106,9 +119,10 @@ class DataLoader(Generic[T_co]):
         self.collate_fn = default if collate_fn is None else collate_fn
         self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
         self.pin_memory, self.pin_memory_device, self.in_order = pin_memory, pin_memory_device, in_order
-        self.multiprocessing_context = multiprocessing_context
+        self.multiprocessing_context = find_context(multiprocessing_context)
         self.prefetch_factor, self.persistent_workers = prefetch_factor, persistent_workers
         self._reported_length: int | None = None
+        self._pool: Pool | None = None  # of workers that persist
         self._initialized = True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -138,11 +152,10 @@ def _check_worker_options(
         )
     if timeout < 0:
         raise ValueError("timeout option should be non-negative")
+    if prefetch_factor is not None and prefetch_factor < 0:
+        raise ValueError("prefetch_factor option should be non-negative")
     if num_workers > 0:
-        raise NotImplementedError(
-            f"DataLoader: num_workers={num_workers} is not supported yet; use num_workers=0, which fetches "
-            "the samples in this process"
-        )
+        return
     if prefetch_factor is not None:
         raise ValueError(
             "prefetch_factor option could only be specified in multiprocessing (num_workers > 0)"
@@ -169,18 +182,26 @@ class _Iteration:
 
     def __init__(self, loader: DataLoader[Any]):
         self._loader = loader
-        self._collate = loader.collate_fn
-        self._batched = loader.batch_sampler is not None
-        index_sampler = loader.batch_sampler if loader.batch_sampler is not None else loader.sampler
-        self._indices = iter(index_sampler)
-        # PyTorch seeds its workers here, also where there are none: the draw is seen by whatever draws next.
-        (loader.generator or default_generator).random_int64()
-        self._stream = iter(loader.dataset) if loader._iterable else None
-        self._read = None
-        if self._batched and self._collate is default_collate and not loader._iterable:
-            self._read = find_batch_reader(loader.dataset)
-        self._fetch_many = getattr(loader.dataset, "__getitems__", None)
         self._count = 0
+        batched = loader.batch_sampler is not None
+        fetching = Fetching(loader.collate_fn, batched, loader.batch_size, loader.drop_last)
+        self._indices: Iterator[Any] = iter(loader.batch_sampler if batched else loader.sampler)  # type: ignore[arg-type]
+        self._pool = loader._pool
+        if self._pool is None:
+            # PyTorch seeds its workers here, also where there are none: whatever draws next sees that draw.
+            seed = (loader.generator or default_generator).random_int64()
+        if loader.num_workers == 0:
+            self._fetcher = Fetcher(loader.dataset, fetching)
+            return
+        if self._pool is None:
+            self._pool = start_pool(
+                loader.dataset, fetching, loader.worker_init_fn, loader.num_workers, seed,
+                loader.multiprocessing_context,
+            )  # fmt: skip
+        if loader.persistent_workers:
+            loader._pool = self._pool
+        prefetch = loader.prefetch_factor or 0
+        self._ahead = Ahead(self._pool, self._indices, prefetch, loader.timeout, loader.in_order)
 
     def __iter__(self) -> "_Iteration":
         return self
@@ -189,43 +210,27 @@ class _Iteration:
         return len(self._loader)
 
     def __next__(self) -> Any:
-        if self._stream is not None:
-            return self._collate(self._next_of_stream(self._stream))
-        index = next(self._indices)
-        if not self._batched:
-            return self._collate(self._loader.dataset[index])
-        if self._read is not None and type(index) is list and index and all(type(i) is int for i in index):
+        if self._pool is None:
+            batch = self._fetcher.fetch(next(self._indices))
+        else:
             try:
-                return self._read(index)
-            except IndexError:
-                pass  # fetched one by one, the sample at fault is named
-        if self._fetch_many is not None:
-            return self._collate(self._fetch_many(index))
-        return self._collate([self._loader.dataset[i] for i in index])
-
-    def _next_of_stream(self, stream: Iterator[Any]) -> Any:
+                batch = next(self._ahead)
+            except StopIteration:
+                if not self._loader.persistent_workers:
+                    self._pool.close()
+                raise
         self._count += 1
-        if not self._batched:
-            sample = next(stream)
-            self._warn_of_length()
-            return sample
-        size = self._loader.batch_size or 0
-        batch = [sample for _, sample in zip(range(size), stream, strict=False)]
-        if not batch or (self._loader.drop_last and len(batch) < size):
-            raise StopIteration
         self._warn_of_length()
         return batch
 
     def _warn_of_length(self) -> None:
         length = self._loader._reported_length
         if length is not None and self._count > length:
+            advice = ""
+            if self._pool is not None:
+                advice = " Each worker has the whole stream, unless it asks get_worker_info() for its part."
             warnings.warn(
                 f"Length of IterableDataset {self._loader.dataset} was reported to be {length} (when "
-                f"accessing len(dataloader)), but {self._count} samples have been fetched.",
+                f"accessing len(dataloader)), but {self._count} samples have been fetched.{advice}",
                 stacklevel=3,
             )
-
-
-def get_worker_info() -> None:
-    """Return None: samples are fetched in this process, not by a worker."""
-    return None

@@ -14,7 +14,6 @@ from tensor.data import (
     Subset,
     TensorDataset,
     default_collate,
-    get_worker_info,
 )
 from tensor.random import Generator, default_generator, manual_seed
 from tensor.utils import data as utils_data
@@ -259,6 +258,9 @@ REFUSED = [
     ({"prefetch_factor": 2}, ValueError, "prefetch_factor option could only be specified in multiprocessing"),
     ({"persistent_workers": True}, ValueError, "persistent_workers option needs num_workers > 0"),
     ({"multiprocessing_context": "spawn"}, ValueError, "multiprocessing_context can only be used with"),
+    ({"num_workers": 1, "prefetch_factor": -1}, ValueError, "prefetch_factor option should be non-negative"),
+    ({"num_workers": 1, "multiprocessing_context": "x"}, ValueError, "should specify a valid start method"),
+    ({"num_workers": 1, "multiprocessing_context": 3}, TypeError, "should be a valid context object"),
 ]
 
 
@@ -279,12 +281,6 @@ def test_refused_for_streams(options):
     (name,) = options
     with pytest.raises(ValueError, match=f"with IterableDataset: expected unspecified {name} option"):
         DataLoader(Stream(3), **options)
-
-
-def test_workers_are_still_to_come():
-    with pytest.raises(NotImplementedError, match="num_workers=2 is not supported yet; use num_workers=0"):
-        DataLoader(Numbers(3), num_workers=2)
-    assert get_worker_info() is None
 
 
 def test_an_empty_dataset():
