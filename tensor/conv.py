@@ -37,7 +37,7 @@ class Convolution(Function):
         grad_w = k.conv2d_dweight(grad, x, kernel_hw, *self.geometry) if self.needs[1] else None
         if len(self.needs) == 2:
             return grad_x, grad_w
-        return grad_x, grad_w, k.sum(grad, (0, 2, 3)) if self.needs[2] else None
+        return grad_x, grad_w, k.sum_channels(grad) if self.needs[2] else None
 
 
 class TransposedConvolution(Convolution):
@@ -61,7 +61,7 @@ class TransposedConvolution(Convolution):
         grad_w = k.conv2d_dweight(x, grad, kernel_hw, *self.geometry) if self.needs[1] else None
         if len(self.needs) == 2:
             return grad_x, grad_w
-        return grad_x, grad_w, k.sum(grad, (0, 2, 3)) if self.needs[2] else None
+        return grad_x, grad_w, k.sum_channels(grad) if self.needs[2] else None
 
 
 def _planes(array):

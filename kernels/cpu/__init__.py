@@ -3,6 +3,7 @@
 `kernels.cuda` will answer to the same names. The tensor engine reaches kernels only through such a table.
 """
 
+from kernels.cpu.channels import sum_channels
 from kernels.cpu.compare import compare
 from kernels.cpu.compile import (
     available_threads,
@@ -138,6 +139,7 @@ __all__ = [
     "softmax_dx",
     "square_deviation",
     "sum",
+    "sum_channels",
     "sum_to",
     "take",
     "threading_layer",
