@@ -1,6 +1,30 @@
 """Making, copying, casting and joining arrays."""
 
+import ctypes
+import os
+from contextlib import suppress
+
 import numpy as np
+
+_TRIM_THRESHOLD, _MAP_THRESHOLD = -1, -3  # as <malloc.h> numbers them
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what is freed, up to 256 MB, instead of handing it back to the system.
+
+    A step makes and frees the same large arrays over and over; memory new from the system costs a page fault
+    for every 4 KB: 2.5 ms for a million numbers that take 0.1 ms to compute. Only glibc has this setting, for
+    the whole process; a user's own setting is left alone.
+    """
+    if any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):
+        return
+    with suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MAP_THRESHOLD, 32 << 20)  # the most that is allowed: larger arrays are mapped one by one
+        mallopt(_TRIM_THRESHOLD, 256 << 20)
+
+
+_keep_freed_memory()
 
 
 def zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
