@@ -3,6 +3,7 @@
 Inputs are (batch, channels, length) or (batch, channels, rows, columns); the batch dim may be left out.
 """
 
+import functools
 import operator
 
 from tensor import dtypes
@@ -65,6 +66,8 @@ def _index(operation: str, argument: str, value) -> int:
 
 def _sizes(operation: str, argument: str, value, dims: int) -> tuple[int, ...]:
     """Return `value`, an int or a sequence of one or `dims` ints, as `dims` ints."""
+    if type(value) is int:
+        return (value,) * dims
     if not isinstance(value, tuple | list):
         return (_index(operation, argument, value),) * dims
     if len(value) not in (1, dims):
@@ -90,9 +93,9 @@ def _check_shape(operation: str, shape: tuple[int, ...], dims: int, filled_from:
         raise RuntimeError(f"{operation}: {_expected(dims)}, only the batch may be empty, got {shape}")
 
 
-def _count_windows(operation, size, options, ceil_mode) -> int:
-    """Return how many windows slide over a dim; RuntimeError if they cannot, or if none fits."""
-    kernel, stride, padding, dilation = options
+@functools.lru_cache(512)
+def _slide(make, operation, size, kernel, stride, padding, dilation, ceil_mode):
+    """Return the windows that `make` makes of a dim's options, ints; RuntimeError if none fits."""
     for argument, value in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation)):
         if value <= 0:
             raise RuntimeError(f"{operation}: {argument} must be greater than zero, got {value}")
@@ -112,7 +115,7 @@ def _count_windows(operation, size, options, ceil_mode) -> int:
             f"{operation}: Output size is too small: a window of {reach} does not fit a dim of {size} padded "
             f"by {padding}; use a smaller kernel_size"
         )
-    return count
+    return make(size, count, kernel, stride, padding, dilation)
 
 
 def _sliding(operation, input, dims, kernel_size, stride, padding, dilation, ceil_mode) -> tuple:
@@ -124,11 +127,13 @@ def _sliding(operation, input, dims, kernel_size, stride, padding, dilation, cei
     stride = kernel if stride is None or stride in ((), []) else _sizes(operation, "stride", stride, dims)
     padding = _sizes(operation, "padding", padding, dims)
     dilation = _sizes(operation, "dilation", dilation, dims)
-    windows = []
-    for size, *options in zip(shape[-dims:], kernel, stride, padding, dilation, strict=True):
-        count = _count_windows(operation, size, options, ceil_mode)
-        windows.append(input._kernels.sliding_windows(size, count, *options))
-    return tuple(windows)
+    make, ceil_mode = input._kernels.sliding_windows, bool(ceil_mode)
+    return tuple(
+        [
+            _slide(make, operation, shape[d - dims], kernel[d], stride[d], padding[d], dilation[d], ceil_mode)
+            for d in range(dims)
+        ]
+    )
 
 
 def _adaptive(operation, input, dims, output_size, filled_from) -> tuple:
