@@ -13,6 +13,7 @@ from kernels.cpu.compile import (
     threading_layer,
 )
 from kernels.cpu.dropout import keep_scaled
+from kernels.cpu.conv import conv2d, conv2d_dweight, conv2d_dx
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
 from kernels.cpu.fold import fold, unfold
 from kernels.cpu.host import Host, describe
@@ -71,6 +72,8 @@ from kernels.cpu.softmax import (
 )
 
 __all__ = [
+    "Arrays",
+    "Host",
     "adam",
     "adaptive_windows",
     "all",
@@ -86,6 +89,9 @@ __all__ = [
     "cat",
     "compare",
     "compile_seconds",
+    "conv2d",
+    "conv2d_dweight",
+    "conv2d_dx",
     "copy",
     "copy_in_order",
     "cross_entropy",
@@ -149,6 +155,4 @@ __all__ = [
     "where",
     "write",
     "zeros",
-    "Arrays",
-    "Host",
 ]  # fmt: skip

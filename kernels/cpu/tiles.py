@@ -27,6 +27,12 @@ TILE_ROWS, TILE_VECTORS = (8, 2) if _MANY else (6, 2) if VECTOR_BYTES == 32 else
 """Rows and vectors of results that stay in registers, leaving some for what is loaded."""
 SHORT_ROWS = 4
 """Rows of the tile for what is left below: fewer, but enough to keep the multipliers busy."""
+FILTER_ROWS, FILTER_VECTORS = (8, 3) if _MANY else (4, 3) if VECTOR_BYTES == 32 else (4, 2)
+"""Filters and runs of positions of a tile of a convolution."""
+CORRELATION_ROWS, CORRELATION_TAPS = (8, 3) if _MANY else (4, 3)
+"""Rows of the gradient and taps of a tile of a convolution's weight gradient."""
+_CHAIN = 96
+"""Products that a convolution adds up one after another, before the sum joins the others: long chains lose digits."""
 DOT_ROWS, DOT_COLUMNS = (4, 4) if _MANY else (4, 2)
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -67,6 +73,14 @@ class _Emitter:
 
     def pointer(self, address):
         return self.builder.inttoptr(address, _BYTES)
+
+    def offset(self, table, position):
+        """Return number `position` of a table of int64."""
+        return self.builder.load(self.builder.bitcast(self.step(table, position, 8), _I64.as_pointer()))
+
+    def blocks(self, depth):
+        """Return into how many chains a sum of `depth` products is cut."""
+        return self.builder.sdiv(self.builder.add(depth, self.index(_CHAIN - 1)), self.index(_CHAIN))
 
     def smaller(self, x, y):
         return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
@@ -140,7 +154,7 @@ class _Emitter:
 
 
 def make_tile(rows: int, vectors: int, masked: bool):
-    """Return tile(c, i, j, a_at, a_row, a_column, b_at, b_row, depth, add): a tile of c = a @ b, or c += a @ b.
+    """Return tile(c, i, j, a_at, a_row, a_column, b_at, b_row, depth, add): c = a @ b, or c += a @ b, in part.
 
     It fills c[i:i+rows, j:j+vectors*lanes]. For k < depth, a is read at address a_at + r * a_row +
     k * a_column, and b in vectors from address b_at + k * b_row on (all in bytes; addresses, so that one tile
@@ -200,6 +214,127 @@ def make_copy(vectors: int):
         return types.void(like, types.intp, types.intp), generate
 
     return copy
+
+
+def make_filter_tile(rows: int, vectors: int):
+    """Return tile(like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, bias_at).
+
+    It applies `rows` filters at `vectors` runs of neighbouring positions. For k < depth, the weights are read
+    at panel_at + (k * rows + r) * itemsize, and multiply the vector at x_at + starts[v] + taps[k]. The sums
+    begin with bias[r] and go to out_at + r * out_row + places[v]. Addresses and offsets are in bytes, the
+    tables of int64; filters beyond number `last` are that one computed again.
+    """
+
+    @intrinsic
+    def tile(
+        typing, like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, bias_at
+    ):
+        def generate(context, builder, signature, args):
+            e = _Emitter(context, builder, signature.args[0])
+            out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, bias_at = args[1:]
+            out_at, x_at, panel_at, bias_at = (e.pointer(a) for a in (out_at, x_at, panel_at, bias_at))
+            starts, places, taps = (e.pointer(a) for a in (starts_at, places_at, taps_at))
+            runs = [builder.gep(x_at, [e.offset(starts, v)]) for v in range(vectors)]
+            row = [e.smaller(e.index(r), last) for r in range(rows)]
+            sums, totals = e.accumulators(rows, vectors), e.accumulators(rows, vectors)
+            for r in range(rows):
+                bias = e.broadcast(e.step(bias_at, row[r], e.itemsize))
+                for v in range(vectors):
+                    builder.store(bias, sums[r][v])
+            with cgutils.for_range(builder, e.blocks(depth), intp=_I64) as block:
+                first = builder.mul(block.index, e.index(_CHAIN))
+                taps_here, panel_here = e.step(taps, first, 8), e.step(panel_at, first, rows * e.itemsize)
+                with cgutils.for_range(
+                    builder, e.smaller(builder.sub(depth, first), e.index(_CHAIN)), intp=_I64
+                ) as loop:
+                    shift = e.offset(taps_here, loop.index)
+                    values = [e.load(builder.gep(run, [shift])) for run in runs]
+                    panel = e.step(panel_here, loop.index, rows * e.itemsize)
+                    for r in range(rows):
+                        factor = e.broadcast(e.step(panel, r, e.itemsize))
+                        for v in range(vectors):
+                            total = builder.load(totals[r][v])
+                            builder.store(e.multiply_add(factor, values[v], total), totals[r][v])
+                for r in range(rows):
+                    for v in range(vectors):
+                        builder.store(
+                            builder.fadd(builder.load(sums[r][v]), builder.load(totals[r][v])), sums[r][v]
+                        )
+                        builder.store(e.zero, totals[r][v])
+            for v in range(vectors):
+                place = builder.gep(out_at, [e.offset(places, v)])
+                for r in range(rows):
+                    e.store(builder.load(sums[r][v]), e.step(place, row[r], out_row))
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 10), generate
+
+    return tile
+
+
+def make_correlation_tile(rows: int, taps: int):
+    """Return tile(like, sums_at, sums_row, last, last_tap, g_at, g_row, g_image, x_at, x_image, taps_at, images, run).
+
+    It adds to sums[r, t] the inner products of gradient row r with x shifted by taps[t]: over `images` images,
+    each `run` vectors long, g from g_at + r * g_row, x from x_at + taps[t]. Addresses and offsets are in
+    bytes; rows beyond number `last` and taps beyond `last_tap` are those computed again.
+    """
+
+    @intrinsic
+    def tile(
+        typing,
+        like,
+        sums_at,
+        sums_row,
+        last,
+        last_tap,
+        g_at,
+        g_row,
+        g_image,
+        x_at,
+        x_image,
+        taps_at,
+        images,
+        run,
+    ):
+        def generate(context, builder, signature, args):
+            e = _Emitter(context, builder, signature.args[0])
+            sums_at, sums_row, last, last_tap, g_at, g_row, g_image, x_at, x_image, taps_at, images, run = (
+                args[1:]
+            )
+            sums_at, g_at, x_at, taps_at = (e.pointer(a) for a in (sums_at, g_at, x_at, taps_at))
+            row = [e.smaller(e.index(r), last) for r in range(rows)]
+            tap = [e.smaller(e.index(t), last_tap) for t in range(taps)]
+            shifts = [e.offset(taps_at, t) for t in tap]
+            totals = e.accumulators(rows, taps)
+            with cgutils.for_range(builder, images, intp=_I64) as image:
+                g_first = e.step(g_at, image.index, g_image)
+                x_first = e.step(x_at, image.index, x_image)
+                g_rows = [e.step(g_first, row[r], g_row) for r in range(rows)]
+                runs = [builder.gep(x_first, [shift]) for shift in shifts]
+                with cgutils.for_range(builder, run, intp=_I64) as loop:
+                    values = [e.load(e.step(at, loop.index, VECTOR_BYTES)) for at in runs]
+                    for r in range(rows):
+                        factor = e.load(e.step(g_rows[r], loop.index, VECTOR_BYTES))
+                        for t in range(taps):
+                            total = builder.load(totals[r][t])
+                            builder.store(e.multiply_add(factor, values[t], total), totals[r][t])
+            # All sums are read before one is written: rows and taps computed twice must not add up twice.
+            places, results = [], []
+            for r in range(rows):
+                for t in range(taps):
+                    at = e.step(e.step(sums_at, row[r], sums_row), tap[t], e.itemsize)
+                    places.append(builder.bitcast(at, e.scalar.as_pointer()))
+                    results.append(
+                        builder.fadd(builder.load(places[-1]), e.sum_lanes(builder.load(totals[r][t])))
+                    )
+            for result, place in zip(results, places, strict=True):
+                builder.store(result, place)
+            return context.get_dummy_value()
+
+        return types.void(like, *[types.intp] * 12), generate
+
+    return tile
 
 
 @intrinsic

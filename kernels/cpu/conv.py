@@ -1,0 +1,416 @@
+"""Convolution of images, without a buffer of all windows (im2col).
+
+An image is copied once into a layout in which a filter's tap is a shift: rows are padded with zeros, and
+with a stride s the columns (rows) that lie s apart become neighbours. Every tap then reads the same runs of
+memory, shifted by an offset from a table, and a tile applies several filters to several runs at once, with
+all sums in registers (`kernels.cpu.tiles`).
+
+    forward            filters over x
+    input gradient     filters over the output's gradient, turned; with a stride, one small convolution for
+                       each of the positions that an input pixel can have between two windows
+    weight gradient    inner products of the gradient with x, shifted by each tap
+
+Arrays: x (n, c, h, w), weight (f, c / groups, kh, kw), out and grad (n, f, oh, ow); float32 or float64, any
+strides; the result's rows are contiguous. stride, padding and dilation are pairs; the padding is zeros, the
+same on both sides. Sums run in a fixed order, whatever the number of threads.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.cpu.compile import get_num_threads, jit
+from kernels.cpu.launch import shared_kernel
+from kernels.cpu.scratch import scratch
+from kernels.cpu.tiles import (
+    CORRELATION_ROWS,
+    CORRELATION_TAPS,
+    FILTER_ROWS,
+    FILTER_VECTORS,
+    VECTOR_BYTES,
+    make_copy,
+    make_correlation_tile,
+    make_filter_tile,
+)
+
+_SERIAL_BELOW = 1 << 18  # multiply-adds; under this the pool's wake-up costs more than it saves
+_FEW_TAPS = 64  # sums this short do not pay for a second copy of their results
+_CHUNKS = 8  # of a batch, each with its own sum of the weight gradient: not the number of threads!
+_ALL_CHUNKS = 1 << 20  # weights in all chunks together, at most
+_BLOCK_BYTES = 1 << 18  # of images laid out at once for the weight gradient: the second cache
+
+_copy_vector = make_copy(1)
+_tile = make_filter_tile(FILTER_ROWS, FILTER_VECTORS)
+_correlate = make_correlation_tile(CORRELATION_ROWS, CORRELATION_TAPS)
+
+
+class _Plan(NamedTuple):
+    """The tables of a convolution: all that depends on shapes only.
+
+    `layout` holds, in elements: stride (2), zeros above and left, rows and pitch of a plane, the size of a
+    channel, of an image and of a filter's results in working memory (0: they go to `out` at once), whether x
+    is copied, and for each row and column within the stride whether a tap reads it.
+    """
+
+    layout: np.ndarray
+    taps: np.ndarray  # (taps, 2): row and column in the kernel
+    offsets: np.ndarray  # (channels * taps,): bytes from a position to what the tap reads
+    starts: np.ndarray  # bytes from the image's first number to each run of positions
+    places: np.ndarray  # bytes from the output's first number to where the run goes
+
+
+def _make_plan(
+    channels, height, width, taps, shifts, stride, top, left, positions, groups, itemsize, may_stay, direct
+):
+    """Return the plan of `taps`, which read `shifts` rows and columns from the position * stride."""
+    lanes = VECTOR_BYTES // itemsize
+    high, wide = positions
+    down = (high - 1) * stride[0] + max(row for row, _ in shifts)
+    right = (wide - 1) * stride[1] + max(column for _, column in shifts)
+    inside = top == left == 0 and down < height and right < width
+    copies = not (may_stay and stride == (1, 1) and inside and wide >= lanes)
+    rows = max(down, top + height - 1) // stride[0] + 1
+    if stride[1] == 1:
+        pitch = max(left + width, right + 1 - left)  # the zeros right of a row are those left of the next
+    else:
+        pitch = max(right, left + width - 1) // stride[1] + 1
+    plane = rows * pitch
+    channel = stride[0] * stride[1] * plane if copies else height * width
+    within = [
+        ((row % stride[0]) * stride[1] + column % stride[1]) * plane
+        + row // stride[0] * pitch + column // stride[1]
+        for row, column in shifts
+    ]  # fmt: skip
+    in_group = channels // groups
+    offsets = (np.arange(in_group)[:, None] * channel + np.array(within)).reshape(-1)
+
+    # Runs of positions: within each row, the last overlapping the one before; or on through all rows, over
+    # what lies between them, to be copied from a buffer without it.
+    ends = np.minimum(np.arange(-(-wide // lanes)) * lanes, max(wide - lanes, 0))
+    by_row = (np.arange(high)[:, None] * pitch + ends).reshape(-1)
+    through = np.arange(-(-((high - 1) * pitch + wide) // lanes)) * lanes
+    groups_of = [-(-len(runs) // FILTER_VECTORS) for runs in (by_row, through)]
+    buffered = not direct or wide < lanes
+    if not buffered and len(offsets) >= _FEW_TAPS:
+        buffered = groups_of[1] < 0.95 * groups_of[0]
+    starts = through if buffered else by_row
+    places = through if buffered else (np.arange(high)[:, None] * wide + ends).reshape(-1)
+    fill = -len(starts) % FILTER_VECTORS
+    starts, places = (np.pad(runs, (0, fill), mode="edge") for runs in (starts, places))
+    buffer = int(places[-1]) + lanes if buffered else 0
+    reach = (channels - in_group) * channel + int(offsets.max()) + through[-1] + lanes
+    image = max(channels * channel, int(reach)) if copies else 0
+    used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
+    used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
+    layout = [*stride, top, left, rows, pitch, channel, image, buffer, int(copies), groups, high, wide, *used]
+    return _Plan(
+        *(
+            np.array(t, np.int64)
+            for t in (layout, taps, offsets * itemsize, starts * itemsize, places * itemsize)
+        )
+    )
+
+
+_USED = 13  # where in a layout it says which rows and columns are used
+
+
+def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Return how many windows fit along one dim."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+@lru_cache(maxsize=256)
+def _forward_plan(shape, kernel, stride, padding, dilation, groups, itemsize, may_stay):
+    channels, height, width = shape
+    taps = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
+    shifts = [(i * dilation[0], j * dilation[1]) for i, j in taps]
+    positions = [output_size(shape[1 + d], kernel[d], stride[d], padding[d], dilation[d]) for d in (0, 1)]
+    return _make_plan(
+        channels, height, width, taps, shifts, stride, *padding, positions, groups, itemsize, may_stay, True
+    )
+
+
+@lru_cache(maxsize=256)
+def _input_plans(shape, input_size, kernel, stride, padding, dilation, groups, itemsize, may_stay):
+    """Return pairs (first row and column of the input's gradient, plan; None where no window reaches)."""
+    channels, height, width = shape
+    plans = []
+    for first in np.ndindex(*stride):
+        positions = [-(-(input_size[d] - first[d]) // stride[d]) for d in (0, 1)]
+        if min(positions) <= 0:
+            continue
+        reached = [
+            {
+                i: (first[d] + padding[d] - i * dilation[d]) // stride[d]
+                for i in range(kernel[d])
+                if (first[d] + padding[d] - i * dilation[d]) % stride[d] == 0
+            }
+            for d in (0, 1)
+        ]
+        if not (reached[0] and reached[1]):
+            plans.append((first, None))
+            continue
+        top, left = (max(0, -min(r.values())) for r in reached)
+        taps = [(i, j) for i in reached[0] for j in reached[1]]
+        shifts = [(reached[0][i] + top, reached[1][j] + left) for i, j in taps]
+        plan = _make_plan(
+            channels, height, width, taps, shifts, (1, 1), top, left, positions, groups, itemsize,
+            may_stay, stride == (1, 1),
+        )  # fmt: skip
+        plans.append((first, plan))
+    return plans
+
+
+@jit
+def _share(count, parts, part):
+    """Return the first and the end of the share of `part`, when `count` things are split among `parts`."""
+    return count * part // parts, count * (part + 1) // parts
+
+
+@jit
+def _copy_line(source, target):
+    """Copy a row: `target` begins where the row goes, and may be longer."""
+    lanes = VECTOR_BYTES // source.itemsize
+    if len(source) >= lanes and source.strides[0] == source.itemsize and target.strides[0] == source.itemsize:
+        source_at, target_at, size = source.ctypes.data, target.ctypes.data, source.itemsize
+        for j in range(0, len(source) - lanes, lanes):
+            _copy_vector(source, source_at + j * size, target_at + j * size)
+        last = (len(source) - lanes) * size
+        _copy_vector(source, source_at + last, target_at + last)
+    else:
+        for j in range(len(source)):
+            target[j] = source[j]
+
+
+@jit
+def _lay_out(x, layout, room):
+    """Copy the image x (c, h, w) into `room`, which holds zeros where no image lies."""
+    down, across, top, left, rows, pitch, channel = layout[:7]
+    for c in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            row, phase = (i + top) // down, (i + top) % down
+            if not layout[_USED + phase]:
+                continue
+            for s in range(across):
+                if layout[_USED + down + s]:
+                    first = (s - left) % across  # the first column that comes to lie in this plane
+                    at = (
+                        c * channel
+                        + (phase * across + s) * rows * pitch
+                        + row * pitch
+                        + (left + first) // across
+                    )
+                    _copy_line(x[c, i, first::across], room[at:])
+
+
+@shared_kernel("T[:,:,:,:], T[:], out T[::1], int64[:,:], int64, int64")
+def _pack(worker, workers, weight, unused, panels, taps, groups, turned):
+    """Write the weights as tiles read them: (group, tile, channel and tap, row of the tile).
+
+    Rows beyond the last are that one again. Turned, the channels are the rows, and the filters what is summed over.
+    """
+    filters, channels = weight.shape[0] // groups, weight.shape[1]
+    rows, depth = (channels, filters) if turned else (filters, channels)
+    tiles = (rows + FILTER_ROWS - 1) // FILTER_ROWS
+    first, end = _share(groups * tiles, workers, worker)
+    for tile in range(first, end):
+        group, start = tile // tiles, tile % tiles * FILTER_ROWS
+        for r in range(FILTER_ROWS):
+            at, row = tile * depth * len(taps) * FILTER_ROWS + r, min(start + r, rows - 1)
+            for k in range(depth):
+                f, c = (k, row) if turned else (row, k)
+                for t in range(len(taps)):
+                    panels[at] = weight[group * filters + f, c, taps[t, 0], taps[t, 1]]
+                    at += FILTER_ROWS
+
+
+@shared_kernel(
+    "T[:,:,:,:], T[::1], T[::1], out T[:,:,:,:], int64[:], int64[:], int64[:], int64[:], out T[::1], int64"
+)
+def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, places, room, share):
+    """Apply packed filters. A worker does whole images, or a part of the positions in each."""
+    size = x.itemsize
+    pitch, channel, image, buffer, copies, groups, high, wide = (
+        layout[5], layout[6], layout[7], layout[8], layout[9], layout[10], layout[11], layout[12],
+    )  # fmt: skip
+    filters, channels = out.shape[1] // groups, x.shape[1] // groups
+    tiles, depth = (filters + FILTER_ROWS - 1) // FILTER_ROWS, len(offsets)
+    first, end, run_first, run_end = 0, len(x), 0, len(starts) // FILTER_VECTORS
+    if len(x) >= 4 * workers or len(x) % workers == 0:
+        first, end = _share(len(x), workers, worker)
+    else:
+        run_first, run_end = _share(run_end, workers, worker)
+    own = room[worker * share : (worker + 1) * share]
+    if first < end and run_first < run_end:
+        own[:image] = 0
+    results = own[image:]
+    for i in range(first, end):
+        x_at, out_at, out_row = (
+            x.ctypes.data + i * x.strides[0],
+            out.ctypes.data + i * out.strides[0],
+            out.strides[1],
+        )
+        if copies:
+            _lay_out(x[i], layout, own)
+            x_at = own.ctypes.data
+        if buffer:
+            out_at, out_row = results.ctypes.data, buffer * size
+        for run in range(run_first, run_end):
+            starts_at = starts.ctypes.data + run * FILTER_VECTORS * 8
+            places_at = places.ctypes.data + run * FILTER_VECTORS * 8
+            for tile in range(groups * tiles):
+                group, start = tile // tiles, tile % tiles * FILTER_ROWS
+                f = group * filters + start
+                _tile(
+                    x, out_at + f * out_row, out_row, min(filters - start, FILTER_ROWS) - 1,
+                    x_at + group * channels * channel * size, starts_at, places_at,
+                    panels.ctypes.data + tile * depth * FILTER_ROWS * size, offsets.ctypes.data, depth,
+                    bias.ctypes.data + f * size,
+                )  # fmt: skip
+        if buffer:
+            positions = FILTER_VECTORS * (VECTOR_BYTES // size)
+            left, right = run_first * positions, run_end * positions
+            for f in range(out.shape[1]):
+                for r in range(left // pitch, min(high, (right + pitch - 1) // pitch)):
+                    a, b = max(left - r * pitch, 0), min(right - r * pitch, wide)
+                    if a < b:
+                        at = f * buffer + r * pitch
+                        _copy_line(results[at + a : at + b], out[i, f, r, a:])
+
+
+def _workers(work: int) -> int:
+    return 1 if work < _SERIAL_BELOW else min(get_num_threads(), 2 * work // _SERIAL_BELOW)
+
+
+@lru_cache(maxsize=64)
+def _no_bias(filters: int, dtype: np.dtype) -> np.ndarray:
+    return np.zeros(filters, dtype)
+
+
+def _may_stay(x) -> bool:
+    """Return whether the images of x lie in one piece each."""
+    _, _, height, width = x.shape
+    size = x.itemsize
+    return x.strides[1:] == (height * width * size, width * size, size)
+
+
+def _apply(x, weight, bias, out, plan, groups, turned):
+    rows = weight.shape[1] if turned else weight.shape[0] // groups
+    panels = groups * -(-rows // FILTER_ROWS) * len(plan.offsets) * FILTER_ROWS
+    share = int(plan.layout[7] + plan.layout[8] * out.shape[1])
+    workers = _workers(out.size * len(plan.offsets))
+    room = scratch(panels + workers * share + 64, x.dtype)
+    _pack(1 if panels < 1 << 14 else workers, weight, bias, room, plan.taps, groups, turned)
+    _filter(
+        workers, x, bias, room, out, plan.layout, plan.offsets, plan.starts, plan.places,
+        room[-(-panels // 16) * 16 :], share,
+    )  # fmt: skip
+
+
+def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
+    """Return the convolution of images x with filters, plus bias (f,) or None: (n, f, oh, ow)."""
+    n, filters, kernel = len(x), weight.shape[0], weight.shape[2:]
+    sizes = [output_size(x.shape[2 + d], kernel[d], stride[d], padding[d], dilation[d]) for d in (0, 1)]
+    out = np.empty((n, filters, *sizes), x.dtype)
+    bias = _no_bias(filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
+    if not (weight.size and out.size):
+        out[...] = bias[:, None, None]
+        return out
+    plan = _forward_plan(x.shape[1:], kernel, stride, padding, dilation, groups, x.itemsize, _may_stay(x))
+    _apply(x, weight, bias, out, plan, groups, 0)
+    return out
+
+
+def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np.ndarray:
+    """Return the gradient of images of input_size (h, w): (n, c, h, w). Also the transposed convolution of `grad`."""
+    n, channels = len(grad), weight.shape[1] * groups
+    out = np.empty((n, channels, *input_size), grad.dtype)
+    if not (out.size and grad.size and weight.size):
+        out.fill(0)
+        return out
+    plans = _input_plans(
+        grad.shape[1:], tuple(input_size), weight.shape[2:], stride, padding, dilation, groups, grad.itemsize,
+        _may_stay(grad),
+    )  # fmt: skip
+    bias = _no_bias(channels, grad.dtype)
+    for (row, column), plan in plans:
+        part = out[:, :, row :: stride[0], column :: stride[1]]
+        if plan is None:
+            part[...] = 0
+        else:
+            _apply(grad, weight, bias, part, plan, groups, 1)
+    return out
+
+
+@shared_kernel("T[:,:,:,:], T[:,:,:,:], out T[:,:,::1], int64[:], int64[:], out T[::1], int64, int64, int64")
+def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, block):
+    """Sum up each chunk's weight gradient: sums (chunks, f, channels and taps); a part of it for each task."""
+    size = x.itemsize
+    lanes = VECTOR_BYTES // size
+    pitch, channel, image, groups = layout[5], layout[6], layout[7], layout[10]
+    chunks, filters, depth = sums.shape
+    filters //= groups
+    channels = x.shape[1] // groups
+    tiles = (filters + CORRELATION_ROWS - 1) // CORRELATION_ROWS
+    parts = min((_CHUNKS + chunks - 1) // chunks, groups * tiles)
+    first, end = _share(chunks * parts, workers, worker)
+    own = room[worker * share : (worker + 1) * share]
+    if first < end:
+        own[:] = 0
+    gradients = own[block * image :]
+    line = run * lanes
+    for task in range(first, end):
+        chunk = task // parts
+        tile_first, tile_end = _share(groups * tiles, parts, task % parts)
+        f_first = tile_first // tiles * filters + tile_first % tiles * CORRELATION_ROWS
+        f_end = (tile_end - 1) // tiles * filters + min(
+            filters, ((tile_end - 1) % tiles + 1) * CORRELATION_ROWS
+        )
+        sums[chunk, f_first:f_end] = 0
+        image_first, image_end = _share(len(x), chunks, chunk)
+        for start in range(image_first, image_end, block):
+            images = min(block, image_end - start)
+            for i in range(images):
+                _lay_out(x[start + i], layout, own[i * image :])
+                for f in range(f_first, f_end):
+                    at = (i * sums.shape[1] + f) * line
+                    for r in range(grad.shape[2]):
+                        _copy_line(grad[start + i, f, r], gradients[at + r * pitch :])
+            for tile in range(tile_first, tile_end):
+                group, within = tile // tiles, tile % tiles * CORRELATION_ROWS
+                f = group * filters + within
+                for k in range(0, depth, CORRELATION_TAPS):
+                    _correlate(
+                        x, sums[chunk].ctypes.data + (f * depth + k) * size, depth * size,
+                        min(filters - within, CORRELATION_ROWS) - 1, min(depth - k, CORRELATION_TAPS) - 1,
+                        gradients.ctypes.data + f * line * size, line * size, sums.shape[1] * line * size,
+                        own.ctypes.data + group * channels * channel * size, image * size,
+                        offsets.ctypes.data + k * 8, images, run,
+                    )  # fmt: skip
+
+
+def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> np.ndarray:
+    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw)."""
+    kernel = tuple(kernel)
+    filters, channels = grad.shape[1], x.shape[1] // groups
+    out = np.empty((filters, channels, *kernel), x.dtype)
+    if not (grad.size and x.size and out.size):
+        out.fill(0)
+        return out
+    plan = _forward_plan(x.shape[1:], kernel, stride, padding, dilation, groups, x.itemsize, False)
+    depth = len(plan.offsets)
+    _, _, high, wide = grad.shape
+    run = -(-((high - 1) * int(plan.layout[5]) + wide) * x.itemsize // VECTOR_BYTES)
+    image = int(plan.layout[7]) + filters * run * VECTOR_BYTES // x.itemsize
+    chunks = max(1, min(len(x), _CHUNKS, _ALL_CHUNKS // (filters * depth)))
+    block = max(1, min(_BLOCK_BYTES // (image * x.itemsize), -(-len(x) // chunks)))
+    workers = _workers(grad.size * depth)
+    share = block * image
+    total = out.reshape(1, filters, depth)
+    sums = total if chunks == 1 else np.empty((chunks, filters, depth), x.dtype)
+    room = scratch(workers * share, x.dtype)
+    _weigh(workers, grad, x, sums, plan.layout, plan.offsets, room, share, run, block)
+    if chunks > 1:
+        np.add.reduce(sums, out=total[0])
+    return out
