@@ -54,3 +54,13 @@ def test_lift(tmp_path):
     rows = re.findall(r"(-?\d\.\d{6})  slope (\d\.\d{6})", run("lift.py", tmp_path))
     assert rows[0] == rows[1] == rows[2] == ("0.462117", "0.786448")
     assert len(rows) == 5
+
+
+def test_learn_filter(tmp_path):
+    printed = run("learn_filter.py", tmp_path)
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)", printed)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 1e-4 < losses[0]
+    rows = [[float(w) for w in line.split()] for line in printed.splitlines() if "step" not in line]
+    assert [len(row) for row in rows] == [6, 6, 6]
+    assert all(abs(a - b) < 0.02 for row in rows for a, b in zip(row[:3], row[3:], strict=True))
