@@ -3,10 +3,19 @@
 Operands broadcast, and their types are promoted, as in PyTorch. A Python number takes the other's type.
 """
 
+import functools
+
 from micro.formulas import FORMULAS
 from tensor import compare, dtypes
 from tensor.autograd import Function
 from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor, type_of
+
+
+@functools.cache
+def _reads(by_derivative: tuple, needs: tuple[bool, ...]) -> frozenset[str]:
+    """Return what the derivatives of the arguments that need one read; kept, as operations ask each time."""
+    wanted = [read for read, need in zip(by_derivative, needs, strict=True) if need]
+    return frozenset[str]().union(*wanted)
 
 
 class Elementwise(Function):
@@ -36,13 +45,13 @@ class Elementwise(Function):
         if True in self.needs:
             reads = self._reads()
             names = self.formula.variables
-            self.saved = tuple([a if n in reads else None for n, a in zip(names, arrays, strict=True)])
+            self.saved = tuple([a if n in reads else None for n, a in zip(names, arrays)])  # noqa: B905
             if "out" in reads:
                 self.result = out
 
-    def _reads(self) -> set[str]:
+    def _reads(self) -> frozenset[str]:
         """Return which variables the derivatives that are needed read, `out` included."""
-        return set().union(*[r for r, need in zip(self.formula.needs, self.needs, strict=True) if need])
+        return _reads(self.formula.needs, self.needs)
 
     def backward(self, k, grad):
         name, args, out, options = self.formula.name, self.saved, self.result, self.options

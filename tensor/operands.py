@@ -8,7 +8,9 @@ import numpy as np
 
 from tensor import dtypes
 
+# Tuples, not unions: `isinstance(x, int | float)` builds the union anew each time.
 _NUMBERS = (bool, int, float, np.number, np.bool_)
+_INTEGERS = (int, np.integer)
 
 
 def require_tensor(operation: str, argument: str, x) -> None:
@@ -191,8 +193,8 @@ def _holds_arrays(data) -> bool:
 
 def normalize_dim(dim: int, ndim: int, operation: str) -> int:
     """Return `dim` counted from the front; IndexError if out of range. A zero-dim tensor has -1 and 0."""
-    limit = max(ndim, 1)
-    if not isinstance(dim, int | np.integer) or isinstance(dim, bool):
+    limit = ndim or 1
+    if not isinstance(dim, _INTEGERS) or isinstance(dim, bool):
         raise TypeError(f"{operation}: dim must be an int, got {dim!r}")
     if not -limit <= dim < limit:
         raise IndexError(

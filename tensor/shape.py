@@ -176,29 +176,30 @@ def view(x, *shape):
 
 def reshape(input, *shape):
     """Return the elements in another shape (one -1 is inferred): a view where possible, else a copy."""
-    wanted = _infer(to_sizes(shape), input._array.size, "reshape", input.shape)
-    if input._array.flags.c_contiguous:
-        return Reshape.apply(input, shape=wanted)
+    array = input._array
+    return _reshape(input, _infer(to_sizes(shape), array.size, "reshape", array.shape))
+
+
+def _reshape(input, shape: tuple[int, ...]):
     try:
-        return Reshape.apply(input, shape=wanted)
-    except ValueError:
-        return ReshapeCopy.apply(input, shape=wanted)
+        return Reshape.apply(input, shape=shape)
+    except ValueError:  # no steps through the memory give this shape
+        return ReshapeCopy.apply(input, shape=shape)
 
 
 def flatten(input, start_dim=0, end_dim=-1):
     """Join the dims from `start_dim` to `end_dim` into one."""
-    if not input.ndim:
+    shape = input._array.shape
+    if not shape:
         return input.reshape(1)
-    first, last = (
-        normalize_dim(start_dim, input.ndim, "flatten"),
-        normalize_dim(end_dim, input.ndim, "flatten"),
-    )
+    first = normalize_dim(start_dim, len(shape), "flatten")
+    last = normalize_dim(end_dim, len(shape), "flatten")
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last:
         return input
-    joined = math.prod(input.shape[first : last + 1])
-    return reshape(input, *input.shape[:first], joined, *input.shape[last + 1 :])
+    joined = math.prod(shape[first : last + 1])
+    return _reshape(input, (*shape[:first], joined, *shape[last + 1 :]))
 
 
 def unflatten(input, dim, sizes):

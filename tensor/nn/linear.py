@@ -45,7 +45,7 @@ class Linear(Module):
 
     def forward(self, input):
         """Return input @ weight.T + bias."""
-        return linalg.linear(input, self.weight, self.bias)
+        return linalg.linear(input, self._parameter("weight"), self._parameter("bias"))
 
     def extra_repr(self) -> str:
         """Return the sizes."""
