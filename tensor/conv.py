@@ -240,14 +240,16 @@ def _fits(dims, input, weight, bias, geometry) -> bool:
     """
     try:
         x, w = input._array, weight._array
-        (sh, sw), (ph, pw), (dh, dw), groups = geometry
+        stride, padding, dilation, groups = geometry
+        (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
         dtype = x.dtype
         if dims == 2:
             (_, channels, height, width), (filters, depth, kh, kw) = x.shape, w.shape
         else:
             (_, channels, width), (filters, depth, kw), height, kh = x.shape, w.shape, 1, 1
         return (
-            type(sh) is type(sw) is type(ph) is type(pw) is type(dh) is type(dw) is type(groups) is int
+            type(stride) is type(padding) is type(dilation) is tuple
+            and type(sh) is type(sw) is type(ph) is type(pw) is type(dh) is type(dw) is type(groups) is int
             and sh > 0 < sw
             and ph >= 0 <= pw
             and dh > 0 < dw
