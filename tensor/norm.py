@@ -176,6 +176,14 @@ def batch_norm(
     return out
 
 
+def count_batch(tracked) -> int:
+    """Add 1 to a count of batches, a tensor of no dims, in place; return the new count."""
+    count = int(tracked._array) + 1
+    tracked._kernels.write(tracked._array, count)
+    tracked._version.count += 1
+    return count
+
+
 def instance_norm(
     input,
     running_mean=None,

@@ -19,12 +19,12 @@ import numpy as np
 from kernels.cpu.compile import jit, kernel, prange
 
 _SERIAL_BELOW = 16384  # elements
-_SHORT_SUM = 512  # numbers that are added in x's type, before they go into a float64 sum: 16 in each lane
-_SHORT = 16  # rows whose shares are added in x's type, before they go into a float64 sum
-_CLOSE = 4096  # numbers that stay in the first cache between two passes over some rows
+_SHORT = 64  # rows whose shares are added in x's type, before they go into a float64 sum
+_CLOSE = 2048  # numbers that stay in the first cache between two passes over some rows
 _ROWS = 64  # examples of (batch, channels) in one sum
 
 _SUMS = {"reassoc", "contract"}  # what the loops of sums may do, so that they become vector instructions
+_FUSED = {"contract"}  # a product and a sum in one instruction, rounded once
 
 
 @jit
@@ -56,21 +56,14 @@ def _grad_sums(x, grad, near):
 
 
 @jit(fastmath=_SUMS)
-def _weighted_grad_sums(x, grad, weight, mean):
-    """Return the sums of grad * weight and of grad * weight * (x - mean)."""
-    cast = x.dtype.type
-    center = cast(mean)
+def _weighted_grad_sums(x, grad, weight, near):
+    """Return the sums of grad * weight and of grad * weight * (x - near)."""
     total, product = np.float64(0), np.float64(0)
-    # Short sums in x's type, of which vectors hold twice as many as of float64, added up in float64.
-    for start in range(0, x.size, _SHORT_SUM):
-        t, p = cast(0), cast(0)
-        for i in range(start, min(start + _SHORT_SUM, x.size)):
-            g = grad[i] * weight[i]
-            t += g
-            p += g * (x[i] - center)
-        total += t
-        product += p
-    return total, product - (mean - np.float64(center)) * total
+    for i in range(x.size):
+        g = np.float64(grad[i] * weight[i])
+        total += g
+        product += g * (np.float64(x[i]) - near)
+    return total, product
 
 
 @jit
@@ -81,7 +74,7 @@ def _mean_and_rstd(total, square, near, count, eps):
     return near + drift, deviation, np.float64(1) / math.sqrt(deviation / count + eps)
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _scale(x, mean, scale, offset, out):
     """Fill out with (x - mean) * scale + offset."""
     cast = x.dtype.type
@@ -92,7 +85,7 @@ def _scale(x, mean, scale, offset, out):
         out[i] = (x[i] - center) * a + b
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _scale_by(x, mean, rstd, weight, bias, out):
     """Fill out with (x - mean) * rstd * weight + bias, weight and bias arrays."""
     cast = x.dtype.type
@@ -102,7 +95,7 @@ def _scale_by(x, mean, rstd, weight, bias, out):
         out[i] = ((x[i] - center) * a + b) * weight[i] + bias[i]
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _combine(x, grad, mean, by_grad, by_x, offset, out):
     """Fill out with grad * by_grad + (x - mean) * by_x + offset."""
     cast = x.dtype.type
@@ -112,7 +105,7 @@ def _combine(x, grad, mean, by_grad, by_x, offset, out):
         out[i] = grad[i] * a + ((x[i] - center) * b + c)
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _combine_by(x, grad, weight, mean, by_grad, by_x, offset, out):
     """Fill out with grad * weight * by_grad + (x - mean) * by_x + offset."""
     cast = x.dtype.type
@@ -207,7 +200,7 @@ def _batch_norm_dx(x, grad, weight, stats, dx, dweight, dbias, training, wants_d
             _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx)
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _add_rows(first, last, x, near, total, square):
     """Add the sums of x - near and of its square over rows first to last, for every channel."""
     # Two rows at a time: the sums are read and written half as often. More rows would be more arrays than
@@ -226,7 +219,7 @@ def _add_rows(first, last, x, near, total, square):
             square[j] += d * d
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _scale_rows(first, last, x, center, scale, offset, out):
     for n in range(first, last):
         row, to = x[n], out[n]
@@ -286,7 +279,7 @@ def _add_blocks(sums):
                 to[j] += more[j]
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _add_grad_rows(first, last, x, grad, mean, total, product):
     """Add the sums of grad and of grad * (x - mean) over rows first to last, for every channel."""
     for n in range(first, last):
@@ -296,7 +289,7 @@ def _add_grad_rows(first, last, x, grad, mean, total, product):
             product[j] += g[j] * (np.float64(row[j]) - mean[j])
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _combine_rows(first, last, x, grad, center, by_grad, by_x, offset, dx):
     for n in range(first, last):
         row, g, to = x[n], grad[n], dx[n]
@@ -472,7 +465,7 @@ def _row_norm(x, length, weight, bias, stats, out, eps, centered):
             )
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _add_columns(r, x, grad, stats, by_weight, by_bias):
     """Add the shares of rows r and r + 1 in the gradients of weight and bias."""
     cast = x.dtype.type
@@ -487,7 +480,7 @@ def _add_columns(r, x, grad, stats, by_weight, by_bias):
         by_bias[j] += g0[j] + g1[j]
 
 
-@jit
+@jit(fastmath=_FUSED)
 def _add_column(r, x, grad, stats, by_weight, by_bias):
     """Add the share of row r in the gradients of weight and bias."""
     cast = x.dtype.type
@@ -525,8 +518,9 @@ def _fill_rows_dx(first, last, x, grad, weight, stats, sums, dx, centered):
 @jit
 def _rows_dx(first, last, x, grad, weight, stats, dx, to, centered, wants_dx, wants_rest):
     """Fill rows first to last of dx; add their shares in the gradients of weight and bias to `to`."""
-    share = min(max(1, _CLOSE // x.shape[1]), _SHORT)
+    share = min(max(2, _CLOSE // x.shape[1]), _SHORT)
     of_rows, of_columns = np.empty((2, share)), np.zeros((2, weight.size), x.dtype)
+    added = 0
     for start in range(first, last, share):
         stop = min(start + share, last)
         if wants_dx:
@@ -536,7 +530,10 @@ def _rows_dx(first, last, x, grad, weight, stats, dx, to, centered, wants_dx, wa
                 _add_columns(r, x, grad, stats, of_columns[0], of_columns[1])
             if (stop - start) % 2:
                 _add_column(stop - 1, x, grad, stats, of_columns[0], of_columns[1])
-            _move(of_columns, to)
+            added += stop - start
+            if added > _SHORT - share or stop == last:
+                _move(of_columns, to)
+                added = 0
 
 
 @kernel(

@@ -98,20 +98,24 @@ class _BatchNorm(_Running):
     def forward(self, input):
         """Return `input`, (batch, num_features, ...), normalised."""
         self._check_input_dim(input)
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
-        uses_buffers = not self.training or self.track_running_stats
+        training, tracks, momentum = self.training, self.track_running_stats, self.momentum
+        if training and tracks:
+            tracked = self.num_batches_tracked
+            if tracked is not None:
+                count = norms.count_batch(tracked)
+                momentum = 1.0 / count if momentum is None else momentum
+        mean, var = self.running_mean, self.running_var
+        alone = mean is None and var is None
+        if training and not tracks:
+            mean = var = None
         return norms.batch_norm(
             input,
-            self.running_mean if uses_buffers else None,
-            self.running_var if uses_buffers else None,
+            mean,
+            var,
             self.weight,
             self.bias,
-            self.training or (self.running_mean is None and self.running_var is None),
-            momentum,
+            training or alone,
+            0.0 if momentum is None else momentum,
             self.eps,
         )
 
