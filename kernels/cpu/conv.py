@@ -28,8 +28,9 @@ from kernels.cpu.tiles import (
     CORRELATION_TAPS,
     FILTER_ROWS,
     FILTER_VECTORS,
+    THIN_VECTORS,
     VECTOR_BYTES,
-    make_copy,
+    copy_line,
     make_correlation_tile,
     make_filter_tile,
 )
@@ -40,8 +41,8 @@ _CHUNKS = 8  # of a batch, each with its own sum of the weight gradient: not the
 _ALL_CHUNKS = 1 << 20  # weights in all chunks together, at most
 _BLOCK_BYTES = 1 << 18  # of images laid out at once for the weight gradient: the second cache
 
-_copy_vector = make_copy(1)
 _tile = make_filter_tile(FILTER_ROWS, FILTER_VECTORS)
+_thin_tile = make_filter_tile(1, THIN_VECTORS)
 _correlate = make_correlation_tile(CORRELATION_ROWS, CORRELATION_TAPS)
 
 
@@ -61,11 +62,17 @@ class _Plan(NamedTuple):
 
 
 def _make_plan(
-    channels, height, width, taps, shifts, stride, top, left, positions, groups, itemsize, may_stay, direct
-):
-    """Return the plan of `taps`, which read `shifts` rows and columns from the position * stride."""
+    shape, filters, taps, shifts, stride, top, left, positions, groups, itemsize, may_stay, direct
+):  # fmt: skip
+    """Return the plan of `taps`, which read `shifts` rows and columns from the position * stride.
+
+    shape: (c, h, w) of an image; filters: in one group; top, left: zeros before it; positions: rows and
+    columns of the result; direct: its rows are contiguous.
+    """
+    channels, height, width = shape
     lanes = VECTOR_BYTES // itemsize
     high, wide = positions
+    tile_rows, vectors = (1, THIN_VECTORS) if filters == 1 else (FILTER_ROWS, FILTER_VECTORS)
     down = (high - 1) * stride[0] + max(row for row, _ in shifts)
     right = (wide - 1) * stride[1] + max(column for _, column in shifts)
     inside = top == left == 0 and down < height and right < width
@@ -90,20 +97,35 @@ def _make_plan(
     ends = np.minimum(np.arange(-(-wide // lanes)) * lanes, max(wide - lanes, 0))
     by_row = (np.arange(high)[:, None] * pitch + ends).reshape(-1)
     through = np.arange(-(-((high - 1) * pitch + wide) // lanes)) * lanes
-    groups_of = [-(-len(runs) // FILTER_VECTORS) for runs in (by_row, through)]
+    groups_of = [-(-len(runs) // vectors) for runs in (by_row, through)]
     buffered = not direct or wide < lanes
     if not buffered and len(offsets) >= _FEW_TAPS:
         buffered = groups_of[1] < 0.95 * groups_of[0]
     starts = through if buffered else by_row
     places = through if buffered else (np.arange(high)[:, None] * wide + ends).reshape(-1)
-    fill = -len(starts) % FILTER_VECTORS
+    fill = -len(starts) % vectors
     starts, places = (np.pad(runs, (0, fill), mode="edge") for runs in (starts, places))
     buffer = int(places[-1]) + lanes if buffered else 0
     reach = (channels - in_group) * channel + int(offsets.max()) + through[-1] + lanes
     image = max(channels * channel, int(reach)) if copies else 0
     used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
     used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
-    layout = [*stride, top, left, rows, pitch, channel, image, buffer, int(copies), groups, high, wide, *used]
+    layout = [
+        *stride,
+        top,
+        left,
+        rows,
+        pitch,
+        channel,
+        image,
+        buffer,
+        int(copies),
+        groups,
+        high,
+        wide,
+        tile_rows,
+        *used,
+    ]
     return _Plan(
         *(
             np.array(t, np.int64)
@@ -112,7 +134,7 @@ def _make_plan(
     )
 
 
-_USED = 13  # where in a layout it says which rows and columns are used
+_USED = 14  # where in a layout it says which rows and columns are used
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -121,20 +143,18 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
 
 
 @lru_cache(maxsize=256)
-def _forward_plan(shape, kernel, stride, padding, dilation, groups, itemsize, may_stay):
-    channels, height, width = shape
+def _forward_plan(shape, filters, kernel, stride, padding, dilation, groups, itemsize, may_stay):
     taps = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
     shifts = [(i * dilation[0], j * dilation[1]) for i, j in taps]
     positions = [output_size(shape[1 + d], kernel[d], stride[d], padding[d], dilation[d]) for d in (0, 1)]
     return _make_plan(
-        channels, height, width, taps, shifts, stride, *padding, positions, groups, itemsize, may_stay, True
+        shape, filters // groups, taps, shifts, stride, *padding, positions, groups, itemsize, may_stay, True
     )
 
 
 @lru_cache(maxsize=256)
-def _input_plans(shape, input_size, kernel, stride, padding, dilation, groups, itemsize, may_stay):
+def _input_plans(shape, channels, input_size, kernel, stride, padding, dilation, groups, itemsize, may_stay):
     """Return pairs (first row and column of the input's gradient, plan; None where no window reaches)."""
-    channels, height, width = shape
     plans = []
     for first in np.ndindex(*stride):
         positions = [-(-(input_size[d] - first[d]) // stride[d]) for d in (0, 1)]
@@ -155,8 +175,8 @@ def _input_plans(shape, input_size, kernel, stride, padding, dilation, groups, i
         taps = [(i, j) for i in reached[0] for j in reached[1]]
         shifts = [(reached[0][i] + top, reached[1][j] + left) for i, j in taps]
         plan = _make_plan(
-            channels, height, width, taps, shifts, (1, 1), top, left, positions, groups, itemsize,
-            may_stay, stride == (1, 1),
+            shape, channels // groups, taps, shifts, (1, 1), top, left, positions, groups, itemsize, may_stay,
+            stride == (1, 1),
         )  # fmt: skip
         plans.append((first, plan))
     return plans
@@ -169,24 +189,12 @@ def _share(count, parts, part):
 
 
 @jit
-def _copy_line(source, target):
-    """Copy a row: `target` begins where the row goes, and may be longer."""
-    lanes = VECTOR_BYTES // source.itemsize
-    if len(source) >= lanes and source.strides[0] == source.itemsize and target.strides[0] == source.itemsize:
-        source_at, target_at, size = source.ctypes.data, target.ctypes.data, source.itemsize
-        for j in range(0, len(source) - lanes, lanes):
-            _copy_vector(source, source_at + j * size, target_at + j * size)
-        last = (len(source) - lanes) * size
-        _copy_vector(source, source_at + last, target_at + last)
-    else:
-        for j in range(len(source)):
-            target[j] = source[j]
-
-
-@jit
 def _lay_out(x, layout, room):
     """Copy the image x (c, h, w) into `room`, which holds zeros where no image lies."""
-    down, across, top, left, rows, pitch, channel = layout[:7]
+    down, across, top, left, rows, pitch, channel = (
+        layout[0], layout[1], layout[2], layout[3], layout[4], layout[5], layout[6],
+    )  # fmt: skip
+    size = x.itemsize
     for c in range(x.shape[0]):
         for i in range(x.shape[1]):
             row, phase = (i + top) // down, (i + top) % down
@@ -201,28 +209,30 @@ def _lay_out(x, layout, room):
                         + row * pitch
                         + (left + first) // across
                     )
-                    _copy_line(x[c, i, first::across], room[at:])
+                    source = x.ctypes.data + c * x.strides[0] + i * x.strides[1] + first * x.strides[2]
+                    count = (x.shape[2] - first + across - 1) // across
+                    copy_line(room, source, across * x.strides[2], room.ctypes.data + at * size, size, count)
 
 
-@shared_kernel("T[:,:,:,:], T[:], out T[::1], int64[:,:], int64, int64")
-def _pack(worker, workers, weight, unused, panels, taps, groups, turned):
+@shared_kernel("T[:,:,:,:], T[:], out T[::1], int64[:,:], int64, int64, int64")
+def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_rows):
     """Write the weights as tiles read them: (group, tile, channel and tap, row of the tile).
 
     Rows beyond the last are that one again. Turned, the channels are the rows, and the filters what is summed over.
     """
     filters, channels = weight.shape[0] // groups, weight.shape[1]
     rows, depth = (channels, filters) if turned else (filters, channels)
-    tiles = (rows + FILTER_ROWS - 1) // FILTER_ROWS
+    tiles = (rows + tile_rows - 1) // tile_rows
     first, end = _share(groups * tiles, workers, worker)
     for tile in range(first, end):
-        group, start = tile // tiles, tile % tiles * FILTER_ROWS
-        for r in range(FILTER_ROWS):
-            at, row = tile * depth * len(taps) * FILTER_ROWS + r, min(start + r, rows - 1)
+        group, start = tile // tiles, tile % tiles * tile_rows
+        for r in range(tile_rows):
+            at, row = tile * depth * len(taps) * tile_rows + r, min(start + r, rows - 1)
             for k in range(depth):
                 f, c = (k, row) if turned else (row, k)
                 for t in range(len(taps)):
                     panels[at] = weight[group * filters + f, c, taps[t, 0], taps[t, 1]]
-                    at += FILTER_ROWS
+                    at += tile_rows
 
 
 @shared_kernel(
@@ -231,12 +241,13 @@ def _pack(worker, workers, weight, unused, panels, taps, groups, turned):
 def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, places, room, share):
     """Apply packed filters. A worker does whole images, or a part of the positions in each."""
     size = x.itemsize
-    pitch, channel, image, buffer, copies, groups, high, wide = (
-        layout[5], layout[6], layout[7], layout[8], layout[9], layout[10], layout[11], layout[12],
+    pitch, channel, image, buffer, copies, groups, high, wide, tile_rows = (
+        layout[5], layout[6], layout[7], layout[8], layout[9], layout[10], layout[11], layout[12], layout[13],
     )  # fmt: skip
+    vectors = THIN_VECTORS if tile_rows == 1 else FILTER_VECTORS
     filters, channels = out.shape[1] // groups, x.shape[1] // groups
-    tiles, depth = (filters + FILTER_ROWS - 1) // FILTER_ROWS, len(offsets)
-    first, end, run_first, run_end = 0, len(x), 0, len(starts) // FILTER_VECTORS
+    tiles, depth = (filters + tile_rows - 1) // tile_rows, len(offsets)
+    first, end, run_first, run_end = 0, len(x), 0, len(starts) // vectors
     if len(x) >= 4 * workers or len(x) % workers == 0:
         first, end = _share(len(x), workers, worker)
     else:
@@ -246,37 +257,45 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
         own[:image] = 0
     results = own[image:]
     for i in range(first, end):
-        x_at, out_at, out_row = (
-            x.ctypes.data + i * x.strides[0],
-            out.ctypes.data + i * out.strides[0],
-            out.strides[1],
-        )
+        x_at, out_first = x.ctypes.data + i * x.strides[0], out.ctypes.data + i * out.strides[0]
+        out_at, out_row = out_first, out.strides[1]
         if copies:
             _lay_out(x[i], layout, own)
             x_at = own.ctypes.data
         if buffer:
             out_at, out_row = results.ctypes.data, buffer * size
         for run in range(run_first, run_end):
-            starts_at = starts.ctypes.data + run * FILTER_VECTORS * 8
-            places_at = places.ctypes.data + run * FILTER_VECTORS * 8
+            starts_at = starts.ctypes.data + run * vectors * 8
+            places_at = places.ctypes.data + run * vectors * 8
             for tile in range(groups * tiles):
-                group, start = tile // tiles, tile % tiles * FILTER_ROWS
+                group, start = tile // tiles, tile % tiles * tile_rows
                 f = group * filters + start
-                _tile(
-                    x, out_at + f * out_row, out_row, min(filters - start, FILTER_ROWS) - 1,
-                    x_at + group * channels * channel * size, starts_at, places_at,
-                    panels.ctypes.data + tile * depth * FILTER_ROWS * size, offsets.ctypes.data, depth,
-                    bias.ctypes.data + f * size,
-                )  # fmt: skip
+                tile_at, bias_at = out_at + f * out_row, bias.ctypes.data + f * size
+                group_at = x_at + group * channels * channel * size
+                panel_at = panels.ctypes.data + tile * depth * tile_rows * size
+                last = min(filters - start, tile_rows) - 1
+                if tile_rows == 1:
+                    _thin_tile(
+                        x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at,
+                        offsets.ctypes.data, depth, bias_at,
+                    )  # fmt: skip
+                else:
+                    _tile(
+                        x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at,
+                        offsets.ctypes.data, depth, bias_at,
+                    )  # fmt: skip
         if buffer:
-            positions = FILTER_VECTORS * (VECTOR_BYTES // size)
+            positions = vectors * (VECTOR_BYTES // size)
             left, right = run_first * positions, run_end * positions
             for f in range(out.shape[1]):
                 for r in range(left // pitch, min(high, (right + pitch - 1) // pitch)):
                     a, b = max(left - r * pitch, 0), min(right - r * pitch, wide)
                     if a < b:
                         at = f * buffer + r * pitch
-                        _copy_line(results[at + a : at + b], out[i, f, r, a:])
+                        target = out_first + f * out.strides[1] + r * out.strides[2] + a * out.strides[3]
+                        copy_line(
+                            x, results.ctypes.data + (at + a) * size, size, target, out.strides[3], b - a
+                        )
 
 
 def _workers(work: int) -> int:
@@ -296,12 +315,12 @@ def _may_stay(x) -> bool:
 
 
 def _apply(x, weight, bias, out, plan, groups, turned):
-    rows = weight.shape[1] if turned else weight.shape[0] // groups
-    panels = groups * -(-rows // FILTER_ROWS) * len(plan.offsets) * FILTER_ROWS
+    rows, tile_rows = weight.shape[1] if turned else weight.shape[0] // groups, int(plan.layout[13])
+    panels = groups * -(-rows // tile_rows) * len(plan.offsets) * tile_rows
     share = int(plan.layout[7] + plan.layout[8] * out.shape[1])
     workers = _workers(out.size * len(plan.offsets))
     room = scratch(panels + workers * share + 64, x.dtype)
-    _pack(1 if panels < 1 << 14 else workers, weight, bias, room, plan.taps, groups, turned)
+    _pack(1 if panels < 1 << 14 else workers, weight, bias, room, plan.taps, groups, turned, tile_rows)
     _filter(
         workers, x, bias, room, out, plan.layout, plan.offsets, plan.starts, plan.places,
         room[-(-panels // 16) * 16 :], share,
@@ -317,7 +336,9 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
     if not (weight.size and out.size):
         out[...] = bias[:, None, None]
         return out
-    plan = _forward_plan(x.shape[1:], kernel, stride, padding, dilation, groups, x.itemsize, _may_stay(x))
+    plan = _forward_plan(
+        x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, _may_stay(x)
+    )
     _apply(x, weight, bias, out, plan, groups, 0)
     return out
 
@@ -330,8 +351,8 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np
         out.fill(0)
         return out
     plans = _input_plans(
-        grad.shape[1:], tuple(input_size), weight.shape[2:], stride, padding, dilation, groups, grad.itemsize,
-        _may_stay(grad),
+        grad.shape[1:], channels, tuple(input_size), weight.shape[2:], stride, padding, dilation, groups,
+        grad.itemsize, _may_stay(grad),
     )  # fmt: skip
     bias = _no_bias(channels, grad.dtype)
     for (row, column), plan in plans:
@@ -373,10 +394,13 @@ def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, bl
             images = min(block, image_end - start)
             for i in range(images):
                 _lay_out(x[start + i], layout, own[i * image :])
+                grad_at = grad.ctypes.data + (start + i) * grad.strides[0]
                 for f in range(f_first, f_end):
                     at = (i * sums.shape[1] + f) * line
                     for r in range(grad.shape[2]):
-                        _copy_line(grad[start + i, f, r], gradients[at + r * pitch :])
+                        source = grad_at + f * grad.strides[1] + r * grad.strides[2]
+                        target = gradients.ctypes.data + (at + r * pitch) * size
+                        copy_line(x, source, grad.strides[3], target, size, grad.shape[3])
             for tile in range(tile_first, tile_end):
                 group, within = tile // tiles, tile % tiles * CORRELATION_ROWS
                 f = group * filters + within
@@ -398,7 +422,7 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> np.nda
     if not (grad.size and x.size and out.size):
         out.fill(0)
         return out
-    plan = _forward_plan(x.shape[1:], kernel, stride, padding, dilation, groups, x.itemsize, False)
+    plan = _forward_plan(x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, False)
     depth = len(plan.offsets)
     _, _, high, wide = grad.shape
     run = -(-((high - 1) * int(plan.layout[5]) + wide) * x.itemsize // VECTOR_BYTES)

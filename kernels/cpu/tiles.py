@@ -29,6 +29,8 @@ SHORT_ROWS = 4
 """Rows of the tile for what is left below: fewer, but enough to keep the multipliers busy."""
 FILTER_ROWS, FILTER_VECTORS = (8, 3) if _MANY else (4, 3) if VECTOR_BYTES == 32 else (4, 2)
 """Filters and runs of positions of a tile of a convolution."""
+THIN_VECTORS = 2 * FILTER_VECTORS
+"""Runs of positions of a tile of one filter."""
 CORRELATION_ROWS, CORRELATION_TAPS = (8, 3) if _MANY else (4, 3)
 """Rows of the gradient and taps of a tile of a convolution's weight gradient."""
 _CHAIN = 96
@@ -335,6 +337,36 @@ def make_correlation_tile(rows: int, taps: int):
         return types.void(like, *[types.intp] * 12), generate
 
     return tile
+
+
+@intrinsic
+def copy_line(typing, like, source_at, source_step, target_at, target_step, count):
+    """Copy `count` numbers of the type of `like` between addresses, each a step of bytes from the last."""
+
+    def generate(context, builder, signature, args):
+        e = _Emitter(context, builder, signature.args[0])
+        source_at, source_step, target_at, target_step, count = args[1:]
+        source_at, target_at = e.pointer(source_at), e.pointer(target_at)
+        size, lanes = e.index(e.itemsize), e.index(e.lanes)
+        dense = builder.and_(
+            builder.icmp_signed("==", source_step, size), builder.icmp_signed("==", target_step, size)
+        )
+        dense = builder.and_(dense, builder.icmp_signed(">=", count, lanes))
+        with builder.if_else(dense) as (vectors, numbers):
+            with vectors:
+                last = builder.sub(count, lanes)
+                blocks = builder.add(builder.sdiv(builder.sub(last, e.index(1)), lanes), e.index(1))
+                with cgutils.for_range(builder, blocks, intp=_I64) as loop:
+                    first = builder.mul(loop.index, lanes)
+                    e.store(e.load(e.step(source_at, first, size)), e.step(target_at, first, size))
+                e.store(e.load(e.step(source_at, last, size)), e.step(target_at, last, size))
+            with numbers, cgutils.for_range(builder, count, intp=_I64) as loop:
+                kind = e.scalar.as_pointer()
+                number = builder.load(builder.bitcast(e.step(source_at, loop.index, source_step), kind))
+                builder.store(number, builder.bitcast(e.step(target_at, loop.index, target_step), kind))
+        return context.get_dummy_value()
+
+    return types.void(like, *[types.intp] * 5), generate
 
 
 @intrinsic
