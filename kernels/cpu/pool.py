@@ -148,7 +148,8 @@ def _max_pool_dx(grad, found, dx):
 #
 # What most networks do. Left to itself, LLVM takes the few columns of a small plane one by one, and does not
 # vectorise stores with steps at all. Here the vectors are written out; rows end in a vector that overlaps the
-# one before. A window's place is one byte, 0 to 3, and backward writes all of dx in one pass.
+# one before. A window's place is one byte, 0 to 3, and backward writes all of dx in one pass, four windows at a
+# time: vectors of eight take twice as long, since half of their stores cross a line of the cache.
 
 
 def _address(context, builder, array_type, array, at):
@@ -238,10 +239,10 @@ def _make_halve_dx(lanes: int):
 
 
 _halve8, _halve4, _halve2, _halve1 = map(_make_halve, (8, 4, 2, 1))
-_halve8_dx, _halve4_dx, _halve2_dx, _halve1_dx = map(_make_halve_dx, (8, 4, 2, 1))
+_halve4_dx, _halve2_dx, _halve1_dx = map(_make_halve_dx, (4, 2, 1))
 
 
-@jit
+@jit(inline="always")  # a call for every row, with three arrays to hand over, takes half as long again
 def _halve_row(x, top, bottom, out, places, to, count, keep):
     """Halve two rows of x, from x[top] and x[bottom] on, into `count` results from out[to] on."""
     last = count - 8
@@ -264,14 +265,10 @@ def _halve_row(x, top, bottom, out, places, to, count, keep):
 @jit
 def _halve_row_dx(grad, places, at, count, dx, top, bottom):
     """Fill two rows of dx, from dx[top] and dx[bottom] on, from `count` gradients from grad[at] on."""
-    last = count - 8
+    last = count - 4
     if last >= 0:
-        for j in range(0, last, 8):
-            _halve8_dx(grad, places, at + j, dx, top + 2 * j, bottom + 2 * j)
-        _halve8_dx(grad, places, at + last, dx, top + 2 * last, bottom + 2 * last)
-    elif count >= 4:
-        last = count - 4
-        _halve4_dx(grad, places, at, dx, top, bottom)
+        for j in range(0, last, 4):
+            _halve4_dx(grad, places, at + j, dx, top + 2 * j, bottom + 2 * j)
         _halve4_dx(grad, places, at + last, dx, top + 2 * last, bottom + 2 * last)
     elif count >= 2:
         last = count - 2
