@@ -148,8 +148,8 @@ def _max_pool_dx(grad, found, dx):
 #
 # What most networks do. Left to itself, LLVM takes the few columns of a small plane one by one, and does not
 # vectorise stores with steps at all. Here the vectors are written out; rows end in a vector that overlaps the
-# one before. A window's place is one byte, 0 to 3, and backward writes all of dx in one pass, four windows at a
-# time: vectors of eight take twice as long, since half of their stores cross a line of the cache.
+# one before. A window's place is one byte, 0 to 3, and backward writes all of dx in one pass, four windows
+# at a time: eight at a time were measured to take twice as long.
 
 
 def _address(context, builder, array_type, array, at):
