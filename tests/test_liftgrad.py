@@ -148,6 +148,35 @@ def test_train_deep(run):
     assert accuracy(lines[-1]) > 90.0
 
 
+def test_cnn(run, digits, tmp_path):
+    words = ("train", "cnn", "--epochs", "2", "--batch-size", "16", "--lr", "0.003", "--save", tmp_path / "m")
+    code, lines, error = run(*words)
+    assert (code, error) == (0, "")
+    assert "two convolutions of 32 channels, 1568-10: 25,258 parameters" in "\n".join(lines)
+    assert accuracy(lines[-1]) > 90.0
+    assert run("eval", tmp_path / "m", "-q")[1] == [lines[-1]]
+
+
+def test_tinycnn(run, refused, tmp_path):
+    code, lines, error = run("train", "tinycnn", "--save", tmp_path / "m", data=False)
+    assert (code, error) == (0, "")
+    text = "\n".join(lines)
+    assert "built-in patterns: 2,000 to train on, 1,000 to test on" in text
+    assert "a convolution of 3 channels, 27-3: 114 parameters" in text
+    assert "adam, learning rate 0.02 (x 0.9 an epoch), batches of 32, seed 0" in text
+    assert accuracy(lines[-1]) >= 92.0
+    code, found, _ = run("eval", tmp_path / "m", data=False)
+    assert code == 0
+    assert found[-1] == lines[-1]
+    names = [line.split()[0] for line in found if re.search(r"% +\d+ of \d+$", line.replace(",", ""))]
+    assert names == ["horizontal", "vertical", "diagonal"]
+    Image.new("L", (28, 28)).save(tmp_path / "p.png")
+    message = refused("predict", tmp_path / "m", tmp_path / "p.png")
+    assert "tinycnn looks at patterns, not at pictures of digits" in message
+    message = refused("eval", tmp_path / "m", "--data", "digits")
+    assert "tinycnn learns from patterns" in message
+
+
 def test_quiet_prints_the_last_line_alone(run):
     code, lines, error = run("train", "mlp", "--epochs", "1", "--quiet", "--optimizer", "sgd")
     assert (code, error, len(lines)) == (0, "", 1)

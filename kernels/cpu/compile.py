@@ -46,7 +46,8 @@ def cache_root() -> Path:
 def _open_kernel_cache() -> str | None:
     """Return this version's kernel cache, made if need be; None where nothing can be written."""
     root = cache_root() / "kernels"
-    folder = root / _source_hash()
+    # Numba looks for machine code by source and signature, whether or not it was compiled to be parallel
+    folder = root / (_source_hash() + "-serial" * (threading_layer == "workqueue"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.utime(folder)
@@ -60,7 +61,6 @@ def _open_kernel_cache() -> str | None:
     return str(folder)
 
 
-_CACHE = _open_kernel_cache()
 _LOCK = threading.RLock()
 HOST = {"error_model": "numpy", "nogil": True}
 
@@ -110,6 +110,7 @@ threading_layer = _choose_threading_layer()
 """The pool that runs parallel kernels. 'workqueue' aborts when two Python threads enter it: run serially."""
 if threading_layer != "workqueue":
     numba.config.THREADING_LAYER = threading_layer
+_CACHE = _open_kernel_cache()
 
 
 def jit(function: Callable | None = None, **options):

@@ -84,8 +84,8 @@ print(cpu.compile_seconds())
 """
 
 
-def run(cache: Path) -> float:
-    environment = {**os.environ, "LIFTGRAD_CACHE": str(cache)}
+def run(cache: Path, **variables: str) -> float:
+    environment = {**os.environ, "LIFTGRAD_CACHE": str(cache), **variables}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
@@ -99,6 +99,14 @@ def test_the_second_process_loads_what_the_first_compiled(tmp_path: Path) -> Non
     assert files
     assert run(tmp_path) == 0.0
     assert sorted(p.name for p in tmp_path.rglob("*.nbc")) == files
+
+
+def test_serial_and_parallel_kernels_have_caches_of_their_own(tmp_path: Path) -> None:
+    # loaded in a process with a pool, serial ones are slow; parallel ones without a pool abort
+    assert run(tmp_path, NUMBA_THREADING_LAYER="workqueue") > 0.0
+    if compiler.threading_layer != "workqueue":
+        assert run(tmp_path, NUMBA_THREADING_LAYER=compiler.threading_layer) > 0.0
+    assert run(tmp_path, NUMBA_THREADING_LAYER="workqueue") == 0.0
 
 
 @pytest.mark.skipif(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tensor.data.patterns import CLASSES, patterns
+from tensor.data.patterns import CLASSES, load, patterns
 
 
 @pytest.mark.parametrize("count", [0, 1, 50])
@@ -60,3 +60,12 @@ def test_noise_has_the_deviation_asked_for() -> None:
 def test_negative_arguments_are_refused(arguments: dict) -> None:
     with pytest.raises(ValueError, match="negative"):
         patterns(**arguments)
+
+
+def test_load_draws_others_to_test_on() -> None:
+    split = load()
+    assert split.train_images.shape == (2000, 8, 8)
+    assert split.test_images.shape == (1000, 8, 8)
+    assert (split.name, split.classes) == ("patterns", 3)
+    assert not any((split.train_images == image).all(axis=(1, 2)).any() for image in split.test_images[:20])
+    assert split.fingerprint() == load().fingerprint()
