@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from kernels.cpu import fast_math
-from kernels.cpu.lift import LARGE, lift
-from micro.formulas import ADD, FORMULAS, SUB
+from kernels.cpu.lift import LARGE, Lifted, lift
+from micro.formulas import ADD, FORMULAS, POW, SUB
 
 OVERRIDES: dict[str, dict[str, Callable]] = {
     # Beside each: ns an element on one thread, against those of the formula with the C library's functions.
@@ -27,6 +27,7 @@ OVERRIDES: dict[str, dict[str, Callable]] = {
         "log1p": fast_math.log1p,  # 1.6 against 13
         "expm1": fast_math.expm1,  # 0.44 against 12, in elu
         "tanh": fast_math.tanh,  # 0.90 against 18
+        "pow": fast_math.pow,  # 3.8 against 14
         "gelu": fast_math.gelu,  # 1.0 against 25
         "gelu_dx": fast_math.gelu_dx,  # 1.1 against 30
         "sin": np.sin,  # 1.19 against 9.93
@@ -83,6 +84,32 @@ class _Plain:
             return self._function(*arrays, out=out)
 
 
+class _Power:
+    """pow, or its derivative in the base; products for the usual exponent, 2: 0.15 ns each, not 4."""
+
+    def __init__(self, general: Lifted, squared: Callable):
+        self._general, self._squared = general, squared
+
+    def small(self, x, y, *more):
+        if y.ndim == 0 and y.item() == 2.0:
+            return self._squared(x, *more)
+        return self._general.small(x, y, *more)
+
+    def large(self, arrays, out):
+        x, y, *grad = arrays
+        if y.ndim == 0 and y.item() == 2.0:
+            return self._squared(x, *grad, *(() if out is None else (out,)))
+        return self._general.large(arrays, out)
+
+
+def _square(x, out=None):
+    return forward("mul", x, x, out=out)
+
+
+def _square_dx(x, grad):
+    return forward("mul", grad, forward("add", x, x))
+
+
 _forward: dict[str, dict[str, Any]] = {"f": {}, "d": {}}
 _derivatives: dict[str, dict[str, dict[int, Any]]] = {"f": {}, "d": {}}
 
@@ -116,6 +143,8 @@ def _make_forward(name: str, dtype: np.dtype):
         kernel: Any = _Plain(override)
     else:
         kernel = lift(FORMULAS[name].forward, dtype, override=override)
+        if name == "pow":
+            kernel = _Power(kernel, _square)
     _forward[dtype.char][name] = kernel
     return kernel
 
@@ -149,8 +178,10 @@ def _make_derivative(name: str, position: int, dtype: np.dtype):
     else:
         reads = [n for n in (*formula.variables, "out") if n in formula.needs[position]]
         override = OVERRIDES[dtype.name].get(function.__name__)
-        kernel = lift(function, dtype, [*reads, "grad", *formula.options], override)
+        kernel: Any = lift(function, dtype, [*reads, "grad", *formula.options], override)
         places = [[*formula.variables, "out", "grad"].index(n) for n in (*reads, "grad")]
+        if function is POW.derivatives[0]:
+            kernel = _Power(kernel, _square_dx)
         # With one place itemgetter would return an array and not a tuple of one.
         made = kernel, itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], None))
     _derivatives[dtype.char].setdefault(name, {})[position] = made

@@ -10,7 +10,7 @@ name: the numbers left over at the end of an array get the same bits as those in
 
 import math
 from collections.abc import Callable
-from math import cos, erfc, fabs, pow, sin, sqrt
+from math import cos, erfc, fabs, sin, sqrt
 
 import llvmlite.binding
 import numpy as np
@@ -44,26 +44,28 @@ _FUSES = bool(_FEATURES.get("fma") or _FEATURES.get("neon"))
 
 @intrinsic
 def fma(_context, x, y, z):
-    """Return x * y + z of float32, rounded once where the machine has the instruction."""
+    """Return x * y + z, in the type of `x`, rounded once where the machine has the instruction."""
 
     def emit(_context, builder, _signature, arguments):
         if not _FUSES:
             return builder.fadd(builder.fmul(*arguments[:2]), arguments[2])
-        signature = ir.FunctionType(ir.FloatType(), [ir.FloatType()] * 3)
-        function = cgutils.get_or_insert_function(builder.module, signature, "llvm.fma.f32")
+        kind = arguments[0].type
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.f{x.bitwidth}"
+        )
         return builder.call(function, arguments)
 
-    return types.float32(types.float32, types.float32, types.float32), emit
+    return x(x, x, x), emit
 
 
 @intrinsic
 def bits(_context, x):
-    """Return the int32 whose bits are those of a float32."""
+    """Return the integer whose bits are those of a float: int32 of float32, int64 of float64."""
 
     def emit(_context, builder, _signature, arguments):
-        return builder.bitcast(arguments[0], ir.IntType(32))
+        return builder.bitcast(arguments[0], ir.IntType(x.bitwidth))
 
-    return types.int32(types.float32), emit
+    return (types.int32 if x == types.float32 else types.int64)(x), emit
 
 
 @intrinsic
@@ -77,6 +79,16 @@ def from_bits(_context, i):
         return builder.bitcast(number, ir.FloatType())
 
     return types.float32(i), emit
+
+
+@intrinsic
+def _double_of_bits(_context, i):
+    """Return the float64 whose bits are those of an int64."""
+
+    def emit(_context, builder, _signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), emit
 
 
 def _single(function: Callable) -> Callable:
@@ -148,7 +160,7 @@ def log(x):
     tail = fma(p * f, square, fma(e, _LN2_LOW, -0.5 * square))
     result = fma(e, _LN2_HIGH, f + tail)
     # Zero, negative numbers, inf and nan have no exponent to speak of.
-    result = x if x == _INF or x != x else result
+    result = result if x < _INF else x
     return (-_INF if x == 0.0 else _NAN) if x <= 0.0 else result
 
 
@@ -157,6 +169,53 @@ def log1p(x):
     u = 1.0 + x
     lost = (x - (u - 1.0)) / u  # what rounding took from u, as log sees it
     return log(u) + (lost if fabs(lost) < 1.0 else 0.0) if u != 1.0 else x
+
+
+_SPLIT = np.float32(8388608.0)  # 2**23: from here on there are integers only
+_MAGIC_64 = 6755399441055744.0  # 1.5 * 2**52, as _MAGIC
+_MAGIC_64_BITS = 0x4338000000000000
+
+
+@jit(forceinline=True)
+def pow(x, y):
+    # 2 ** (y * log2(abs(x))) in float64, where an error of 1e-10 in the logarithm is nothing; then the signs.
+    a = fabs(x)
+    tiny = a < np.float32(1.1754943508222875e-38)
+    scaled = a * _SPLIT if tiny else a
+    n = np.int32(np.int32(bits(scaled) - 0x3F3504F3) >> 23)
+    m = np.float64(from_bits(bits(scaled) - (n << 23)))
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    p = fma(z, 0.22195308321368667, 0.26230818925253885)
+    p = fma(p, z, 0.3205988979753252)
+    p = fma(p, z, 0.41219858311113244)
+    p = fma(p, z, 0.5770780163555854)
+    p = fma(p, z, 0.9617966939259756)
+    p = fma(p, z, 2.8853900817779268)
+    log2 = fma(s, p, np.float64(n) - (23.0 if tiny else 0.0))
+    log2 = -math.inf if a == np.float32(0.0) else log2
+    log2 = log2 if a < _INF else np.float64(a)  # not a test for inf or nan: LLVM has no vectors for that
+    t = np.float64(y) * log2
+    t = -160.0 if t < -160.0 else (140.0 if t > 140.0 else t)
+    shifted = t + _MAGIC_64
+    r = t - (shifted - _MAGIC_64)
+    q = fma(r, 1.5252733804059841e-05, 0.00015403530393381608)
+    q = fma(q, r, 0.0013333558146428443)
+    q = fma(q, r, 0.009618129107628477)
+    q = fma(q, r, 0.05550410866482158)
+    q = fma(q, r, 0.2402265069591007)
+    q = fma(q, r, 0.6931471805599453)
+    power = fma(q, r, 1.0)
+    result = np.float32(power * _double_of_bits((bits(shifted) - _MAGIC_64_BITS + 1023) << 52))
+    # Not `and` and `or`: they are branches.
+    result = np.float32(1.0) if (y == np.float32(0.0)) | ((a == np.float32(1.0)) & (y == y)) else result
+    b = fabs(y)
+    half = b * np.float32(0.5)
+    whole = (b >= _SPLIT) | ((b + _SPLIT) - _SPLIT == b)
+    odd = whole & (b < np.float32(16777216.0)) & (half < _SPLIT) & ((half + _SPLIT) - _SPLIT != half)
+    result = math.copysign(result, x) if odd else result
+    result = _NAN if (x < np.float32(0.0)) & (log2 < math.inf) & (y == y) & (not whole) else result
+    return np.float32(1.0) if x == np.float32(1.0) else result
 
 
 @_single
@@ -175,17 +234,19 @@ def tanh(x):
 
 @_single
 def _normal_density(a):
-    """Return exp(-a * a / 2) for a in [0, 14.5], or nan."""
+    """Return exp(-a * a / 2) for a >= 0, or nan; 0 from 13.2 on, where it is about to be subnormal."""
     h = -0.5 * a
     t = fma(h * a, _LOG2_E, _MAGIC)
     n = t - _MAGIC
     r = fma(h, a, -(n * _LN2_HIGH))  # h * a is not rounded here: it is what the result depends on most
-    return _exp_of(fma(n, -_LN2_LOW, r), np.int32(bits(t) - _MAGIC_BITS))
+    r = fma(n, -_LN2_LOW, r)
+    e = fma(fma(_exp_series(r), r, 1.0), r, 1.0) * from_bits((bits(t) - _MAGIC_BITS + 127) << 23)
+    return 0.0 if a > 13.2 else e
 
 
 @_single
 def _normal_tail(a, density):
-    """Return the share of the normal distribution below -a, for a in [0, 14.5]."""
+    """Return the share of the normal distribution below -a, for a >= 0."""
     # Divided by density / (4 + a) it is a smooth function of q in [-0.57, 1], after M. M. Shepherd and
     # J. G. Laframboise, Mathematics of Computation 36 (1981). Even and odd powers apart: half as long a wait.
     s = 1.0 / (4.0 + a)
@@ -205,7 +266,6 @@ def _normal_tail(a, density):
 @_single
 def gelu(x):
     a = fabs(x)
-    a = 14.5 if a > 14.5 else a  # the tail vanishes there
     tail = _normal_tail(a, _normal_density(a))
     return x * (tail if x < 0.0 else 1.0 - tail)
 
@@ -213,7 +273,6 @@ def gelu(x):
 @_single
 def gelu_dx(x, out, grad):
     a = fabs(x)
-    a = 14.5 if a > 14.5 else a
     density = _normal_density(a)
     tail = _normal_tail(a, density)
     return grad * ((tail if x < 0.0 else 1.0 - tail) + x * (0.3989422804014327 * density))

@@ -57,6 +57,35 @@ def test_two_units_in_the_last_place_everywhere(function) -> None:
     assert (np.abs(found[inner] - exact[inner]) / unit).max() < 2
 
 
+def test_powers_of_every_pair_of_limits() -> None:
+    values = np.array(
+        [*LIMITS, 2.0, 0.5, 3.0, 8388607.5, 8388608.0, 16777215.0, 16777216.0, 1e30], np.float32
+    )
+    values = np.concatenate([values, -values])
+    check_powers(np.repeat(values, len(values)), np.tile(values, len(values)))
+
+
+def test_powers_of_all_sizes() -> None:
+    rng = np.random.default_rng(0)
+    check_powers(np.exp(rng.uniform(-100, 88, 100_000)), rng.uniform(-3, 3, 100_000))
+    check_powers(-np.exp(rng.uniform(-20, 20, 10_000)), rng.integers(-9, 9, 10_000))
+
+
+def check_powers(x: np.ndarray, y: np.ndarray) -> None:
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    found = cpu.forward("pow", x, y)
+    with np.errstate(all="ignore"):
+        exact = np.power(x.astype(np.float64), y.astype(np.float64))
+        rounded = exact.astype(np.float32)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(rounded))
+    limits = np.isinf(rounded) | (rounded == 0)
+    np.testing.assert_array_equal(found[limits], rounded[limits])
+    np.testing.assert_array_equal(np.signbit(found[limits]), np.signbit(rounded[limits]))
+    inner = np.isfinite(rounded) & (np.abs(rounded) < 1e38)
+    unit = np.spacing(np.abs(rounded[inner])).astype(np.float64)
+    assert (np.abs(found[inner] - exact[inner]) / unit).max() < 1
+
+
 NAMES = ["exp", "log", "log1p", "tanh", "sigmoid", "softplus", "elu", "gelu", "silu"]
 
 
