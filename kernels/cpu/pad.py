@@ -70,5 +70,6 @@ def pad_from_dx(grad: np.ndarray, dim: int, source: np.ndarray, before: int, siz
     kept, taken = _core(source, size, before)
     out[_along(grad.ndim, dim, taken)] = grad[_along(grad.ndim, dim, kept)]
     for i in (*range(kept.start), *range(kept.stop, source.size)):
-        out[_along(grad.ndim, dim, int(source[i]))] += grad[_along(grad.ndim, dim, i)]
+        part = out[_along(grad.ndim, dim, int(source[i]))]
+        np.add(part, grad[_along(grad.ndim, dim, i)], out=part)
     return out
