@@ -168,6 +168,7 @@ class Run:
         self.threads = threads or cpu.get_num_threads()
         self.timing = timing or TIMING
         self.table = table
+        self.load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
         self.versions: dict[str, str] = {}
         self._stack = ExitStack()
         self._workers: dict[str, Worker] = {}

@@ -18,6 +18,10 @@ from tensor.files import atomic_write
 HEADER = ("work", "ours", "peer", "", "ratio", "spread")
 LEGEND = "ratio: the peer's median by ours, above 1 we need less; spread: the middle half of the blocks"
 
+BUSY = (
+    "other programs compute, which slows threads that wait for each other most; measure again when they rest"
+)
+
 
 def describe_run(run: Run) -> list[str]:
     """Say on what machine and with what versions is measured."""
@@ -27,6 +31,7 @@ def describe_run(run: Run) -> list[str]:
         f"{run.threads} thread{'s' * (run.threads > 1)} for each engine, ours by {cpu.threading_layer}",
         config.describe_versions(),
         *([f"beside {', '.join(peers)}"] if peers else []),
+        *([f"load {run.load:.1f} before it began: {BUSY}"] if run.load > 0.5 else []),
     ]
 
 
@@ -36,6 +41,7 @@ def as_dict(run: Run, results: Iterable[Result]) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": describe_run(run),
         "threads": run.threads,
+        "load": run.load,
         "peers": {name: version for name, version in run.versions.items() if name != OURS},
         "results": [result.as_dict() for result in results],
     }

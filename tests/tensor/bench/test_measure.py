@@ -171,7 +171,7 @@ def test_the_ratio_says_how_much_faster_we_are():
 def test_json(results):
     found, run = results
     text = json.loads(json.dumps(as_dict(run, found.values()), allow_nan=False))
-    assert set(text) == {"date", "machine", "threads", "peers", "results"}
+    assert set(text) == {"date", "machine", "threads", "load", "peers", "results"}
     assert text["threads"] == 1
     keys = {"suite", "work", "peer", "unit", "same", "note", "ratio", "ours", "theirs"}
     assert [set(result) for result in text["results"]] == [keys] * len(found)
@@ -186,6 +186,13 @@ def test_table(results):
     assert sum("no_such_engine is not installed" in line for line in lines) == 1
     assert "fails here: ours: ValueError: no such kernel" in lines
     assert describe_run(run)[1].startswith("1 thread for each engine")
+
+
+@pytest.mark.parametrize(("load", "told"), [(0.1, False), (3.0, True)])
+def test_a_busy_machine_is_told(load, told):
+    run = Run(threads=2)
+    run.load = load
+    assert any(line.startswith("load 3.0 before it began") for line in describe_run(run)) == told
 
 
 def test_work_without_any_peer_is_shown():
