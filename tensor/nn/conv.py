@@ -111,12 +111,10 @@ class _Convolution(Module):
         return ", ".join(parts)
 
     def _convolve(self, function, input):
-        if self.padding_mode == "zeros":
-            return function(
-                input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-            )
-        framed = pad(input, self._frame, self.padding_mode)
-        return function(framed, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        weight, bias, padding = self._parameter("weight"), self._parameter("bias"), self.padding
+        if self.padding_mode != "zeros":
+            input, padding = pad(input, self._frame, self.padding_mode), 0
+        return function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
 class Conv1d(_Convolution):
@@ -240,9 +238,8 @@ class _TransposedConvolution(_Convolution):
 
     def _transpose(self, function, input, output_size):
         extra = self._output_padding(input, output_size)
-        return function(
-            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
-        )
+        weight, bias = self._parameter("weight"), self._parameter("bias")
+        return function(input, weight, bias, self.stride, self.padding, extra, self.groups, self.dilation)
 
 
 class ConvTranspose1d(_TransposedConvolution):
