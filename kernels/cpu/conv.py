@@ -30,7 +30,7 @@ from kernels.cpu.tiles import (
     FILTER_VECTORS,
     THIN_VECTORS,
     VECTOR_BYTES,
-    copy_line,
+    copy_plane,
     make_correlation_tile,
     make_filter_tile,
 )
@@ -196,22 +196,19 @@ def _lay_out(x, layout, room):
     )  # fmt: skip
     size = x.itemsize
     for c in range(x.shape[0]):
-        for i in range(x.shape[1]):
-            row, phase = (i + top) // down, (i + top) % down
-            if not layout[_USED + phase]:
-                continue
+        for phase in range(down):
             for s in range(across):
-                if layout[_USED + down + s]:
-                    first = (s - left) % across  # the first column that comes to lie in this plane
-                    at = (
-                        c * channel
-                        + (phase * across + s) * rows * pitch
-                        + row * pitch
-                        + (left + first) // across
-                    )
-                    source = x.ctypes.data + c * x.strides[0] + i * x.strides[1] + first * x.strides[2]
-                    count = (x.shape[2] - first + across - 1) // across
-                    copy_line(room, source, across * x.strides[2], room.ctypes.data + at * size, size, count)
+                if layout[_USED + phase] and layout[_USED + down + s]:
+                    # the first row and column that come to lie in this plane
+                    i, j = (phase - top) % down, (s - left) % across
+                    plane = c * channel + (phase * across + s) * rows * pitch
+                    at = plane + (i + top) // down * pitch + (j + left) // across
+                    copy_plane(
+                        room, x.ctypes.data + c * x.strides[0] + i * x.strides[1] + j * x.strides[2],
+                        down * x.strides[1], across * x.strides[2],
+                        room.ctypes.data + at * size, pitch * size, size,
+                        (x.shape[1] - i + down - 1) // down, (x.shape[2] - j + across - 1) // across,
+                    )  # fmt: skip
 
 
 @shared_kernel("T[:,:,:,:], T[:], out T[::1], int64[:,:], int64, int64, int64")
@@ -285,17 +282,28 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
                         offsets.ctypes.data, depth, bias_at,
                     )  # fmt: skip
         if buffer:
+            # Whole rows at once, and the parts of rows where another worker's positions begin or end.
             positions = vectors * (VECTOR_BYTES // size)
             left, right = run_first * positions, run_end * positions
-            for f in range(out.shape[1]):
-                for r in range(left // pitch, min(high, (right + pitch - 1) // pitch)):
-                    a, b = max(left - r * pitch, 0), min(right - r * pitch, wide)
-                    if a < b:
-                        at = f * buffer + r * pitch
-                        target = out_first + f * out.strides[1] + r * out.strides[2] + a * out.strides[3]
-                        copy_line(
-                            x, results.ctypes.data + (at + a) * size, size, target, out.strides[3], b - a
-                        )
+            r = max(0, (left - wide) // pitch + 1)
+            while r < min(high, (right + pitch - 1) // pitch):
+                a, b = max(left - r * pitch, 0), min(right - r * pitch, wide)
+                rows = max(1, min(high - r, (right - wide) // pitch + 1 - r)) if a == 0 else 1
+                for f in range(out.shape[1]):
+                    target = out_first + f * out.strides[1] + r * out.strides[2] + a * out.strides[3]
+                    source = results.ctypes.data + (f * buffer + r * pitch + a) * size
+                    copy_plane(
+                        x,
+                        source,
+                        pitch * size,
+                        size,
+                        target,
+                        out.strides[2],
+                        out.strides[3],
+                        rows,
+                        max(b - a, 0),
+                    )
+                r += rows
 
 
 def _workers(work: int) -> int:
@@ -397,10 +405,10 @@ def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, bl
                 grad_at = grad.ctypes.data + (start + i) * grad.strides[0]
                 for f in range(f_first, f_end):
                     at = (i * sums.shape[1] + f) * line
-                    for r in range(grad.shape[2]):
-                        source = grad_at + f * grad.strides[1] + r * grad.strides[2]
-                        target = gradients.ctypes.data + (at + r * pitch) * size
-                        copy_line(x, source, grad.strides[3], target, size, grad.shape[3])
+                    copy_plane(
+                        x, grad_at + f * grad.strides[1], grad.strides[2], grad.strides[3],
+                        gradients.ctypes.data + at * size, pitch * size, size, grad.shape[2], grad.shape[3],
+                    )  # fmt: skip
             for tile in range(tile_first, tile_end):
                 group, within = tile // tiles, tile % tiles * CORRELATION_ROWS
                 f = group * filters + within

@@ -340,33 +340,46 @@ def make_correlation_tile(rows: int, taps: int):
 
 
 @intrinsic
-def copy_line(typing, like, source_at, source_step, target_at, target_step, count):
-    """Copy `count` numbers of the type of `like` between addresses, each a step of bytes from the last."""
+def copy_plane(
+    typing, like, source_at, source_row, source_step, target_at, target_row, target_step, rows, count
+):
+    """Copy `rows` lines of `count` numbers of the type of `like` from one address to another.
+
+    A line begins some bytes after the one before, and a number some bytes after its neighbour.
+    """
 
     def generate(context, builder, signature, args):
         e = _Emitter(context, builder, signature.args[0])
-        source_at, source_step, target_at, target_step, count = args[1:]
+        source_at, source_row, source_step, target_at, target_row, target_step, rows, count = args[1:]
         source_at, target_at = e.pointer(source_at), e.pointer(target_at)
         size, lanes = e.index(e.itemsize), e.index(e.lanes)
-        dense = builder.and_(
-            builder.icmp_signed("==", source_step, size), builder.icmp_signed("==", target_step, size)
-        )
-        dense = builder.and_(dense, builder.icmp_signed(">=", count, lanes))
-        with builder.if_else(dense) as (vectors, numbers):
-            with vectors:
-                last = builder.sub(count, lanes)
-                blocks = builder.add(builder.sdiv(builder.sub(last, e.index(1)), lanes), e.index(1))
-                with cgutils.for_range(builder, blocks, intp=_I64) as loop:
+        dense = builder.icmp_signed(">=", count, lanes)
+        for step in (source_step, target_step):
+            dense = builder.and_(dense, builder.icmp_signed("==", step, size))
+        last = builder.sub(count, lanes)
+        vectors = builder.sdiv(builder.add(last, e.index(e.lanes - 1)), lanes)
+        kind = e.scalar.as_pointer()
+        with builder.if_else(dense) as (by_vector, by_number):
+            with by_vector, cgutils.for_range(builder, rows, intp=_I64) as line:
+                source, target = (
+                    e.step(source_at, line.index, source_row),
+                    e.step(target_at, line.index, target_row),
+                )
+                with cgutils.for_range(builder, vectors, intp=_I64) as loop:
                     first = builder.mul(loop.index, lanes)
-                    e.store(e.load(e.step(source_at, first, size)), e.step(target_at, first, size))
-                e.store(e.load(e.step(source_at, last, size)), e.step(target_at, last, size))
-            with numbers, cgutils.for_range(builder, count, intp=_I64) as loop:
-                kind = e.scalar.as_pointer()
-                number = builder.load(builder.bitcast(e.step(source_at, loop.index, source_step), kind))
-                builder.store(number, builder.bitcast(e.step(target_at, loop.index, target_step), kind))
+                    e.store(e.load(e.step(source, first, size)), e.step(target, first, size))
+                e.store(e.load(e.step(source, last, size)), e.step(target, last, size))
+            with by_number, cgutils.for_range(builder, rows, intp=_I64) as line:
+                source, target = (
+                    e.step(source_at, line.index, source_row),
+                    e.step(target_at, line.index, target_row),
+                )
+                with cgutils.for_range(builder, count, intp=_I64) as loop:
+                    number = builder.load(builder.bitcast(e.step(source, loop.index, source_step), kind))
+                    builder.store(number, builder.bitcast(e.step(target, loop.index, target_step), kind))
         return context.get_dummy_value()
 
-    return types.void(like, *[types.intp] * 5), generate
+    return types.void(like, *[types.intp] * 8), generate
 
 
 @intrinsic
