@@ -14,6 +14,7 @@ import functools
 import hashlib
 import platform
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from types import FunctionType
 
 import numba
@@ -253,32 +254,31 @@ class Lifted:
 
 def _plan(arrays: Sequence[np.ndarray], out: np.ndarray | None, dtype: np.dtype):
     """Return (out, pointers, steps, shape) for `_run_ranges`, or None where NumPy had better see to it."""
-    first = arrays[0]
-    shape: tuple[int, ...] | None = first.shape
-    for array in (*arrays, *(() if out is None else (out,))):
+    for array in arrays if out is None else (*arrays, out):
         if array.dtype != dtype or not array.flags.aligned:
             return None
-        if array.shape != shape:
-            shape = None
-    if shape is None:
+    shape = max(arrays, key=_size).shape
+    in_order = all(a.ndim == 0 or (a.shape == shape and a.flags.c_contiguous) for a in arrays)
+    if not in_order:
         try:
             shape = np.broadcast_shapes(*[a.shape for a in arrays])
         except ValueError:
             return None  # NumPy names the shapes
     if out is None:
-        whole = [a for a in arrays if a.shape == shape and 0 not in a.strides]
+        whole = [a for a in arrays if a.shape == shape and (in_order or 0 not in a.strides)]
         out = np.empty_like(whole[0]) if whole else np.empty(shape, dtype)  # in the operand's order
     elif out.shape != shape or any(np.may_share_memory(out, a) and not _same(out, a) for a in arrays):
         return None
-    operands = [a if a.shape == shape else np.broadcast_to(a, shape) for a in arrays]
-    operands.append(out)
-    steps, shape = _merge_dims([a.strides for a in operands], shape)
-    return (
-        out,
-        np.array([a.ctypes.data for a in operands], np.intp),
-        np.array(steps, np.intp),
-        np.array(shape, np.intp),
-    )
+    operands = [*arrays, out]
+    if in_order and out.flags.c_contiguous:
+        steps, sizes = [[dtype.itemsize if a.ndim else 0] for a in operands], [out.size]
+    else:
+        steps, sizes = _merge_dims([np.broadcast_to(a, shape).strides for a in operands], shape)
+    pointers = [a.ctypes.data for a in operands]
+    return out, np.array(pointers, np.intp), np.array(steps, np.intp), np.array(sizes, np.intp)
+
+
+_size = attrgetter("size")
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
