@@ -37,6 +37,7 @@ from kernels.cpu.tiles import (
 
 _SERIAL_BELOW = 1 << 18  # multiply-adds; under this the pool's wake-up costs more than it saves
 _FEW_TAPS = 64  # sums this short do not pay for a second copy of their results
+_SERIAL_PACKING = 1 << 14  # weights that one thread packs while others would wake up
 _CHUNKS = 8  # of a batch, each with its own sum of the weight gradient: not the number of threads!
 _ALL_CHUNKS = 1 << 20  # weights in all chunks together, at most
 _BLOCK_BYTES = 1 << 18  # of images laid out at once for the weight gradient: the second cache
@@ -59,6 +60,11 @@ class _Plan(NamedTuple):
     offsets: np.ndarray  # (channels * taps,): bytes from a position to what the tap reads
     starts: np.ndarray  # bytes from the image's first number to each run of positions
     places: np.ndarray  # bytes from the output's first number to where the run goes
+    positions: tuple[int, int]  # rows and columns of the result
+    depth: int  # products of one sum
+    panels: int  # elements of the packed weights
+    share: int  # elements of working memory that a worker needs
+    tile_rows: int
 
 
 def _make_plan(
@@ -106,32 +112,20 @@ def _make_plan(
     fill = -len(starts) % vectors
     starts, places = (np.pad(runs, (0, fill), mode="edge") for runs in (starts, places))
     buffer = int(places[-1]) + lanes if buffered else 0
-    reach = (channels - in_group) * channel + int(offsets.max()) + through[-1] + lanes
+    reach = (channels - in_group) * channel + int(offsets.max(initial=0)) + through[-1] + lanes
     image = max(channels * channel, int(reach)) if copies else 0
     used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
     used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
     layout = [
-        *stride,
-        top,
-        left,
-        rows,
-        pitch,
-        channel,
-        image,
-        buffer,
-        int(copies),
-        groups,
-        high,
-        wide,
-        tile_rows,
-        *used,
-    ]
+        *stride, top, left, rows, pitch, channel, image, buffer, int(copies), groups, high, wide, tile_rows, *used
+    ]  # fmt: skip
+    depth = len(offsets)
+    tables = layout, taps, offsets * itemsize, starts * itemsize, places * itemsize
     return _Plan(
-        *(
-            np.array(t, np.int64)
-            for t in (layout, taps, offsets * itemsize, starts * itemsize, places * itemsize)
-        )
-    )
+        *(np.array(table, np.int64) for table in tables),
+        (high, wide), depth, groups * -(-filters // tile_rows) * depth * tile_rows,
+        image + buffer * filters * groups, tile_rows,
+    )  # fmt: skip
 
 
 _USED = 14  # where in a layout it says which rows and columns are used
@@ -315,39 +309,45 @@ def _no_bias(filters: int, dtype: np.dtype) -> np.ndarray:
     return np.zeros(filters, dtype)
 
 
-def _may_stay(x) -> bool:
-    """Return whether the images of x lie in one piece each."""
-    _, _, height, width = x.shape
-    size = x.itemsize
-    return x.strides[1:] == (height * width * size, width * size, size)
-
-
 def _apply(x, weight, bias, out, plan, groups, turned):
-    rows, tile_rows = weight.shape[1] if turned else weight.shape[0] // groups, int(plan.layout[13])
-    panels = groups * -(-rows // tile_rows) * len(plan.offsets) * tile_rows
-    share = int(plan.layout[7] + plan.layout[8] * out.shape[1])
-    workers = _workers(out.size * len(plan.offsets))
-    room = scratch(panels + workers * share + 64, x.dtype)
-    _pack(1 if panels < 1 << 14 else workers, weight, bias, room, plan.taps, groups, turned, tile_rows)
-    _filter(
-        workers, x, bias, room, out, plan.layout, plan.offsets, plan.starts, plan.places,
-        room[-(-panels // 16) * 16 :], share,
+    workers = _workers(out.size * plan.depth)
+    first = (plan.panels + 15) // 16 * 16  # keeps the working memory behind the weights aligned
+    room = scratch(first + workers * plan.share, x.dtype)
+    _pack(
+        1 if plan.panels < _SERIAL_PACKING else workers, weight, bias, room, plan.taps, groups, turned,
+        plan.tile_rows,
     )  # fmt: skip
+    _filter(
+        workers,
+        x,
+        bias,
+        room,
+        out,
+        plan.layout,
+        plan.offsets,
+        plan.starts,
+        plan.places,
+        room[first:],
+        plan.share,
+    )
 
 
 def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
     """Return the convolution of images x with filters, plus bias (f,) or None: (n, f, oh, ow)."""
-    n, filters, kernel = len(x), weight.shape[0], weight.shape[2:]
-    sizes = [output_size(x.shape[2 + d], kernel[d], stride[d], padding[d], dilation[d]) for d in (0, 1)]
-    out = np.empty((n, filters, *sizes), x.dtype)
-    bias = _no_bias(filters, x.dtype) if bias is None else np.ascontiguousarray(bias)
-    if not (weight.size and out.size):
-        out[...] = bias[:, None, None]
-        return out
+    shape, filters = x.shape, weight.shape
+    may_stay = padding == (0, 0) and x.flags.c_contiguous
     plan = _forward_plan(
-        x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, _may_stay(x)
+        shape[1:], filters[0], filters[2:], stride, padding, dilation, groups, x.itemsize, may_stay
     )
-    _apply(x, weight, bias, out, plan, groups, 0)
+    out = np.empty((shape[0], filters[0], *plan.positions), x.dtype)
+    if bias is None:
+        bias = _no_bias(filters[0], x.dtype)
+    elif not bias.flags.c_contiguous:
+        bias = bias.copy()
+    if plan.depth and out.size:
+        _apply(x, weight, bias, out, plan, groups, 0)
+    else:
+        out[...] = bias[:, None, None]
     return out
 
 
@@ -360,7 +360,7 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np
         return out
     plans = _input_plans(
         grad.shape[1:], channels, tuple(input_size), weight.shape[2:], stride, padding, dilation, groups,
-        grad.itemsize, _may_stay(grad),
+        grad.itemsize, grad.flags.c_contiguous,
     )  # fmt: skip
     bias = _no_bias(channels, grad.dtype)
     for (row, column), plan in plans:
@@ -431,7 +431,7 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> np.nda
         out.fill(0)
         return out
     plan = _forward_plan(x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, False)
-    depth = len(plan.offsets)
+    depth = plan.depth
     _, _, high, wide = grad.shape
     run = -(-((high - 1) * int(plan.layout[5]) + wide) * x.itemsize // VECTOR_BYTES)
     image = int(plan.layout[7]) + filters * run * VECTOR_BYTES // x.itemsize
