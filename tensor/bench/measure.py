@@ -39,11 +39,11 @@ class Timing:
 
     blocks: int = 15
     fewest: int = 5  # blocks, of work that takes long
-    block: float = 0.03  # what a block lasts at least
-    limit: float = 0.7  # of all blocks of one engine, where `fewest` allows it
+    block: float = 0.025  # what a block lasts at least
+    limit: float = 0.6  # of all blocks of one engine, where `fewest` allows it
     pause: float = 0.02  # before each block: longer than OpenMP's threads spin
     starts: int = 5  # of each program of the start-up suite
-    memory_steps: int = 100
+    memory_steps: int = 50
 
 
 TIMING = Timing()
