@@ -209,7 +209,7 @@ def define(name: str, source: str, scope: dict) -> Callable:
         file = Path(_CACHE, "formulas", f"{name}_{hashlib.sha256(source.encode()).hexdigest()[:8]}.py")
         if not file.exists():
             file.parent.mkdir(exist_ok=True)
-            part = file.with_suffix(f".{os.getpid()}.part")
+            part = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")  # others may write it too
             part.write_text(source, encoding="utf-8")
             part.replace(file)
         path = str(file)

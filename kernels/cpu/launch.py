@@ -6,6 +6,7 @@ loop knows it by its address only.
 """
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -68,7 +69,7 @@ def _launcher(count: int, folder: str | None) -> Callable:
 def _import_source(path: Path, source: str):
     """Import `path`, written with `source` first if it is not there."""
     if not path.exists():
-        beside = path.with_suffix(f".{id(source)}.tmp")
+        beside = path.with_suffix(f".{os.getpid()}.tmp")
         beside.write_text(source)
         beside.replace(path)
     spec = importlib.util.spec_from_file_location(f"{__name__}.{path.stem}", path)
