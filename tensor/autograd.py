@@ -197,14 +197,14 @@ class Function:
     def apply(cls, *inputs, **options):
         """Run on tensors of one device; record if a gradient may be asked for."""
         node = cls()
-        first = inputs[0]
-        if _mode.enabled:
+        arrays, needs, enabled = [], [], _mode.enabled
+        for t in inputs:
+            arrays.append(t._array)
             # Only of a view can `requires_grad` be other than `_requires_grad`; the property takes 0.1 us.
-            needs = tuple([t._requires_grad or (t._base is not None and t.requires_grad) for t in inputs])
-        else:
-            needs = (False,) * len(inputs)
-        node.needs = needs
-        array = node.forward(first._kernels, *[t._array for t in inputs], **options)
+            needs.append(enabled and (t._requires_grad or (t._base is not None and t.requires_grad)))
+        node.needs = needs = tuple(needs)
+        first = inputs[0]
+        array = node.forward(first._kernels, *arrays, **options)
         out = first._wrap(array)
         if cls.is_view:
             out._become_view_of(first, ViewStep(cls, node.options, node.input_shape, array.shape))
@@ -432,34 +432,31 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
                 wanted_nodes.setdefault(t.grad_fn, []).append(t)
         runs, receives = _lead_to(inputs, roots)
 
-    def send(edges, grads, k) -> None:
-        for edge, grad in zip(edges, grads):  # noqa: B905
-            if edge is None or grad is None:
-                continue
-            is_node = isinstance(edge, Function)
-            key = edge if is_node else id(edge)
-            if receives is not None and key not in receives:
-                continue
-            before = pending.get(key)
-            if before is None:
-                pending[key] = grad
-                if is_node:
-                    heapq.heappush(heap, (-edge.sequence, edge))
-                else:
-                    leaves[key] = edge
-            elif key in owned:
-                k.forward("add", before, grad, out=before)
+    def send(edge, grad, k) -> None:
+        is_node = isinstance(edge, Function)
+        key = edge if is_node else id(edge)
+        if receives is not None and key not in receives:
+            return
+        if key not in pending:
+            pending[key] = grad
+            if is_node:
+                heapq.heappush(heap, (-edge.sequence, edge))
             else:
-                pending[key] = k.forward("add", before, grad)
-                owned.add(key)
+                leaves[key] = edge
+        elif key in owned:
+            k.forward("add", pending[key], grad, out=pending[key])
+        else:
+            pending[key] = k.forward("add", pending[key], grad)
+            owned.add(key)
 
     for root, grad in zip(roots, grads, strict=True):
-        send((_edge_of(root),), (grad,), root._kernels)
+        send(_edge_of(root), grad, root._kernels)
     while heap:
         node = heapq.heappop(heap)[1]
         k = node._kernels
         grad = pending.pop(node)
-        owned.discard(node)
+        if owned:
+            owned.discard(node)
         if node.hooks:
             grad = _run_hooks(node.hooks, k, grad, wrap)
         if runs is not None:
@@ -475,9 +472,10 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
         incoming = node.backward(k, grad)
         if not retain_graph:
             node.release()
-        del grad
-        send(node.edges, incoming, k)
-        incoming = None  # or an array would count as shared below
+        for edge, grad in zip(node.edges, incoming):  # noqa: B905 strict=True takes 0.3 us
+            if edge is not None and grad is not None:
+                send(edge, grad, k)
+        grad = incoming = None  # or an array would count as shared below
     for key, leaf in leaves.items():
         grad = pending.pop(key)
         k = leaf._kernels

@@ -34,10 +34,12 @@ class Convolution(Function):
 
     def _gradients(self, k, grad, x, weight, input_hw, kernel_hw):
         grad_x = k.conv2d_dx(grad, weight, input_hw, *self.geometry) if self.needs[0] else None
-        grad_w = k.conv2d_dweight(grad, x, kernel_hw, *self.geometry) if self.needs[1] else None
         if len(self.needs) == 2:
-            return grad_x, grad_w
-        return grad_x, grad_w, k.sum_channels(grad) if self.needs[2] else None
+            return grad_x, k.conv2d_dweight(grad, x, kernel_hw, *self.geometry) if self.needs[1] else None
+        if not self.needs[1]:
+            return grad_x, None, k.sum_channels(grad) if self.needs[2] else None
+        grad_b = k.zeros(grad.shape[1:2], grad.dtype) if self.needs[2] else None
+        return grad_x, k.conv2d_dweight(grad, x, kernel_hw, *self.geometry, grad_b), grad_b
 
 
 class TransposedConvolution(Convolution):

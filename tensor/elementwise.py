@@ -12,10 +12,12 @@ from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_t
 
 
 @functools.cache
-def _reads(by_derivative: tuple, needs: tuple[bool, ...]) -> frozenset[str]:
-    """Return what the derivatives of the arguments that need one read; kept, as operations ask each time."""
-    wanted = [read for read, need in zip(by_derivative, needs, strict=True) if need]
-    return frozenset[str]().union(*wanted)
+def _reads(name: str, needs: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
+    """Return which arguments the derivatives that are needed read, and whether they read the result."""
+    formula = FORMULAS[name]
+    wanted = [read for read, need in zip(formula.needs, needs, strict=True) if need]
+    reads = frozenset[str]().union(*wanted)
+    return tuple([v in reads for v in formula.variables]), "out" in reads
 
 
 class Elementwise(Function):
@@ -33,7 +35,8 @@ class Elementwise(Function):
 
     def overwrite(self, k, target, *arrays, options=()):
         # A derivative that reads what is overwritten reads a copy of it.
-        before = k.copy(target) if self.formula.variables[0] in self._reads() else target
+        reads_target = _reads(self.formula.name, self.needs)[0][0]
+        before = k.copy(target) if reads_target else target
         try:
             k.forward(self.formula.name, target, *arrays, *options, out=target)
         except ValueError:
@@ -43,18 +46,15 @@ class Elementwise(Function):
     def _keep(self, arrays, out, options):
         self.shapes, self.options = [a.shape for a in arrays], options
         if True in self.needs:
-            reads = self._reads()
-            names = self.formula.variables
-            self.saved = tuple([a if n in reads else None for n, a in zip(names, arrays)])  # noqa: B905
-            if "out" in reads:
+            reads, reads_out = _reads(self.formula.name, self.needs)
+            self.saved = tuple([a if read else None for a, read in zip(arrays, reads)])  # noqa: B905 slower
+            if reads_out:
                 self.result = out
-
-    def _reads(self) -> frozenset[str]:
-        """Return which variables the derivatives that are needed read, `out` included."""
-        return _reads(self.formula.needs, self.needs)
 
     def backward(self, k, grad):
         name, args, out, options = self.formula.name, self.saved, self.result, self.options
+        if len(args) == 1:
+            return (k.derivative(name, 0, args, out, grad, options),)
         return tuple(
             [
                 k.sum_to(k.derivative(name, i, args, out, grad, options), self.shapes[i]) if need else None

@@ -93,7 +93,6 @@ def _check_shape(operation: str, shape: tuple[int, ...], dims: int, filled_from:
         raise RuntimeError(f"{operation}: {_expected(dims)}, only the batch may be empty, got {shape}")
 
 
-@functools.lru_cache(512)
 def _slide(make, operation, size, kernel, stride, padding, dilation, ceil_mode):
     """Return the windows that `make` makes of a dim's options, ints; RuntimeError if none fits."""
     for argument, value in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation)):
@@ -118,22 +117,29 @@ def _slide(make, operation, size, kernel, stride, padding, dilation, ceil_mode):
     return make(size, count, kernel, stride, padding, dilation)
 
 
-def _sliding(operation, input, dims, kernel_size, stride, padding, dilation, ceil_mode) -> tuple:
-    """Return the windows of a pooling's options, checked."""
+def _sliding(operation, input, dims, *options) -> tuple:
+    """Return the windows of a pooling's options (kernel_size, stride, padding, ...), checked."""
     require_tensor(operation, "input", input)
-    shape = tuple(input.shape)
+    make = input._kernels.sliding_windows
+    try:
+        return _kept_windows(make, operation, input._array.shape, dims, *options)
+    except TypeError:  # a list among the options, which has no hash; or an error, raised again
+        return _make_windows(make, operation, input._array.shape, dims, *options)
+
+
+def _make_windows(make, operation, shape, dims, kernel_size, stride, padding, dilation, ceil_mode) -> tuple:
     _check_shape(operation, shape, dims, len(shape) - dims - 1)
     kernel = _sizes(operation, "kernel_size", kernel_size, dims)
     stride = kernel if stride is None or stride in ((), []) else _sizes(operation, "stride", stride, dims)
     padding = _sizes(operation, "padding", padding, dims)
     dilation = _sizes(operation, "dilation", dilation, dims)
-    make, ceil_mode = input._kernels.sliding_windows, bool(ceil_mode)
+    options = kernel, stride, padding, dilation
     return tuple(
-        [
-            _slide(make, operation, shape[d - dims], kernel[d], stride[d], padding[d], dilation[d], ceil_mode)
-            for d in range(dims)
-        ]
+        [_slide(make, operation, shape[d - dims], *[o[d] for o in options], bool(ceil_mode)) for d in range(dims)]
     )
+
+
+_kept_windows = functools.lru_cache(512, typed=True)(_make_windows)  # typed: True is not 1 here
 
 
 def _adaptive(operation, input, dims, output_size, filled_from) -> tuple:
@@ -163,7 +169,7 @@ _INTEGERS = (dtypes.int64, dtypes.int32, dtypes.uint8)  # have a largest; adapti
 
 
 def _check_type(operation, input, *others) -> None:
-    if not (input.dtype.is_floating_point or input.dtype in others):
+    if input._array.dtype.kind != "f" and input.dtype not in others:
         raise NotImplementedError(
             f"{operation}: not implemented for {input.dtype!r}; expected a floating point tensor, "
             "use x.float()"

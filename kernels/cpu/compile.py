@@ -145,8 +145,9 @@ class _Kernel:
         self._compiled: dict[np.dtype, Callable] = {}
 
     def __call__(self, first, *rest):
-        compiled = self._compiled.get(first.dtype)
-        if compiled is None:
+        try:
+            compiled = self._compiled[first.dtype]
+        except KeyError:
             compiled = self._compile(first.dtype)
         return compiled(first, *rest)
 

@@ -182,6 +182,14 @@ def _share(count, parts, part):
     return count * part // parts, count * (part + 1) // parts
 
 
+@jit(fastmath={"reassoc", "contract"})
+def _sum(values):
+    total = values.dtype.type(0)
+    for i in range(len(values)):  # over the values themselves it is not vectorised
+        total += values[i]
+    return total
+
+
 @jit
 def _lay_out(x, layout, room):
     """Copy the image x (c, h, w) into `room`, which holds zeros where no image lies."""
@@ -372,9 +380,9 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np
     return out
 
 
-@shared_kernel("T[:,:,:,:], T[:,:,:,:], out T[:,:,::1], int64[:], int64[:], out T[::1], int64, int64, int64")
-def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, block):
-    """Sum up each chunk's weight gradient: sums (chunks, f, channels and taps); a part of it for each task."""
+@shared_kernel("T[:,:,:,:], T[:,:,:,:], out T[:,:,::1], out float64[:,::1], int64[:], int64[:], out T[::1], int64, int64, int64")
+def _weigh(worker, workers, grad, x, sums, bias_sums, layout, offsets, room, share, run, block):
+    """Sum up each chunk's gradients: of weights (chunks, f, channels and taps), of biases (chunks, f or 0)."""
     size = x.itemsize
     lanes = VECTOR_BYTES // size
     pitch, channel, image, groups = layout[5], layout[6], layout[7], layout[10]
@@ -397,6 +405,8 @@ def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, bl
             filters, ((tile_end - 1) % tiles + 1) * CORRELATION_ROWS
         )
         sums[chunk, f_first:f_end] = 0
+        if bias_sums.size:
+            bias_sums[chunk, f_first:f_end] = 0
         image_first, image_end = _share(len(x), chunks, chunk)
         for start in range(image_first, image_end, block):
             images = min(block, image_end - start)
@@ -409,6 +419,8 @@ def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, bl
                         x, grad_at + f * grad.strides[1], grad.strides[2], grad.strides[3],
                         gradients.ctypes.data + at * size, pitch * size, size, grad.shape[2], grad.shape[3],
                     )  # fmt: skip
+                    if bias_sums.size:
+                        bias_sums[chunk, f] += _sum(gradients[at : at + line])
             for tile in range(tile_first, tile_end):
                 group, within = tile // tiles, tile % tiles * CORRELATION_ROWS
                 f = group * filters + within
@@ -422,13 +434,18 @@ def _weigh(worker, workers, grad, x, sums, layout, offsets, room, share, run, bl
                     )  # fmt: skip
 
 
-def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> np.ndarray:
-    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw)."""
+def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=None) -> np.ndarray:
+    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw).
+
+    dbias: None, or an array (f,) that is filled with the biases' gradient, read on the same way.
+    """
     kernel = tuple(kernel)
     filters, channels = grad.shape[1], x.shape[1] // groups
     out = np.empty((filters, channels, *kernel), x.dtype)
     if not (grad.size and x.size and out.size):
         out.fill(0)
+        if dbias is not None:
+            np.add.reduce(grad, (0, 2, 3), out=dbias)
         return out
     plan = _forward_plan(x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, False)
     depth = plan.depth
@@ -441,8 +458,11 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> np.nda
     share = block * image
     total = out.reshape(1, filters, depth)
     sums = total if chunks == 1 else np.empty((chunks, filters, depth), x.dtype)
+    bias_sums = np.empty((chunks, 0 if dbias is None else filters))
     room = scratch(workers * share, x.dtype)
-    _weigh(workers, grad, x, sums, plan.layout, plan.offsets, room, share, run, block)
+    _weigh(workers, grad, x, sums, bias_sums, plan.layout, plan.offsets, room, share, run, block)
     if chunks > 1:
         np.add.reduce(sums, out=total[0])
+    if dbias is not None:
+        dbias[...] = np.add.reduce(bias_sums)
     return out

@@ -89,10 +89,10 @@ class _SharedKernel:
         self._alive: list[Callable] = []
 
     def __call__(self, workers: int, first, *rest):
-        compiled = self._compiled.get(first.dtype)
-        if compiled is None:
-            compiled = self._compile(first.dtype)
-        launch, address = compiled
+        try:
+            launch, address = self._compiled[first.dtype]
+        except KeyError:
+            launch, address = self._compile(first.dtype)
         launch(address, workers, first, *rest)
 
     def _compile(self, dtype: np.dtype) -> tuple[Callable, int]:
