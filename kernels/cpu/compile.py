@@ -22,9 +22,11 @@ import platformdirs
 from numba import prange
 from numba.core import event
 
+from kernels.cpu.parts import PartCompiler
+
 __all__ = [
-    "available_threads", "c_function", "compile_seconds", "define", "get_num_threads", "jit", "kernel",
-    "parallel_jit", "prange", "set_num_threads", "threading_layer", "with_constants_of",
+    "available_threads", "c_function", "compile_seconds", "define", "digest", "entry", "get_num_threads",
+    "jit", "kernel", "prange", "set_num_threads", "threading_layer", "with_constants_of",
 ]  # fmt: skip
 
 _PACKAGE = Path(__file__).parents[2]
@@ -63,6 +65,7 @@ def _open_kernel_cache() -> str | None:
 
 _LOCK = threading.RLock()
 HOST = {"error_model": "numpy", "nogil": True}
+KERNEL = {**HOST, "no_cfunc_wrapper": True}  # Numba's wrapper for C, that nobody calls
 
 
 @contextmanager
@@ -114,16 +117,18 @@ _CACHE = _open_kernel_cache()
 
 
 def jit(function: Callable | None = None, **options):
-    """Compile `function` for one thread; the machine code is cached on disk."""
+    """Compile `function` into the kernels that call it, which are the only ones that can."""
     if function is None:
         return lambda f: jit(f, **options)
+    return numba.njit(
+        pipeline_class=PartCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **HOST, **options
+    )(function)
+
+
+def entry(function: Callable) -> Callable:
+    """Compile `function`, which Python calls, for one thread and for whatever types come."""
     with own_cache():
-        return numba.njit(cache=_CACHE is not None, **HOST, **options)(function)
-
-
-def parallel_jit(function: Callable | None = None, **options):
-    """Compile `function` with its `prange` loops on the thread pool; serially where no safe pool exists."""
-    return jit(function, parallel=threading_layer != "workqueue", **options)
+        return numba.njit(cache=_CACHE is not None, **KERNEL)(function)
 
 
 def with_constants_of(function: Callable, dtype: np.dtype) -> Callable:
@@ -159,7 +164,7 @@ class _Kernel:
                     function = with_constants_of(function, dtype)
                 signature = argument_types(self._signature, dtype)
                 parallel = self._options.get("parallel", False) and threading_layer != "workqueue"
-                options = {**HOST, **self._options, "parallel": parallel}
+                options = {**KERNEL, **self._options, "parallel": parallel}
                 self._compiled[dtype] = numba.njit(signature, cache=_CACHE is not None, **options)(function)
             return self._compiled[dtype]
 
@@ -197,6 +202,13 @@ def c_function(signature, function: Callable, cache: bool = True):
     """Compile `function` for one thread, as a C function: `.address` is where it lies."""
     with own_cache():
         return numba.cfunc(signature, cache=cache and _CACHE is not None, **HOST)(function)
+
+
+def digest(function: Callable) -> str:
+    """Return a few letters that tell the code of `function` from any other."""
+    code = function.__code__
+    constants = [c for c in code.co_consts if type(c) in (int, float)]
+    return hashlib.sha256(repr((code.co_code, constants, code.co_names)).encode()).hexdigest()[:16]
 
 
 def define(name: str, source: str, scope: dict) -> Callable:

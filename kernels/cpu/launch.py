@@ -1,82 +1,97 @@
 """Kernels that several threads work on, compiled without the price of a parallel function.
 
 Numba compiles everything a `prange` loop calls anew for the loop, its wrapper and the function around it: a
-matrix product takes six seconds instead of one. Here the work is a serial function, compiled once, and the
-loop knows it by its address only.
+matrix product takes six seconds instead of one and a half. Here a kernel is a serial function, compiled once.
+There is one `prange` loop for all kernels, which calls what lies at an address.
 """
 
-import importlib.util
-import os
-import sys
+import functools
 from collections.abc import Callable
-from pathlib import Path
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.cpu import compile as compiling
+from kernels.cpu.compile import jit, prange
+
+_NUMBERS = (types.int64, types.int64, types.int64)
+
+
+@jit
+def share(count, parts, part):
+    """Return the first and the end of the share of `part`, when `count` things are split among `parts`."""
+    return count * part // parts, count * (part + 1) // parts
 
 
 @intrinsic
-def call(typing, address, *arguments):
-    """Call the compiled function at `address`, which takes these very types and returns nothing."""
+def _call(_typing, address, first, second, third):
+    """Call the compiled function at `address`, which takes three int64 and returns nothing."""
 
-    def generate(context, builder, signature, values):
-        kinds = list(signature.args[1].types)
-        function_type = context.call_conv.get_function_type(types.void, kinds)
-        function = builder.inttoptr(values[0], function_type.as_pointer())
-        parts = [builder.extract_value(values[1], n) for n in range(len(kinds))]
-        context.call_conv.call_function(builder, function, types.void, kinds, parts)
+    def generate(context, builder, _signature, values):
+        kind = context.call_conv.get_function_type(types.void, _NUMBERS)
+        function = builder.inttoptr(values[0], kind.as_pointer())
+        context.call_conv.call_function(builder, function, types.void, _NUMBERS, values[1:])
         return context.get_dummy_value()
 
-    return types.void(address, types.StarArgTuple(arguments)), generate
+    return types.void(types.int64, *_NUMBERS), generate
 
 
-_LAUNCHER = """
-from numba import prange
-
-from kernels.cpu.launch import call
-
-
-def launch(address, workers, {names}):
-    if workers == 1:
-        call(address, 0, 1, {names})
-    else:
-        for worker in prange(workers):
-            call(address, worker, workers, {names})
-"""
-_launchers: dict[int, Callable] = {}
+def _run(function, workers, arguments):
+    """Call the function at an address with (worker, workers, arguments) for each worker."""
+    for worker in prange(workers):
+        _call(function, worker, workers, arguments)
 
 
-def _launcher(count: int, folder: str | None) -> Callable:
-    """Return launch(address, workers, ...) for `count` further arguments.
-
-    It is written into `folder`, if there is one: Numba caches what comes from a file only.
-    """
-    if count not in _launchers:
-        source = _LAUNCHER.format(names=", ".join(f"argument_{n}" for n in range(count)))
-        if folder is None:
-            names: dict = {"__name__": f"launch_{count}"}
-            exec(source, names)
-            _launchers[count] = names["launch"]
-        else:
-            _launchers[count] = _import_source(Path(folder) / f"launch_{count}.py", source).launch
-    return _launchers[count]
+@functools.cache
+def _run_address() -> int:
+    """Return where the compiled `_run` lies."""
+    with compiling.own_cache() as folder:
+        parallel = compiling.threading_layer != "workqueue"
+        run = numba.njit(
+            types.void(*_NUMBERS), cache=folder is not None, parallel=parallel, **compiling.KERNEL
+        )(_run)
+    result = next(iter(run.overloads.values()))
+    return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
-def _import_source(path: Path, source: str):
-    """Import `path`, written with `source` first if it is not there."""
-    if not path.exists():
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(source)
-        beside.replace(path)
-    spec = importlib.util.spec_from_file_location(f"{__name__}.{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # Numba's cache finds the module by name
-    spec.loader.exec_module(module)
-    return module
+@intrinsic
+def _share_out(typing, run, work, workers, arguments):
+    """Call work(worker, workers, *arguments) for each worker, by the `_run` at the address `run`."""
+    kinds = arguments.types
+    called = typing.resolve_function_type(work, (types.int64, types.int64, *kinds), {})
+
+    def generate(context, builder, _signature, values):
+        convention, index = context.call_conv, ir.IntType(64)
+        # A function that unpacks the arguments; inlined, the work would be compiled twice.
+        kind = convention.get_function_type(types.void, _NUMBERS)
+        unpack = ir.Function(builder.module, kind, builder.module.get_unique_name("unpack"))
+        unpack.linkage = "internal"
+        unpack.attributes.add("noinline")
+        convention.decorate_function(unpack, ["worker", "workers", "arguments"], _NUMBERS)
+        place = cgutils.alloca_once_value(builder, values[3])
+        inner = ir.IRBuilder(unpack.append_basic_block())
+        worker, of, at = convention.get_arguments(unpack)
+        packed = inner.load(inner.inttoptr(at, place.type))
+        parts = [inner.extract_value(packed, n) for n in range(len(kinds))]
+        context.get_function(work, called)(inner, [worker, of, *parts])
+        convention.return_value(inner, context.get_dummy_value())
+
+        run, _, workers, _ = values
+        at = builder.ptrtoint(place, index)
+        alone = builder.icmp_signed("==", workers, index(1))
+        with builder.if_else(alone) as (serial, parallel):
+            with serial:
+                convention.call_function(builder, unpack, types.void, _NUMBERS, [index(0), workers, at])
+            with parallel:
+                runner, address = builder.inttoptr(run, kind.as_pointer()), builder.ptrtoint(unpack, index)
+                convention.call_function(builder, runner, types.void, _NUMBERS, [address, workers, at])
+        return context.get_dummy_value()
+
+    return types.void(run, work, workers, arguments), generate
 
 
 class _SharedKernel:
@@ -85,31 +100,33 @@ class _SharedKernel:
     def __init__(self, function: Callable, signature: str, options: dict):
         self.__doc__, self.__name__ = function.__doc__, function.__name__
         self._function, self._signature, self._options = function, signature, options
-        self._compiled: dict[np.dtype, tuple[Callable, int]] = {}
-        self._alive: list[Callable] = []
+        self._compiled: dict[np.dtype, Callable] = {}
 
     def __call__(self, workers: int, first, *rest):
         try:
-            launch, address = self._compiled[first.dtype]
+            launch = self._compiled[first.dtype]
         except KeyError:
-            launch, address = self._compile(first.dtype)
-        launch(address, workers, first, *rest)
+            launch = self._compile(first.dtype)
+        launch(0 if workers == 1 else _run_address(), workers, first, *rest)
 
-    def _compile(self, dtype: np.dtype) -> tuple[Callable, int]:
+    def _compile(self, dtype: np.dtype) -> Callable:
         with compiling.own_cache() as folder:
             if dtype not in self._compiled:
-                signature = (types.int64, types.int64, *compiling.argument_types(self._signature, dtype))
-                options = {**compiling.HOST, "cache": folder is not None}
-                function = compiling.with_constants_of(self._function, dtype)
-                work = numba.njit(signature, **options, **self._options)(function)
-                result = next(iter(work.overloads.values()))
-                address = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
-                parallel = compiling.threading_layer != "workqueue"
-                launch = numba.njit(signature, parallel=parallel, **options)(
-                    _launcher(len(signature) - 2, folder)
+                function = self._function
+                kinds = compiling.argument_types(self._signature, dtype)
+                name = f"{function.__module__.rpartition('.')[2]}{self.__name__}_{dtype.name}"
+                names = ", ".join(f"argument_{n}" for n in range(len(kinds)))
+                source = (
+                    f"# {function.__module__}.{function.__qualname__}, {compiling.digest(function)}\n"
+                    f"def {name}(run, workers, {names}):\n"
+                    f"    share_out(run, work, workers, ({names},))\n"
                 )
-                self._alive.append(work)  # its code is known by an address only
-                self._compiled[dtype] = launch, address
+                work = compiling.with_constants_of(function, dtype) if dtype.kind == "f" else function
+                scope = {"share_out": _share_out, "work": jit(work, **self._options)}
+                launch = compiling.define(name, source, scope)
+                self._compiled[dtype] = numba.njit(
+                    types.void(types.int64, types.int64, *kinds), cache=folder is not None, **compiling.KERNEL
+                )(launch)
             return self._compiled[dtype]
 
 
@@ -119,6 +136,6 @@ def shared_kernel(signature: str, **options):
     The function takes (worker, workers, *arguments) and must not raise; it is called with (workers,
     *arguments), and then runs once for each worker number, on the thread pool. Each worker writes what is its
     own, and what it computes does not depend on who computes it. signature: of the arguments, as for
-    `kernels.cpu.compile.kernel`, float arrays only.
+    `kernels.cpu.compile.kernel`.
     """
     return lambda function: _SharedKernel(function, signature, options)

@@ -11,7 +11,6 @@ In float32 the formula's `math` is `kernels.cpu.fast_math`. No warning is given 
 """
 
 import functools
-import hashlib
 import platform
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -29,12 +28,12 @@ from kernels.cpu import fast_math
 from kernels.cpu.compile import (
     c_function,
     define,
+    digest,
     get_num_threads,
     jit,
-    parallel_jit,
-    prange,
     with_constants_of,
 )
+from kernels.cpu.launch import shared_kernel
 
 _INDEX, _FOUR_BYTES, _EIGHT_BYTES = types.intp, types.int32, types.int64
 _BLOCK = 512  # numbers of each operand that are gathered at a time: they stay in the first-level cache
@@ -207,12 +206,12 @@ def _run_range(loop, inputs, itemsize, pointers, steps, shape, first, last):
         first += count
 
 
-@parallel_jit
-def _run_ranges(loop, inputs, itemsize, pointers, steps, shape, size, threads):
-    """Run `_run_range` on every thread."""
-    length = -(-size // (threads * 64)) * 64  # ranges begin where a vector, and a line of the cache, begins
-    for t in prange(threads):
-        _run_range(loop, inputs, itemsize, pointers, steps, shape, t * length, min(size, (t + 1) * length))
+@shared_kernel("T[:,::1], int64[::1], int64[::1], int64, int64, int64, int64")
+def _run_ranges(worker, workers, steps, pointers, shape, loop, inputs, itemsize, size):
+    """Run `_run_range` on one worker's part."""
+    length = -(-size // (workers * 64)) * 64  # ranges begin where a vector, and a line of the cache, begins
+    first = worker * length
+    _run_range(loop, inputs, itemsize, pointers, steps, shape, first, min(size, first + length))
 
 
 # --- lifting ---------------------------------------------------------------------------------------
@@ -247,7 +246,7 @@ class Lifted:
             return self.small(*arrays, out=out)
         out, pointers, steps, shape = plan
         _run_ranges(
-            self._address, len(arrays), self._dtype.itemsize, pointers, steps, shape, out.size, threads
+            threads, steps, pointers, shape, self._address, len(arrays), self._dtype.itemsize, out.size
         )
         return out
 
@@ -336,15 +335,13 @@ def _compile(
         if dtype == np.float32:
             scope = {**scope, "math": fast_math}
         formula = FunctionType(with_constants_of(function, dtype).__code__, scope, function.__name__)
-        override = numba.njit(formula, error_model="numpy", forceinline=True)
+        override = jit(formula, forceinline=True)
     else:
         name += "_override"
-    code = function.__code__
-    about = repr((code.co_code, [c for c in code.co_consts if type(c) in (int, float)], code.co_names))
-    digest = hashlib.sha256(about.encode()).hexdigest()[:16]  # one name, one body: the cache goes by the text
     values = ", ".join(f"load(T, {n}, i)" if n in reads else "zero" for n in names)
     lines = [
-        f"# The loop for {function.__module__}.{function.__name__}, {digest}",
+        # one name, one body: the cache goes by the text
+        f"# The loop for {function.__module__}.{function.__name__}, {digest(function)}",
         f"def {name}(pointers, count):",
         *[f"    {n} = load(intp, pointers, {i})" for i, n in enumerate(reads)],
         f"    result = load(intp, pointers, {len(reads)})",

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compile import jit
+from kernels.cpu.compile import entry, jit
 
 SIZE = 28
 BOX = 20
@@ -26,7 +26,7 @@ MIX_B = np.uint64(0x94D049BB133111EB)
 SHIFT_30, SHIFT_27, SHIFT_31, SHIFT_11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 
 
-@jit
+@entry
 def mix(bits):
     """Scramble 64 bits: every input bit reaches every output bit."""
     bits = (bits ^ (bits >> SHIFT_30)) * MIX_A
@@ -34,14 +34,14 @@ def mix(bits):
     return bits ^ (bits >> SHIFT_31)
 
 
-@jit
+@entry
 def uniform(state, low, high):
     """Draw from [low, high); state: (1,) uint64, advanced."""
     state[0] += GOLDEN
     return low + (high - low) * (float(mix(state[0]) >> SHIFT_11) * 2.0**-53)
 
 
-@jit
+@entry
 def normal(state, mean, deviation):
     """Draw from a bell curve that ends three deviations out: no monsters in 70,000 digits."""
     total = uniform(state, 0.0, 1.0) + uniform(state, 0.0, 1.0) + uniform(state, 0.0, 1.0)
@@ -251,7 +251,7 @@ def centre_box(box, image):
             image[row + down, column + across] = np.uint8(255.0 * box[row, column] + 0.5)
 
 
-@jit
+@entry
 def draw_digits(seed, first, points, strokes, start, size, variants, share, digit_start, images, labels):
     """Draw digits `first`, `first + 1`, ... of the endless row that `seed` names into `images` and `labels`.
 
