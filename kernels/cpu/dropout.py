@@ -2,36 +2,26 @@
 
 import numpy as np
 
-from kernels.cpu.compile import kernel, prange
+from kernels.cpu.launch import share, shared_kernel, workers_for
 
 _SERIAL_BELOW = 65536  # elements
-_SHARE = 16384  # elements in one task
 
 
-@kernel("T[::1], uint8[::1], T, out T[::1]", parallel=True)
-def _keep_scaled(x, kept, scale, out):
+@shared_kernel("T[::1], uint8[::1], T, out T[::1]")
+def _keep_scaled(worker, workers, x, kept, scale, out):
     # Times 0, as in PyTorch: what is dropped stays nan where it is nan or infinite.
-    if x.size < _SERIAL_BELOW:
-        for i in range(x.size):
-            out[i] = x[i] * (scale if kept[i] else 0.0)
-    else:
-        for task in prange((x.size + _SHARE - 1) // _SHARE):
-            for i in range(task * _SHARE, min(x.size, task * _SHARE + _SHARE)):
-                out[i] = x[i] * (scale if kept[i] else 0.0)
+    first, end = share(x.size, workers, worker)
+    for i in range(first, end):
+        out[i] = x[i] * (scale if kept[i] else 0.0)
 
 
-@kernel("T[:,::1], uint8[::1], T, out T[:,::1]", parallel=True)
-def _keep_rows_scaled(x, kept, scale, out):
-    if x.size < _SERIAL_BELOW:
-        for r in range(x.shape[0]):
-            factor = scale if kept[r] else 0.0
-            for i in range(x.shape[1]):
-                out[r, i] = x[r, i] * factor
-    else:
-        for r in prange(x.shape[0]):
-            factor = scale if kept[r] else 0.0
-            for i in range(x.shape[1]):
-                out[r, i] = x[r, i] * factor
+@shared_kernel("T[:,::1], uint8[::1], T, out T[:,::1]")
+def _keep_rows_scaled(worker, workers, x, kept, scale, out):
+    first, end = share(x.shape[0], workers, worker)
+    for r in range(first, end):
+        factor = scale if kept[r] else 0.0
+        for i in range(x.shape[1]):
+            out[r, i] = x[r, i] * factor
 
 
 def keep_scaled(x: np.ndarray, kept: np.ndarray, scale: float, out: np.ndarray | None = None) -> np.ndarray:
@@ -47,10 +37,18 @@ def keep_scaled(x: np.ndarray, kept: np.ndarray, scale: float, out: np.ndarray |
     to = np.empty(moved.shape, x.dtype) if out is None else np.ascontiguousarray(out.transpose(order))
     flags = kept.reshape(-1).view(np.uint8)
     if kept.size == x.size:
-        _keep_scaled(moved.reshape(-1), flags, scale, to.reshape(-1))
+        _keep_scaled(
+            workers_for(x.size, _SERIAL_BELOW, x.size), moved.reshape(-1), flags, scale, to.reshape(-1)
+        )
     else:
         shape = kept.size, x.size // kept.size
-        _keep_rows_scaled(moved.reshape(shape), flags, scale, to.reshape(shape))
+        _keep_rows_scaled(
+            workers_for(x.size, _SERIAL_BELOW, kept.size),
+            moved.reshape(shape),
+            flags,
+            scale,
+            to.reshape(shape),
+        )
     result = to.transpose(np.argsort(order)) if x.ndim else to.reshape(())
     if out is None:
         return result

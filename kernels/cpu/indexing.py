@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kernels.cpu.compile import get_num_threads, jit, kernel, prange
+from kernels.cpu.compile import get_num_threads, kernel
+from kernels.cpu.launch import share, shared_kernel, workers_for
 
 _SERIAL_BELOW = 65536  # elements; below, threads cost more than they save
 _TAKE_SERIAL_BELOW = 262144  # elements; NumPy copies row by row, too
@@ -16,8 +17,10 @@ def _scatter_add(values, positions, out):
         out[positions[i]] += values[i]
 
 
-@jit
-def _add_to_columns(values, rows, out, skipped, left, right):
+@shared_kernel("T[:,::1], int64[::1], out T[:,::1], int64")
+def _scatter_add_rows(worker, workers, values, rows, out, skipped):
+    # Rows may repeat, so threads share out the columns: every sum has one order, whatever their number.
+    left, right = share(out.shape[1], workers, worker)
     for i in range(rows.size):
         if rows[i] != skipped:
             more, to = values[i, left:right], out[rows[i], left:right]
@@ -25,26 +28,13 @@ def _add_to_columns(values, rows, out, skipped, left, right):
                 to[j] += more[j]
 
 
-@kernel("T[:,::1], int64[::1], out T[:,::1], int64, int64", parallel=True)
-def _scatter_add_rows(values, rows, out, skipped, parts):
-    # Rows may repeat, so threads share out the columns: every sum has one order, whatever their number.
-    width = out.shape[1]
-    if parts == 1:
-        _add_to_columns(values, rows, out, skipped, 0, width)
-    else:
-        for part in prange(parts):
-            left, right = part * width // parts, (part + 1) * width // parts
-            _add_to_columns(values, rows, out, skipped, left, right)
-
-
-@kernel("T[:,::1], int64[::1], out T[:,::1]", parallel=True)
-def _take_rows(x, rows, out):
-    share = 64
-    for task in prange((rows.size + share - 1) // share):
-        for i in range(task * share, min(rows.size, task * share + share)):
-            row, to = x[rows[i]], out[i]
-            for j in range(row.size):
-                to[j] = row[j]
+@shared_kernel("T[:,::1], int64[::1], out T[:,::1]")
+def _take_rows(worker, workers, x, rows, out):
+    first, end = share(rows.size, workers, worker)
+    for i in range(first, end):
+        row, to = x[rows[i]], out[i]
+        for j in range(row.size):
+            to[j] = row[j]
 
 
 def positions_of(shape: tuple[int, ...], index) -> np.ndarray:
@@ -62,7 +52,8 @@ def take(x: np.ndarray, index) -> np.ndarray:
         if index.size * width >= _TAKE_SERIAL_BELOW and x.flags.c_contiguous and get_num_threads() > 1:
             out = np.empty((*index.shape, *x.shape[1:]), x.dtype)
             rows = _rows_of(index, x.shape[0])
-            _take_rows(x.reshape(x.shape[0], width), rows, out.reshape(rows.size, width))
+            workers = max(1, min(get_num_threads(), rows.size))
+            _take_rows(workers, x.reshape(x.shape[0], width), rows, out.reshape(rows.size, width))
             return out
         return x.take(index, 0)
     taken = x[index]
@@ -92,8 +83,8 @@ def _rows_of(index: np.ndarray, count: int) -> np.ndarray:
 
 def _add_rows(values: np.ndarray, rows: np.ndarray, out: np.ndarray, skipped: int = -1) -> None:
     width = out.shape[1]
-    parts = 1 if values.size < _SERIAL_BELOW else max(1, min(get_num_threads(), width // _NARROWEST))
-    _scatter_add_rows(np.ascontiguousarray(values).reshape(rows.size, width), rows, out, skipped, parts)
+    workers = workers_for(values.size, _SERIAL_BELOW, width // _NARROWEST)
+    _scatter_add_rows(workers, np.ascontiguousarray(values).reshape(rows.size, width), rows, out, skipped)
 
 
 def embedding_dx(

@@ -16,9 +16,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.cpu import compile as compiling
-from kernels.cpu.compile import jit, prange
+from kernels.cpu.compile import get_num_threads, jit, prange
 
 _NUMBERS = (types.int64, types.int64, types.int64)
+
+
+def workers_for(size: int, parallel_from: int, most: int) -> int:
+    """Return how many workers a launch needs: 1 below that size, else one for each thread, up to `most`."""
+    return 1 if size < parallel_from else max(1, min(get_num_threads(), most))
 
 
 @jit

@@ -12,12 +12,13 @@ import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
-from kernels.cpu.compile import entry, jit, kernel, prange
+from kernels.cpu.compile import entry, jit
+from kernels.cpu.launch import share, shared_kernel, workers_for
 
 # Entering the thread pool costs 1.5 us. Measured (Adam, float32, two cores): 1,280 elements take 1.0 us on
 # one thread and 2.3 on two, 16,384 take 3.5 either way, 100,352 take 20 and 12.
 _PARALLEL_FROM = 16384
-_CHUNK = 4096  # elements of one task, counted over all arrays in a row: a large one is shared out evenly
+_LINE = 64  # elements: a thread's share begins at a multiple of it, counted over all arrays in a row
 
 _SIZE, _PARAMETER, _GRAD, _STATE = 0, 1, 2, 3  # columns of the table; state takes as many as it needs
 
@@ -31,6 +32,7 @@ class Arrays:
 
     def __init__(self, parameters: Sequence[np.ndarray], *state: Sequence[np.ndarray]):
         self.parameters, self.state = parameters, state
+        self.total = sum([a.size for a in parameters])
         self.like = np.empty(0, parameters[0].dtype)  # says which element type the addresses lead to
         self.table = np.array([[a.size, _address(a.ravel()), 0] for a in parameters], np.int64)
         for arrays in state:
@@ -62,11 +64,10 @@ def _part(like, table, row, column, start, size):
 
 
 @jit
-def _count(table):
-    total = 0
-    for row in range(table.shape[0]):
-        total += table[row, _SIZE]
-    return total
+def _elements(total, workers, worker):
+    """Return the first and the end of a worker's elements, counted over all arrays in a row."""
+    first, end = share((total + _LINE - 1) // _LINE, workers, worker)
+    return first * _LINE, min(total, end * _LINE)
 
 
 @jit
@@ -100,19 +101,13 @@ def _sgd_elements(p, grad, velocity, lr, momentum, fresh, decay, sign, nesterov,
         p[i] -= lr * g
 
 
-@kernel(
-    "T[::1], int64[:,::1], boolean[::1], float64, float64, float64, float64, float64, boolean, boolean",
-    parallel=True,
+@shared_kernel(
+    "T[::1], int64, int64[:,::1], boolean[::1], float64, float64, float64, float64, float64, boolean, boolean"
 )
-def _sgd(like, table, first, lr, momentum, fresh, decay, sign, nesterov, moving):
+def _sgd(worker, workers, like, total, table, first, lr, momentum, fresh, decay, sign, nesterov, moving):
     settings = lr, momentum, fresh, decay, sign
-    total = _count(table)
-    if total < _PARALLEL_FROM:
-        _sgd_rows(like, table, first, settings, nesterov, moving, 0, total)
-    else:
-        for task in prange((total + _CHUNK - 1) // _CHUNK):
-            begin = task * _CHUNK
-            _sgd_rows(like, table, first, settings, nesterov, moving, begin, begin + _CHUNK)
+    begin, end = _elements(total, workers, worker)
+    _sgd_rows(like, table, first, settings, nesterov, moving, begin, end)
 
 
 def sgd(arrays: Arrays, grads, first, lr, momentum, dampening, weight_decay, nesterov, maximize) -> None:
@@ -123,7 +118,9 @@ def sgd(arrays: Arrays, grads, first, lr, momentum, dampening, weight_decay, nes
     """
     sign, moving = -1.0 if maximize else 1.0, bool(arrays.state)
     _sgd(
+        workers_for(arrays.total, _PARALLEL_FROM, arrays.total),
         arrays.like,
+        arrays.total,
         arrays.aim(grads),
         first,
         lr,
@@ -181,20 +178,16 @@ def _adam_elements(
         p[i] = w - size * m / (math.sqrt(v) + eps)
 
 
-@kernel(
-    "T[::1], int64[:,::1], float64[::1], float64, float64, float64, float64, float64, float64, boolean, "
-    "boolean",
-    parallel=True,
+@shared_kernel(
+    "T[::1], int64, int64[:,::1], float64[::1], float64, float64, float64, float64, float64, float64, "
+    "boolean, boolean"
 )
-def _adam(like, table, counts, lr, beta1, beta2, eps, decay, sign, decoupled, amsgrad):
+def _adam(
+    worker, workers, like, total, table, counts, lr, beta1, beta2, eps, decay, sign, decoupled, amsgrad
+):
     settings = lr, beta1, beta2, eps, decay, sign
-    total = _count(table)
-    if total < _PARALLEL_FROM:
-        _adam_rows(like, table, counts, settings, decoupled, amsgrad, 0, total)
-    else:
-        for task in prange((total + _CHUNK - 1) // _CHUNK):
-            begin = task * _CHUNK
-            _adam_rows(like, table, counts, settings, decoupled, amsgrad, begin, begin + _CHUNK)
+    begin, end = _elements(total, workers, worker)
+    _adam_rows(like, table, counts, settings, decoupled, amsgrad, begin, end)
 
 
 def adam(
@@ -208,5 +201,6 @@ def adam(
     """
     sign = -1.0 if maximize else 1.0
     _adam(
-        arrays.like, arrays.aim(grads), counts, lr, beta1, beta2, eps, weight_decay, sign, decoupled, amsgrad
-    )
+        workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
+        counts, lr, beta1, beta2, eps, weight_decay, sign, decoupled, amsgrad,
+    )  # fmt: skip

@@ -14,7 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.cpu.compile import jit, kernel, prange
+from kernels.cpu.compile import jit
+from kernels.cpu.launch import share, shared_kernel, workers_for
 
 # Elements of the input; measured on two cores: 2x2 windows over 6,272 take 7 us on one thread or two, over
 # 50,176 21 and 14; 3x3 windows over 6,272 take 22 and 15.
@@ -110,18 +111,14 @@ def _max_plane(x, columns, top, bottom, down, left, right, across, lowest, out, 
                 found[i, j] = at
 
 
-@kernel(
+@shared_kernel(
     "T[:,::1], int64, int64[::1], int64[::1], int64, int64[::1], int64[::1], int64, T, "
     "out T[:,:,::1], out int32[:,:,::1]",
-    parallel=True,
 )
-def _max_pool(x, columns, top, bottom, down, left, right, across, lowest, out, found):
-    if x.size < _SERIAL_BELOW:
-        for p in range(x.shape[0]):
-            _max_plane(x[p], columns, top, bottom, down, left, right, across, lowest, out[p], found[p])
-    else:
-        for p in prange(x.shape[0]):
-            _max_plane(x[p], columns, top, bottom, down, left, right, across, lowest, out[p], found[p])
+def _max_pool(worker, workers, x, columns, top, bottom, down, left, right, across, lowest, out, found):
+    first, end = share(x.shape[0], workers, worker)
+    for p in range(first, end):
+        _max_plane(x[p], columns, top, bottom, down, left, right, across, lowest, out[p], found[p])
 
 
 @jit
@@ -134,14 +131,11 @@ def _max_plane_dx(grad, found, dx):
             dx[found[i]] += grad[i]
 
 
-@kernel("T[:,::1], int32[:,::1], out T[:,::1]", parallel=True)
-def _max_pool_dx(grad, found, dx):
-    if dx.size < _SERIAL_BELOW:
-        for p in range(dx.shape[0]):
-            _max_plane_dx(grad[p], found[p], dx[p])
-    else:
-        for p in prange(dx.shape[0]):
-            _max_plane_dx(grad[p], found[p], dx[p])
+@shared_kernel("T[:,::1], int32[:,::1], out T[:,::1]")
+def _max_pool_dx(worker, workers, grad, found, dx):
+    first, end = share(dx.shape[0], workers, worker)
+    for p in range(first, end):
+        _max_plane_dx(grad[p], found[p], dx[p])
 
 
 # --- the largest of 2x2 windows side by side --------------------------------------------------------------
@@ -299,25 +293,19 @@ def _halve_plane_dx(grad, places, p, rows, columns, dx):
         dx[last : last + columns] = 0.0
 
 
-@kernel("T[::1], int64, int64, int64, out T[::1], out uint8[::1]", parallel=True)
-def _max_pool_halving(x, planes, rows, columns, out, places):
+@shared_kernel("T[::1], int64, int64, int64, out T[::1], out uint8[::1]")
+def _max_pool_halving(worker, workers, x, planes, rows, columns, out, places):
     keep = places.size > 0
-    if x.size < _SERIAL_BELOW:
-        for p in range(planes):
-            _halve_plane(x, p, rows, columns, out, places, keep)
-    else:
-        for p in prange(planes):
-            _halve_plane(x, p, rows, columns, out, places, keep)
+    first, end = share(planes, workers, worker)
+    for p in range(first, end):
+        _halve_plane(x, p, rows, columns, out, places, keep)
 
 
-@kernel("T[::1], uint8[::1], int64, int64, int64, out T[::1]", parallel=True)
-def _max_pool_halving_dx(grad, places, planes, rows, columns, dx):
-    if dx.size < _SERIAL_BELOW:
-        for p in range(planes):
-            _halve_plane_dx(grad, places, p, rows, columns, dx)
-    else:
-        for p in prange(planes):
-            _halve_plane_dx(grad, places, p, rows, columns, dx)
+@shared_kernel("T[::1], uint8[::1], int64, int64, int64, out T[::1]")
+def _max_pool_halving_dx(worker, workers, grad, places, planes, rows, columns, dx):
+    first, end = share(planes, workers, worker)
+    for p in range(first, end):
+        _halve_plane_dx(grad, places, p, rows, columns, dx)
 
 
 # --- max pooling of any kind ------------------------------------------------------------------------------
@@ -336,7 +324,8 @@ def max_pool(x: np.ndarray, windows: tuple[Windows, ...], keep: bool) -> tuple[n
     if down.halve and across.halve and x.dtype.kind == "f":
         places = np.empty(shape if keep else 0, np.uint8)
         sizes = (len(planes), down.size, across.size)
-        _max_pool_halving(planes.reshape(-1), *sizes, out.reshape(-1), places.reshape(-1))
+        workers = workers_for(x.size, _SERIAL_BELOW, len(planes))
+        _max_pool_halving(workers, planes.reshape(-1), *sizes, out.reshape(-1), places.reshape(-1))
         return out, places if keep else None
     if keep and down.size * across.size >= 2**31:
         raise RuntimeError(
@@ -347,6 +336,7 @@ def max_pool(x: np.ndarray, windows: tuple[Windows, ...], keep: bool) -> tuple[n
     found = np.empty(shape if keep else 0, np.int32)
     lowest = x.dtype.type(-math.inf) if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     _max_pool(
+        workers_for(x.size, _SERIAL_BELOW, len(planes)),
         planes,
         *(across.size, down.first, down.stop, down.step, across.first, across.stop, across.step),
         *(lowest, out.reshape(results), found.reshape(results if keep else (len(planes), 0, 0))),
@@ -368,11 +358,12 @@ def max_pool_dx(grad: np.ndarray, found: np.ndarray, windows: tuple[Windows, ...
     planes, results = math.prod(lead), math.prod(grad.shape[len(lead) :])
     dx = np.empty((*lead, *sizes), grad.dtype)  # in its shape: autograd would copy a view
     grad = np.ascontiguousarray(grad)
+    workers = workers_for(dx.size, _SERIAL_BELOW, planes)
     if found.dtype == np.uint8:
-        _max_pool_halving_dx(grad.reshape(-1), found.reshape(-1), planes, *sizes, dx.reshape(-1))
+        _max_pool_halving_dx(workers, grad.reshape(-1), found.reshape(-1), planes, *sizes, dx.reshape(-1))
     else:
         flat = dx.reshape(planes, math.prod(sizes))
-        _max_pool_dx(grad.reshape(planes, results), found.reshape(planes, results), flat)
+        _max_pool_dx(workers, grad.reshape(planes, results), found.reshape(planes, results), flat)
     return dx
 
 
@@ -403,17 +394,13 @@ def _average_plane(x, width, top, bottom, left, right, rows, columns, out):
             out[i, j] = total / (rows[i] * columns[j])
 
 
-@kernel(
+@shared_kernel(
     "T[:,::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], out T[:,:,::1]",
-    parallel=True,
 )
-def _average_pool(x, width, top, bottom, left, right, rows, columns, out):
-    if x.size < _SERIAL_BELOW:
-        for p in range(x.shape[0]):
-            _average_plane(x[p], width, top, bottom, left, right, rows, columns, out[p])
-    else:
-        for p in prange(x.shape[0]):
-            _average_plane(x[p], width, top, bottom, left, right, rows, columns, out[p])
+def _average_pool(worker, workers, x, width, top, bottom, left, right, rows, columns, out):
+    first, end = share(x.shape[0], workers, worker)
+    for p in range(first, end):
+        _average_plane(x[p], width, top, bottom, left, right, rows, columns, out[p])
 
 
 @jit
@@ -439,17 +426,13 @@ def _average_plane_dx(grad, width, top, bottom, left, right, rows, columns, dx):
                 dx[r * width + c] += shares[c]
 
 
-@kernel(
+@shared_kernel(
     "T[:,:,::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], out T[:,::1]",
-    parallel=True,
 )
-def _average_pool_dx(grad, width, top, bottom, left, right, rows, columns, dx):
-    if dx.size < _SERIAL_BELOW:
-        for p in range(dx.shape[0]):
-            _average_plane_dx(grad[p], width, top, bottom, left, right, rows, columns, dx[p])
-    else:
-        for p in prange(dx.shape[0]):
-            _average_plane_dx(grad[p], width, top, bottom, left, right, rows, columns, dx[p])
+def _average_pool_dx(worker, workers, grad, width, top, bottom, left, right, rows, columns, dx):
+    first, end = share(dx.shape[0], workers, worker)
+    for p in range(first, end):
+        _average_plane_dx(grad[p], width, top, bottom, left, right, rows, columns, dx[p])
 
 
 def _divisors(down, across, include_pad, divisor) -> tuple[np.ndarray, np.ndarray]:
@@ -472,7 +455,8 @@ def average_pool(x, windows: tuple[Windows, ...], include_pad: bool = True, divi
     results = out.reshape(len(planes), down.first.size, across.first.size)
     divisors = _divisors(down, across, include_pad, divisor)
     edges = (down.first, down.stop, across.first, across.stop)
-    _average_pool(planes, across.size, *edges, *divisors, results)
+    workers = workers_for(x.size, _SERIAL_BELOW, len(planes))
+    _average_pool(workers, planes, across.size, *edges, *divisors, results)
     return out
 
 
@@ -485,5 +469,6 @@ def average_pool_dx(grad, windows: tuple[Windows, ...], include_pad: bool = True
     flat = dx.reshape(len(planes), down.size * across.size)
     divisors = _divisors(down, across, include_pad, divisor)
     edges = (down.first, down.stop, across.first, across.stop)
-    _average_pool_dx(planes, across.size, *edges, *divisors, flat)
+    workers = workers_for(dx.size, _SERIAL_BELOW, len(planes))
+    _average_pool_dx(workers, planes, across.size, *edges, *divisors, flat)
     return dx
