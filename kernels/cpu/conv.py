@@ -24,6 +24,7 @@ from kernels.cpu.compile import get_num_threads, jit
 from kernels.cpu.launch import shared_kernel
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
+    CHAIN,
     CORRELATION_ROWS,
     CORRELATION_TAPS,
     FILTER_ROWS,
@@ -52,7 +53,8 @@ class _Plan(NamedTuple):
 
     `layout` holds, in elements: stride (2), zeros above and left, rows and pitch of a plane, the size of a
     channel, of an image and of a filter's results in working memory (0: they go to `out` at once), whether x
-    is copied, and for each row and column within the stride whether a tap reads it.
+    is copied, groups, rows and columns of the result, rows of a tile, room for sums under way, and for each
+    row and column within the stride whether a tap reads it.
     """
 
     layout: np.ndarray
@@ -116,19 +118,21 @@ def _make_plan(
     image = max(channels * channel, int(reach)) if copies else 0
     used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
     used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
+    depth, tiles = len(offsets), groups * -(-filters // tile_rows)
+    kept = tiles * tile_rows * vectors * lanes if depth > CHAIN else 0
     layout = [
-        *stride, top, left, rows, pitch, channel, image, buffer, int(copies), groups, high, wide, tile_rows, *used
+        *stride, top, left, rows, pitch, channel, image, buffer, int(copies), groups, high, wide, tile_rows,
+        kept, *used
     ]  # fmt: skip
-    depth = len(offsets)
     tables = layout, taps, offsets * itemsize, starts * itemsize, places * itemsize
     return _Plan(
         *(np.array(table, np.int64) for table in tables),
-        (high, wide), depth, groups * -(-filters // tile_rows) * depth * tile_rows,
-        image + buffer * filters * groups, tile_rows,
+        (high, wide), depth, tiles * depth * tile_rows,
+        image + kept + buffer * filters * groups, tile_rows,
     )  # fmt: skip
 
 
-_USED = 14  # where in a layout it says which rows and columns are used
+_USED = 15  # where in a layout it says which rows and columns are used
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -240,8 +244,9 @@ def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_ro
 def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, places, room, share):
     """Apply packed filters. A worker does whole images, or a part of the positions in each."""
     size = x.itemsize
-    pitch, channel, image, buffer, copies, groups, high, wide, tile_rows = (
+    pitch, channel, image, buffer, copies, groups, high, wide, tile_rows, kept_size = (
         layout[5], layout[6], layout[7], layout[8], layout[9], layout[10], layout[11], layout[12], layout[13],
+        layout[14],
     )  # fmt: skip
     vectors = THIN_VECTORS if tile_rows == 1 else FILTER_VECTORS
     filters, channels = out.shape[1] // groups, x.shape[1] // groups
@@ -254,7 +259,7 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
     own = room[worker * share : (worker + 1) * share]
     if first < end and run_first < run_end:
         own[:image] = 0
-    results = own[image:]
+    kept, results = own[image:], own[image + kept_size :]
     for i in range(first, end):
         x_at, out_first = x.ctypes.data + i * x.strides[0], out.ctypes.data + i * out.strides[0]
         out_at, out_row = out_first, out.strides[1]
@@ -266,23 +271,29 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
         for run in range(run_first, run_end):
             starts_at = starts.ctypes.data + run * vectors * 8
             places_at = places.ctypes.data + run * vectors * 8
-            for tile in range(groups * tiles):
-                group, start = tile // tiles, tile % tiles * tile_rows
-                f = group * filters + start
-                tile_at, bias_at = out_at + f * out_row, bias.ctypes.data + f * size
-                group_at = x_at + group * channels * channel * size
-                panel_at = panels.ctypes.data + tile * depth * tile_rows * size
-                last = min(filters - start, tile_rows) - 1
-                if tile_rows == 1:
-                    _thin_tile(
-                        x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at,
-                        offsets.ctypes.data, depth, bias_at,
-                    )  # fmt: skip
-                else:
-                    _tile(
-                        x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at,
-                        offsets.ctypes.data, depth, bias_at,
-                    )  # fmt: skip
+            # Long sums in parts, one after another for all tiles: so little of x is read meanwhile that it
+            # stays in the fastest cache.
+            for tap in range(0, depth, CHAIN):
+                products = min(CHAIN, depth - tap)
+                taps_at = offsets.ctypes.data + tap * 8
+                for tile in range(groups * tiles):
+                    group, start = tile // tiles, tile % tiles * tile_rows
+                    f = group * filters + start
+                    tile_at, bias_at = out_at + f * out_row, bias.ctypes.data + f * size
+                    group_at = x_at + group * channels * channel * size
+                    panel_at = panels.ctypes.data + (tile * depth + tap) * tile_rows * size
+                    kept_at = kept.ctypes.data + tile * tile_rows * vectors * VECTOR_BYTES
+                    last = min(filters - start, tile_rows) - 1
+                    if tile_rows == 1:
+                        _thin_tile(
+                            x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at, taps_at,
+                            products, bias_at, kept_at, tap == 0, tap + CHAIN >= depth,
+                        )  # fmt: skip
+                    else:
+                        _tile(
+                            x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at, taps_at,
+                            products, bias_at, kept_at, tap == 0, tap + CHAIN >= depth,
+                        )  # fmt: skip
         if buffer:
             # Whole rows at once, and the parts of rows where another worker's positions begin or end.
             positions = vectors * (VECTOR_BYTES // size)

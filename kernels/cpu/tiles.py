@@ -33,7 +33,7 @@ THIN_VECTORS = 2 * FILTER_VECTORS
 """Runs of positions of a tile of one filter."""
 CORRELATION_ROWS, CORRELATION_TAPS = (8, 3) if _MANY else (4, 3)
 """Rows of the gradient and taps of a tile of a convolution's weight gradient."""
-_CHAIN = 96
+CHAIN = 144
 """Products that a convolution adds up one after another, before the sum joins the others: long chains lose digits."""
 DOT_ROWS, DOT_COLUMNS = (4, 4) if _MANY else (4, 2)
 
@@ -79,10 +79,6 @@ class _Emitter:
     def offset(self, table, position):
         """Return number `position` of a table of int64."""
         return self.builder.load(self.builder.bitcast(self.step(table, position, 8), _I64.as_pointer()))
-
-    def blocks(self, depth):
-        """Return into how many chains a sum of `depth` products is cut."""
-        return self.builder.sdiv(self.builder.add(depth, self.index(_CHAIN - 1)), self.index(_CHAIN))
 
     def smaller(self, x, y):
         return self.builder.select(self.builder.icmp_signed("<", x, y), x, y)
@@ -219,57 +215,62 @@ def make_copy(vectors: int):
 
 
 def make_filter_tile(rows: int, vectors: int):
-    """Return tile(like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, bias_at).
+    """Return tile(like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, begin_at, ...).
 
     It applies `rows` filters at `vectors` runs of neighbouring positions. For k < depth, the weights are read
-    at panel_at + (k * rows + r) * itemsize, and multiply the vector at x_at + starts[v] + taps[k]. The sums
-    begin with bias[r] and go to out_at + r * out_row + places[v]. Addresses and offsets are in bytes, the
-    tables of int64; filters beyond number `last` are that one computed again.
+    at panel_at + (k * rows + r) * itemsize, and multiply the vector at x_at + starts[v] + taps[k]. Addresses
+    and offsets are in bytes, the tables of int64; filters beyond number `last` are that one computed again.
+
+    A long sum is cut into several calls: the first adds its products to the numbers bias[r], at begin_at, the
+    others to what lies at kept_at; the last writes to out_at + r * out_row + places[v], the others to kept_at.
     """
 
     @intrinsic
     def tile(
-        typing, like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, bias_at
-    ):
+        typing, like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, begin_at,
+        kept_at, is_first, is_last,
+    ):  # fmt: skip
         def generate(context, builder, signature, args):
             e = _Emitter(context, builder, signature.args[0])
-            out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, bias_at = args[1:]
-            out_at, x_at, panel_at, bias_at = (e.pointer(a) for a in (out_at, x_at, panel_at, bias_at))
-            starts, places, taps = (e.pointer(a) for a in (starts_at, places_at, taps_at))
+            out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, begin_at = args[1:11]
+            kept_at, is_first, is_last = args[11:]
+            out_at, x_at, panel_at, begin_at = (e.pointer(a) for a in (out_at, x_at, panel_at, begin_at))
+            starts, places, taps, kept_at = (e.pointer(a) for a in (starts_at, places_at, taps_at, kept_at))
             runs = [builder.gep(x_at, [e.offset(starts, v)]) for v in range(vectors)]
             row = [e.smaller(e.index(r), last) for r in range(rows)]
-            sums, totals = e.accumulators(rows, vectors), e.accumulators(rows, vectors)
-            for r in range(rows):
-                bias = e.broadcast(e.step(bias_at, row[r], e.itemsize))
-                for v in range(vectors):
-                    builder.store(bias, sums[r][v])
-            with cgutils.for_range(builder, e.blocks(depth), intp=_I64) as block:
-                first = builder.mul(block.index, e.index(_CHAIN))
-                taps_here, panel_here = e.step(taps, first, 8), e.step(panel_at, first, rows * e.itemsize)
-                with cgutils.for_range(
-                    builder, e.smaller(builder.sub(depth, first), e.index(_CHAIN)), intp=_I64
-                ) as loop:
-                    shift = e.offset(taps_here, loop.index)
-                    values = [e.load(builder.gep(run, [shift])) for run in runs]
-                    panel = e.step(panel_here, loop.index, rows * e.itemsize)
-                    for r in range(rows):
-                        factor = e.broadcast(e.step(panel, r, e.itemsize))
-                        for v in range(vectors):
-                            total = builder.load(totals[r][v])
-                            builder.store(e.multiply_add(factor, values[v], total), totals[r][v])
+            grid = [(r, v) for r in range(rows) for v in range(vectors)]
+            kept = {(r, v): e.step(kept_at, r * vectors + v, VECTOR_BYTES) for r, v in grid}
+            totals = e.accumulators(rows, vectors)
+            with cgutils.for_range(builder, depth, intp=_I64) as loop:
+                shift = e.offset(taps, loop.index)
+                values = [e.load(builder.gep(run, [shift])) for run in runs]
+                panel = e.step(panel_at, loop.index, rows * e.itemsize)
                 for r in range(rows):
+                    factor = e.broadcast(e.step(panel, r, e.itemsize))
                     for v in range(vectors):
-                        builder.store(
-                            builder.fadd(builder.load(sums[r][v]), builder.load(totals[r][v])), sums[r][v]
-                        )
-                        builder.store(e.zero, totals[r][v])
-            for v in range(vectors):
-                place = builder.gep(out_at, [e.offset(places, v)])
-                for r in range(rows):
-                    e.store(builder.load(sums[r][v]), e.step(place, row[r], out_row))
+                        total = builder.load(totals[r][v])
+                        builder.store(e.multiply_add(factor, values[v], total), totals[r][v])
+            with builder.if_else(builder.icmp_signed("!=", is_first, e.index(0))) as (begins, goes_on):
+                with begins:
+                    for r, v in grid:
+                        before = e.broadcast(e.step(begin_at, row[r], e.itemsize))
+                        builder.store(builder.fadd(before, builder.load(totals[r][v])), totals[r][v])
+                with goes_on:
+                    for r, v in grid:
+                        before = e.load(kept[r, v])
+                        builder.store(builder.fadd(before, builder.load(totals[r][v])), totals[r][v])
+            with builder.if_else(builder.icmp_signed("!=", is_last, e.index(0))) as (ends, waits):
+                with ends:
+                    for v in range(vectors):
+                        place = builder.gep(out_at, [e.offset(places, v)])
+                        for r in range(rows):
+                            e.store(builder.load(totals[r][v]), e.step(place, row[r], out_row))
+                with waits:
+                    for r, v in grid:
+                        e.store(builder.load(totals[r][v]), kept[r, v])
             return context.get_dummy_value()
 
-        return types.void(like, *[types.intp] * 10), generate
+        return types.void(like, *[types.intp] * 13), generate
 
     return tile
 
