@@ -163,8 +163,7 @@ class _Kernel:
                 if dtype.kind == "f":
                     function = with_constants_of(function, dtype)
                 signature = argument_types(self._signature, dtype)
-                parallel = self._options.get("parallel", False) and threading_layer != "workqueue"
-                options = {**KERNEL, **self._options, "parallel": parallel}
+                options = {**KERNEL, **self._options}
                 self._compiled[dtype] = numba.njit(signature, cache=_CACHE is not None, **options)(function)
             return self._compiled[dtype]
 

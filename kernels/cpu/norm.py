@@ -16,7 +16,8 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compile import jit, kernel, prange
+from kernels.cpu.compile import jit
+from kernels.cpu.launch import share, shared_kernel, workers_for
 
 _SERIAL_BELOW = 16384  # elements
 _SHORT = 64  # rows whose shares are added in x's type, before they go into a float64 sum
@@ -147,18 +148,16 @@ def _batch_channel(c, x, weight, bias, running_mean, running_var, stats, out, tr
         _scale(x[n, c], mean, rstd * weight[c], np.float64(bias[c]), out[n, c])
 
 
-@kernel(
+@shared_kernel(
     "T[:,:,::1], T[::1], T[::1], out T[::1], out T[::1], out float64[:,::1], out T[:,:,::1], "
-    "boolean, float64, float64",
-    parallel=True,
+    "boolean, float64, float64"
 )
-def _batch_norm(x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps):
-    if x.size < _SERIAL_BELOW:
-        for c in range(x.shape[1]):
-            _batch_channel(c, x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps)
-    else:
-        for c in prange(x.shape[1]):
-            _batch_channel(c, x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps)
+def _batch_norm(
+    worker, workers, x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps
+):
+    first, end = share(x.shape[1], workers, worker)
+    for c in range(first, end):
+        _batch_channel(c, x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps)
 
 
 @jit
@@ -186,18 +185,13 @@ def _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, w
             _combine(x[n, c], grad[n, c], mean, by_grad, by_x, offset, dx[n, c])
 
 
-@kernel(
-    "T[:,:,::1], T[:,:,::1], T[::1], float64[:,::1], out T[:,:,::1], out T[::1], out T[::1], "
-    "boolean, boolean",
-    parallel=True,
+@shared_kernel(
+    "T[:,:,::1], T[:,:,::1], T[::1], float64[:,::1], out T[:,:,::1], out T[::1], out T[::1], boolean, boolean"
 )
-def _batch_norm_dx(x, grad, weight, stats, dx, dweight, dbias, training, wants_dx):
-    if x.size < _SERIAL_BELOW:
-        for c in range(x.shape[1]):
-            _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx)
-    else:
-        for c in prange(x.shape[1]):
-            _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx)
+def _batch_norm_dx(worker, workers, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx):
+    first, end = share(x.shape[1], workers, worker)
+    for c in range(first, end):
+        _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx)
 
 
 @jit(fastmath=_FUSED)
@@ -227,46 +221,52 @@ def _scale_rows(first, last, x, center, scale, offset, out):
             to[j] = (row[j] - center[j]) * scale[j] + offset[j]
 
 
-@kernel(
+# No thread begins a step before all have done the one before: on several threads, a kernel of features is
+# called once for each of its steps.
+_ADD, _FINISH, _FILL = 1, 2, 4
+
+
+def _in_steps(size: int, blocks: int) -> list[tuple[int, int]]:
+    """Return pairs (workers, steps) for the calls of a kernel of features."""
+    workers = workers_for(size, _SERIAL_BELOW, blocks)
+    return (
+        [(1, _ADD | _FINISH | _FILL)] if workers == 1 else [(workers, _ADD), (1, _FINISH), (workers, _FILL)]
+    )
+
+
+@shared_kernel(
     "T[:,::1], T[::1], T[::1], out T[::1], out T[::1], out float64[:,::1], out float64[:,:,::1], "
-    "out T[:,::1], out T[:,::1], boolean, float64, float64",
-    parallel=True,
+    "out T[:,::1], out T[:,::1], boolean, float64, float64, int64"
 )
 def _feature_norm(
-    x, weight, bias, running_mean, running_var, stats, sums, factors, out, training, momentum, eps
-):
+    worker, workers, x, weight, bias, running_mean, running_var, stats, sums, factors, out,
+    training, momentum, eps, steps,
+):  # fmt: skip
     batch, channels = x.shape
-    parallel, share = x.size >= _SERIAL_BELOW, _ROWS
-    blocks = (batch + share - 1) // share
-    near = np.empty(channels)
-    if training:
-        for c in range(channels):
-            near[c] = _near(x[0, c])
-        if parallel:
-            for i in prange(blocks):
-                _add_rows(i * share, min(batch, i * share + share), x, near, sums[i, 0], sums[i, 1])
-        else:
-            for i in range(blocks):
-                _add_rows(i * share, min(batch, i * share + share), x, near, sums[i, 0], sums[i, 1])
+    first, end = share(sums.shape[0], workers, worker)
+    if steps & _ADD and training:
+        for i in range(first, end):
+            for c in range(channels):
+                sums[i, 2, c] = _near(x[0, c])
+            _add_rows(i * _ROWS, min(batch, i * _ROWS + _ROWS), x, sums[i, 2], sums[i, 0], sums[i, 1])
+    if steps & _FINISH:
         _add_blocks(sums)
-    for c in range(channels):
-        if training:
-            mean, deviation, rstd = _mean_and_rstd(sums[0, 0, c], sums[0, 1, c], near[c], batch, eps)
-            if running_mean.size:
-                _update(running_mean, running_var, c, mean, deviation, batch, momentum)
-        else:
-            mean = np.float64(running_mean[c])
-            rstd = np.float64(1) / math.sqrt(np.float64(running_var[c]) + eps)
-        stats[0, c], stats[1, c] = mean, rstd
-        scale = rstd * weight[c]
-        factors[0, c], factors[1, c] = mean, scale
-        factors[2, c] = bias[c] - (mean - np.float64(factors[0, c])) * scale  # as in _scale
-    if parallel:
-        for i in prange(blocks):
-            last = min(batch, i * share + share)
-            _scale_rows(i * share, last, x, factors[0], factors[1], factors[2], out)
-    else:
-        _scale_rows(0, batch, x, factors[0], factors[1], factors[2], out)
+        for c in range(channels):
+            if training:
+                total, square, near = sums[0, 0, c], sums[0, 1, c], sums[0, 2, c]
+                mean, deviation, rstd = _mean_and_rstd(total, square, near, batch, eps)
+                if running_mean.size:
+                    _update(running_mean, running_var, c, mean, deviation, batch, momentum)
+            else:
+                mean = np.float64(running_mean[c])
+                rstd = np.float64(1) / math.sqrt(np.float64(running_var[c]) + eps)
+            stats[0, c], stats[1, c] = mean, rstd
+            scale = rstd * weight[c]
+            factors[0, c], factors[1, c] = mean, scale
+            factors[2, c] = bias[c] - (mean - np.float64(factors[0, c])) * scale  # as in _scale
+    if steps & _FILL:
+        last = min(batch, end * _ROWS)
+        _scale_rows(first * _ROWS, last, x, factors[0], factors[1], factors[2], out)
 
 
 @jit
@@ -297,36 +297,30 @@ def _combine_rows(first, last, x, grad, center, by_grad, by_x, offset, dx):
             to[j] = g[j] * by_grad[j] + ((row[j] - center[j]) * by_x[j] + offset[j])
 
 
-@kernel(
+@shared_kernel(
     "T[:,::1], T[:,::1], T[::1], float64[:,::1], out float64[:,:,::1], out T[:,::1], out T[:,::1], "
-    "out T[::1], out T[::1], boolean, boolean",
-    parallel=True,
+    "out T[::1], out T[::1], boolean, boolean, int64"
 )
-def _feature_norm_dx(x, grad, weight, stats, sums, factors, dx, dweight, dbias, training, wants_dx):
+def _feature_norm_dx(
+    worker, workers, x, grad, weight, stats, sums, factors, dx, dweight, dbias, training, wants_dx, steps
+):
     batch, channels = x.shape
-    parallel, share = x.size >= _SERIAL_BELOW, _ROWS
-    blocks = (batch + share - 1) // share
-    if parallel:
-        for i in prange(blocks):
-            last = min(batch, i * share + share)
-            _add_grad_rows(i * share, last, x, grad, stats[0], sums[i, 0], sums[i, 1])
-    else:
-        for i in range(blocks):
-            last = min(batch, i * share + share)
-            _add_grad_rows(i * share, last, x, grad, stats[0], sums[i, 0], sums[i, 1])
-    _add_blocks(sums)
-    for c in range(channels):
-        mean, rstd, total, product = stats[0, c], stats[1, c], sums[0, 0, c], sums[0, 1, c]
-        dweight[c], dbias[c] = product * rstd, total
-        by_grad, by_x, offset = _input_factors(total, product, rstd, weight[c], batch, training)
-        factors[0, c], factors[1, c], factors[2, c] = mean, by_grad, by_x
-        factors[3, c] = offset - (mean - np.float64(factors[0, c])) * by_x  # as in _combine
-    if wants_dx and parallel:
-        for i in prange(blocks):
-            last = min(batch, i * share + share)
-            _combine_rows(i * share, last, x, grad, factors[0], factors[1], factors[2], factors[3], dx)
-    elif wants_dx:
-        _combine_rows(0, batch, x, grad, factors[0], factors[1], factors[2], factors[3], dx)
+    first, end = share(sums.shape[0], workers, worker)
+    if steps & _ADD:
+        for i in range(first, end):
+            last = min(batch, i * _ROWS + _ROWS)
+            _add_grad_rows(i * _ROWS, last, x, grad, stats[0], sums[i, 0], sums[i, 1])
+    if steps & _FINISH:
+        _add_blocks(sums)
+        for c in range(channels):
+            mean, rstd, total, product = stats[0, c], stats[1, c], sums[0, 0, c], sums[0, 1, c]
+            dweight[c], dbias[c] = product * rstd, total
+            by_grad, by_x, offset = _input_factors(total, product, rstd, weight[c], batch, training)
+            factors[0, c], factors[1, c], factors[2, c] = mean, by_grad, by_x
+            factors[3, c] = offset - (mean - np.float64(factors[0, c])) * by_x  # as in _combine
+    if steps & _FILL and wants_dx:
+        last = min(batch, end * _ROWS)
+        _combine_rows(first * _ROWS, last, x, grad, factors[0], factors[1], factors[2], factors[3], dx)
 
 
 def _by_channel(x: np.ndarray) -> tuple[int, ...]:
@@ -361,13 +355,24 @@ def batch_norm(
     weight, bias = _or_full(weight, channels, 1.0, x), _or_full(bias, channels, 0.0, x)
     if len(shape) == 2:
         scratch = _sums_of(shape), np.empty((3, channels), x.dtype)
-        _feature_norm(
-            x.reshape(shape), weight, bias, *running, stats, *scratch, out.reshape(shape), training,
-            momentum, eps,
-        )  # fmt: skip
+        for workers, steps in _in_steps(x.size, len(scratch[0])):
+            _feature_norm(
+                workers, x.reshape(shape), weight, bias, *running, stats, *scratch, out.reshape(shape),
+                training, momentum, eps, steps,
+            )  # fmt: skip
     else:
+        workers = workers_for(x.size, _SERIAL_BELOW, channels)
         _batch_norm(
-            x.reshape(shape), weight, bias, *running, stats, out.reshape(shape), training, momentum, eps
+            workers,
+            x.reshape(shape),
+            weight,
+            bias,
+            *running,
+            stats,
+            out.reshape(shape),
+            training,
+            momentum,
+            eps,
         )
     for given, used in zip((running_mean, running_var), running, strict=True):
         if training and given is not None and given is not used:
@@ -394,20 +399,33 @@ def batch_norm_dx(
         weight = _or_full(weight, channels, 1.0, x)
         if len(shape) == 2:
             scratch = _sums_of(shape), np.empty((4, channels), x.dtype)
-            _feature_norm_dx(
-                x.reshape(shape), grad.reshape(shape), weight, stats, *scratch, to, dweight, dbias,
-                training, wants_dx,
-            )  # fmt: skip
+            for workers, steps in _in_steps(x.size, len(scratch[0])):
+                _feature_norm_dx(
+                    workers, x.reshape(shape), grad.reshape(shape), weight, stats, *scratch, to,
+                    dweight, dbias, training, wants_dx, steps,
+                )  # fmt: skip
         else:
+            workers = workers_for(x.size, _SERIAL_BELOW, channels)
             _batch_norm_dx(
-                x.reshape(shape), grad.reshape(shape), weight, stats, to, dweight, dbias, training, wants_dx
+                workers,
+                x.reshape(shape),
+                grad.reshape(shape),
+                weight,
+                stats,
+                to,
+                dweight,
+                dbias,
+                training,
+                wants_dx,
             )
     return (dx if wants_dx else None), dweight, dbias
 
 
 def _sums_of(shape: tuple[int, ...]) -> np.ndarray:
     batch, channels = shape
-    return np.zeros((-(-batch // _ROWS), 2, channels))
+    return np.zeros(
+        (-(-batch // _ROWS), 3, channels)
+    )  # two sums of each block, and what they are relative to
 
 
 def _none(x: np.ndarray) -> np.ndarray:
@@ -451,18 +469,12 @@ def _normalise_rows(first, last, x, length, weight, bias, stats, out, eps, cente
                 _scale(row[start:stop], mean, scale, offset, to[start:stop])
 
 
-@kernel("T[:,::1], int64, T[::1], T[::1], out float64[:,::1], out T[:,::1], float64, boolean", parallel=True)
-def _row_norm(x, length, weight, bias, stats, out, eps, centered):
-    rows = x.shape[0]
-    share = max(1, _CLOSE // x.shape[1])
-    if x.size < _SERIAL_BELOW:
-        for r in range(0, rows, share):
-            _normalise_rows(r, min(rows, r + share), x, length, weight, bias, stats, out, eps, centered)
-    else:
-        for i in prange((rows + share - 1) // share):
-            _normalise_rows(
-                i * share, min(rows, i * share + share), x, length, weight, bias, stats, out, eps, centered
-            )
+@shared_kernel("T[:,::1], int64, T[::1], T[::1], out float64[:,::1], out T[:,::1], float64, boolean")
+def _row_norm(worker, workers, x, length, weight, bias, stats, out, eps, centered):
+    first, end = share(x.shape[0], workers, worker)
+    close = max(1, _CLOSE // x.shape[1])
+    for r in range(first, end, close):
+        _normalise_rows(r, min(end, r + close), x, length, weight, bias, stats, out, eps, centered)
 
 
 @jit(fastmath=_FUSED)
@@ -536,27 +548,17 @@ def _rows_dx(first, last, x, grad, weight, stats, dx, to, centered, wants_dx, wa
                 added = 0
 
 
-@kernel(
+@shared_kernel(
     "T[:,::1], T[:,::1], T[::1], float64[:,::1], out T[:,::1], out float64[:,:,::1], int64, "
-    "boolean, boolean, boolean",
-    parallel=True,
+    "boolean, boolean, boolean"
 )
-def _layer_norm_dx(x, grad, weight, stats, dx, partial, share, centered, wants_dx, wants_rest):
-    rows = x.shape[0]
-    blocks = partial.shape[0]
-    if x.size < _SERIAL_BELOW:
-        for i in range(blocks):
-            _rows_dx(
-                i * share, min(rows, i * share + share), x, grad, weight, stats, dx,
-                partial[i], centered, wants_dx, wants_rest,
-            )  # fmt: skip
-    else:
-        for i in prange(blocks):
-            _rows_dx(
-                i * share, min(rows, i * share + share), x, grad, weight, stats, dx,
-                partial[i], centered, wants_dx, wants_rest,
-            )  # fmt: skip
-    _add_blocks(partial)
+def _layer_norm_dx(
+    worker, workers, x, grad, weight, stats, dx, partial, block, centered, wants_dx, wants_rest
+):
+    first, end = share(partial.shape[0], workers, worker)
+    for i in range(first, end):
+        stop = min(x.shape[0], i * block + block)
+        _rows_dx(i * block, stop, x, grad, weight, stats, dx, partial[i], centered, wants_dx, wants_rest)
 
 
 @jit
@@ -581,24 +583,11 @@ def _group_dx(r, x, grad, length, weight, stats, dx, sums):
             _combine(row[start:stop], g[start:stop], mean, by_grad, by_x, offset, to)
 
 
-@kernel(
-    "T[:,::1], T[:,::1], int64, T[::1], float64[:,::1], out T[:,::1], out float64[:,::1], out T[::1], "
-    "out T[::1]",
-    parallel=True,
-)
-def _group_norm_dx(x, grad, length, weight, stats, dx, sums, dweight, dbias):
-    if x.size < _SERIAL_BELOW:
-        for r in range(x.shape[0]):
-            _group_dx(r, x, grad, length, weight, stats, dx, sums)
-    else:
-        for r in prange(x.shape[0]):
-            _group_dx(r, x, grad, length, weight, stats, dx, sums)
-    for c in range(weight.size):
-        by_weight, by_bias = np.float64(0), np.float64(0)
-        for i in range(c, sums.shape[1], weight.size):
-            by_weight += sums[0, i]
-            by_bias += sums[1, i]
-        dweight[c], dbias[c] = by_weight, by_bias
+@shared_kernel("T[:,::1], T[:,::1], int64, T[::1], float64[:,::1], out T[:,::1], out float64[:,::1]")
+def _group_norm_dx(worker, workers, x, grad, length, weight, stats, dx, sums):
+    first, end = share(x.shape[0], workers, worker)
+    for r in range(first, end):
+        _group_dx(r, x, grad, length, weight, stats, dx, sums)
 
 
 def layer_norm(
@@ -635,7 +624,8 @@ def _rows_of(x, rows, length, weight, bias, size, eps, centered):
         return out, np.empty((2, 0))
     shape, stats = (rows, x.size // rows), np.empty((2, rows))
     weight, bias = _or_full(weight, size, 1.0, x), _or_full(bias, size, 0.0, x)
-    _row_norm(x.reshape(shape), length, weight, bias, stats, out.reshape(shape), eps, centered)
+    workers = workers_for(x.size, _SERIAL_BELOW, rows)
+    _row_norm(workers, x.reshape(shape), length, weight, bias, stats, out.reshape(shape), eps, centered)
     return out, stats
 
 
@@ -655,14 +645,15 @@ def layer_norm_dx(
     if not x.size:
         return dx, np.zeros(size, x.dtype), np.zeros(size, x.dtype)
     rows = x.size // size
-    share = max(32, -(-rows // 64))  # rows in one sum; by the shapes alone
-    partial = np.zeros((-(-rows // share), 2, size))
+    block = max(32, -(-rows // 64))  # rows in one sum; by the shapes alone
+    partial = np.zeros((-(-rows // block), 2, size))
     _layer_norm_dx(
+        workers_for(x.size, _SERIAL_BELOW, len(partial)),
         x.reshape(rows, size), grad.reshape(rows, size), _or_full(weight, size, 1.0, x), stats,
-        np.empty((0, 0), x.dtype) if dx is None else dx.reshape(rows, size), partial, share,
+        np.empty((0, 0), x.dtype) if dx is None else dx.reshape(rows, size), partial, block,
         centered, wants_dx, wants_rest,
     )  # fmt: skip
-    return dx, *partial[0].astype(x.dtype)
+    return dx, *np.add.reduce(partial).astype(x.dtype)
 
 
 def group_norm_dx(
@@ -677,12 +668,12 @@ def group_norm_dx(
     x, grad = np.ascontiguousarray(x), np.ascontiguousarray(grad)
     channels = x.shape[1]
     dx = np.empty(x.shape, x.dtype) if wants_dx else None
-    dweight, dbias = np.zeros(channels, x.dtype), np.zeros(channels, x.dtype)
+    sums = np.zeros((2, x.shape[0] * channels))
     if x.size:
         shape, length = (x.shape[0] * groups, x.size // (x.shape[0] * groups)), math.prod(x.shape[2:])
-        sums = np.empty((2, x.shape[0] * channels))
         _group_norm_dx(
+            workers_for(x.size, _SERIAL_BELOW, shape[0]),
             x.reshape(shape), grad.reshape(shape), length, _or_full(weight, channels, 1.0, x), stats,
-            np.empty((0, 0), x.dtype) if dx is None else dx.reshape(shape), sums, dweight, dbias,
+            np.empty((0, 0), x.dtype) if dx is None else dx.reshape(shape), sums,
         )  # fmt: skip
-    return dx, dweight, dbias
+    return dx, *np.add.reduce(sums.reshape(2, x.shape[0], channels), 1).astype(x.dtype)
