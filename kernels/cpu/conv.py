@@ -24,7 +24,6 @@ from kernels.cpu.compile import get_num_threads, jit
 from kernels.cpu.launch import shared_kernel
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
-    CHAIN,
     CORRELATION_ROWS,
     CORRELATION_TAPS,
     FILTER_ROWS,
@@ -37,6 +36,7 @@ from kernels.cpu.tiles import (
 )
 
 _SERIAL_BELOW = 1 << 18  # multiply-adds; under this the pool's wake-up costs more than it saves
+_CHAIN = 144  # products that are added up in one go, at most
 _FEW_TAPS = 64  # sums this short do not pay for a second copy of their results
 _SERIAL_PACKING = 1 << 14  # weights that one thread packs while others would wake up
 _CHUNKS = 8  # of a batch, each with its own sum of the weight gradient: not the number of threads!
@@ -53,8 +53,8 @@ class _Plan(NamedTuple):
 
     `layout` holds, in elements: stride (2), zeros above and left, rows and pitch of a plane, the size of a
     channel, of an image and of a filter's results in working memory (0: they go to `out` at once), whether x
-    is copied, groups, rows and columns of the result, rows of a tile, room for sums under way, and for each
-    row and column within the stride whether a tap reads it.
+    is copied, groups, rows and columns of the result, rows of a tile, the products added up in one go, room
+    for sums under way, and for each row and column within the stride whether a tap reads it.
     """
 
     layout: np.ndarray
@@ -119,10 +119,12 @@ def _make_plan(
     used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
     used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
     depth, tiles = len(offsets), groups * -(-filters // tile_rows)
-    kept = tiles * tile_rows * vectors * lanes if depth > CHAIN else 0
+    blocks = max(-(-depth // _CHAIN), 2 if depth > _CHAIN // 2 else 1)
+    chain = -(-depth // blocks)
+    kept = tiles * tile_rows * vectors * lanes if blocks > 1 else 0
     layout = [
         *stride, top, left, rows, pitch, channel, image, buffer, int(copies), groups, high, wide, tile_rows,
-        kept, *used
+        chain, kept, *used
     ]  # fmt: skip
     tables = layout, taps, offsets * itemsize, starts * itemsize, places * itemsize
     return _Plan(
@@ -132,7 +134,7 @@ def _make_plan(
     )  # fmt: skip
 
 
-_USED = 15  # where in a layout it says which rows and columns are used
+_USED = 16  # where in a layout it says which rows and columns are used
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
@@ -244,9 +246,9 @@ def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_ro
 def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, places, room, share):
     """Apply packed filters. A worker does whole images, or a part of the positions in each."""
     size = x.itemsize
-    pitch, channel, image, buffer, copies, groups, high, wide, tile_rows, kept_size = (
+    pitch, channel, image, buffer, copies, groups, high, wide, tile_rows, chain, kept_size = (
         layout[5], layout[6], layout[7], layout[8], layout[9], layout[10], layout[11], layout[12], layout[13],
-        layout[14],
+        layout[14], layout[15],
     )  # fmt: skip
     vectors = THIN_VECTORS if tile_rows == 1 else FILTER_VECTORS
     filters, channels = out.shape[1] // groups, x.shape[1] // groups
@@ -272,9 +274,9 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
             starts_at = starts.ctypes.data + run * vectors * 8
             places_at = places.ctypes.data + run * vectors * 8
             # Long sums in parts, one after another for all tiles: so little of x is read meanwhile that it
-            # stays in the fastest cache.
-            for tap in range(0, depth, CHAIN):
-                products = min(CHAIN, depth - tap)
+            # stays in the fastest cache, and a short chain of additions keeps more digits.
+            for tap in range(0, depth, chain):
+                products = min(chain, depth - tap)
                 taps_at = offsets.ctypes.data + tap * 8
                 for tile in range(groups * tiles):
                     group, start = tile // tiles, tile % tiles * tile_rows
@@ -287,12 +289,12 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
                     if tile_rows == 1:
                         _thin_tile(
                             x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at, taps_at,
-                            products, bias_at, kept_at, tap == 0, tap + CHAIN >= depth,
+                            products, bias_at, kept_at, tap == 0, tap + chain >= depth,
                         )  # fmt: skip
                     else:
                         _tile(
                             x, tile_at, out_row, last, group_at, starts_at, places_at, panel_at, taps_at,
-                            products, bias_at, kept_at, tap == 0, tap + CHAIN >= depth,
+                            products, bias_at, kept_at, tap == 0, tap + chain >= depth,
                         )  # fmt: skip
         if buffer:
             # Whole rows at once, and the parts of rows where another worker's positions begin or end.

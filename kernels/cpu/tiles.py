@@ -33,8 +33,6 @@ THIN_VECTORS = 2 * FILTER_VECTORS
 """Runs of positions of a tile of one filter."""
 CORRELATION_ROWS, CORRELATION_TAPS = (8, 3) if _MANY else (4, 3)
 """Rows of the gradient and taps of a tile of a convolution's weight gradient."""
-CHAIN = 144
-"""Products that a convolution adds up one after another, before the sum joins the others: long chains lose digits."""
 DOT_ROWS, DOT_COLUMNS = (4, 4) if _MANY else (4, 2)
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
