@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compile import get_num_threads
-from kernels.cpu.launch import shared_kernel
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 _SERIAL_BELOW = 1 << 16  # elements: fewer are added up before a second thread is awake
 _SHORT_SUM = 512  # numbers that are added in x's type, before they go into a float64 sum: 16 in each lane
@@ -16,7 +15,7 @@ def _sum_channels(worker, workers, x, total, out):
     # The order of each channel's sum is that of memory, which every worker reads in one go.
     cast = x.dtype.type
     batch, channels, length = x.shape
-    first, end = channels * worker // workers, channels * (worker + 1) // workers
+    first, end = share_of(channels, workers, worker)
     for c in range(first, end):
         total[c] = 0
     for n in range(batch):
@@ -34,6 +33,6 @@ def sum_channels(x: np.ndarray) -> np.ndarray:
     """Return the sums (c,) of x (n, c, ...), float32 or float64, over all dims but the channels'."""
     planes = np.ascontiguousarray(x).reshape(x.shape[0], x.shape[1], math.prod(x.shape[2:]))
     out = np.empty(x.shape[1], x.dtype)
-    workers = 1 if x.size < _SERIAL_BELOW else min(get_num_threads(), max(x.shape[1], 1))
+    workers = workers_for(x.size, _SERIAL_BELOW, x.shape[1])
     _sum_channels(workers, planes, np.empty(out.size), out)
     return out

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.cpu.compile import get_num_threads, jit
-from kernels.cpu.launch import shared_kernel
+from kernels.cpu.launch import share_of, shared_kernel
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
     CORRELATION_ROWS,
@@ -182,12 +182,6 @@ def _input_plans(shape, channels, input_size, kernel, stride, padding, dilation,
     return plans
 
 
-@jit
-def _share(count, parts, part):
-    """Return the first and the end of the share of `part`, when `count` things are split among `parts`."""
-    return count * part // parts, count * (part + 1) // parts
-
-
 @jit(fastmath={"reassoc", "contract"})
 def _sum(values):
     total = values.dtype.type(0)
@@ -228,7 +222,7 @@ def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_ro
     filters, channels = weight.shape[0] // groups, weight.shape[1]
     rows, depth = (channels, filters) if turned else (filters, channels)
     tiles = (rows + tile_rows - 1) // tile_rows
-    first, end = _share(groups * tiles, workers, worker)
+    first, end = share_of(groups * tiles, workers, worker)
     for tile in range(first, end):
         group, start = tile // tiles, tile % tiles * tile_rows
         for r in range(tile_rows):
@@ -255,9 +249,9 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
     tiles, depth = (filters + tile_rows - 1) // tile_rows, len(offsets)
     first, end, run_first, run_end = 0, len(x), 0, len(starts) // vectors
     if len(x) >= 4 * workers or len(x) % workers == 0:
-        first, end = _share(len(x), workers, worker)
+        first, end = share_of(len(x), workers, worker)
     else:
-        run_first, run_end = _share(run_end, workers, worker)
+        run_first, run_end = share_of(run_end, workers, worker)
     own = room[worker * share : (worker + 1) * share]
     if first < end and run_first < run_end:
         own[:image] = 0
@@ -404,7 +398,7 @@ def _weigh(worker, workers, grad, x, sums, bias_sums, layout, offsets, room, sha
     channels = x.shape[1] // groups
     tiles = (filters + CORRELATION_ROWS - 1) // CORRELATION_ROWS
     parts = min((_CHUNKS + chunks - 1) // chunks, groups * tiles)
-    first, end = _share(chunks * parts, workers, worker)
+    first, end = share_of(chunks * parts, workers, worker)
     own = room[worker * share : (worker + 1) * share]
     if first < end:
         own[:] = 0
@@ -412,7 +406,7 @@ def _weigh(worker, workers, grad, x, sums, bias_sums, layout, offsets, room, sha
     line = run * lanes
     for task in range(first, end):
         chunk = task // parts
-        tile_first, tile_end = _share(groups * tiles, parts, task % parts)
+        tile_first, tile_end = share_of(groups * tiles, parts, task % parts)
         f_first = tile_first // tiles * filters + tile_first % tiles * CORRELATION_ROWS
         f_end = (tile_end - 1) // tiles * filters + min(
             filters, ((tile_end - 1) % tiles + 1) * CORRELATION_ROWS
@@ -420,7 +414,7 @@ def _weigh(worker, workers, grad, x, sums, bias_sums, layout, offsets, room, sha
         sums[chunk, f_first:f_end] = 0
         if bias_sums.size:
             bias_sums[chunk, f_first:f_end] = 0
-        image_first, image_end = _share(len(x), chunks, chunk)
+        image_first, image_end = share_of(len(x), chunks, chunk)
         for start in range(image_first, image_end, block):
             images = min(block, image_end - start)
             for i in range(images):

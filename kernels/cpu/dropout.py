@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kernels.cpu.launch import share, shared_kernel, workers_for
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 _SERIAL_BELOW = 65536  # elements
 
@@ -10,14 +10,15 @@ _SERIAL_BELOW = 65536  # elements
 @shared_kernel("T[::1], uint8[::1], T, out T[::1]")
 def _keep_scaled(worker, workers, x, kept, scale, out):
     # Times 0, as in PyTorch: what is dropped stays nan where it is nan or infinite.
-    first, end = share(x.size, workers, worker)
-    for i in range(first, end):
+    first, end = share_of(x.size, workers, worker)
+    x, kept, out = x[first:end], kept[first:end], out[first:end]  # an index from `first` on might be negative
+    for i in range(x.size):
         out[i] = x[i] * (scale if kept[i] else 0.0)
 
 
 @shared_kernel("T[:,::1], uint8[::1], T, out T[:,::1]")
 def _keep_rows_scaled(worker, workers, x, kept, scale, out):
-    first, end = share(x.shape[0], workers, worker)
+    first, end = share_of(x.shape[0], workers, worker)
     for r in range(first, end):
         factor = scale if kept[r] else 0.0
         for i in range(x.shape[1]):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels.cpu.compile import get_num_threads, kernel
-from kernels.cpu.launch import share, shared_kernel, workers_for
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 _SERIAL_BELOW = 65536  # elements; below, threads cost more than they save
 _TAKE_SERIAL_BELOW = 262144  # elements; NumPy copies row by row, too
@@ -20,7 +20,7 @@ def _scatter_add(values, positions, out):
 @shared_kernel("T[:,::1], int64[::1], out T[:,::1], int64")
 def _scatter_add_rows(worker, workers, values, rows, out, skipped):
     # Rows may repeat, so threads share out the columns: every sum has one order, whatever their number.
-    left, right = share(out.shape[1], workers, worker)
+    left, right = share_of(out.shape[1], workers, worker)
     for i in range(rows.size):
         if rows[i] != skipped:
             more, to = values[i, left:right], out[rows[i], left:right]
@@ -30,7 +30,7 @@ def _scatter_add_rows(worker, workers, values, rows, out, skipped):
 
 @shared_kernel("T[:,::1], int64[::1], out T[:,::1]")
 def _take_rows(worker, workers, x, rows, out):
-    first, end = share(rows.size, workers, worker)
+    first, end = share_of(rows.size, workers, worker)
     for i in range(first, end):
         row, to = x[rows[i]], out[i]
         for j in range(row.size):

@@ -27,7 +27,7 @@ def workers_for(size: int, parallel_from: int, most: int) -> int:
 
 
 @jit
-def share(count, parts, part):
+def share_of(count, parts, part):
     """Return the first and the end of the share of `part`, when `count` things are split among `parts`."""
     return count * part // parts, count * (part + 1) // parts
 

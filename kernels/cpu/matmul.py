@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from kernels.cpu.compile import get_num_threads, jit
-from kernels.cpu.launch import shared_kernel
+from kernels.cpu.launch import share_of, shared_kernel
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
     DOT_COLUMNS,
@@ -188,12 +188,6 @@ def _fill_region(a, b, c, top, bottom, left, right, add, room):
 
 
 @jit
-def _share(count, parts, part):
-    """Return the first and the end of the share of `part`, when `count` things are split among `parts`."""
-    return count * part // parts, count * (part + 1) // parts
-
-
-@jit
 def _fill_share(worker, workers, a, b, bias, c, room):
     """Compute one worker's region of c = a @ b, plus `bias` if it is not empty."""
     rows, columns = c.shape
@@ -202,8 +196,8 @@ def _fill_share(worker, workers, a, b, bias, c, room):
     across = min(workers, strips)
     down = workers // across
     if worker < across * down:
-        left, right = _share(strips, across, worker % across)
-        top, bottom = _share(panels, down, worker // across)
+        left, right = share_of(strips, across, worker % across)
+        top, bottom = share_of(panels, down, worker // across)
         left, right = left * width, min(right * width, columns)
         top, bottom = top * TILE_ROWS, min(bottom * TILE_ROWS, rows)
         if bias.size:
@@ -222,7 +216,7 @@ def _matmul(worker, workers, a, b, bias, c, room, share):
 @shared_kernel("T[:,:,:], T[:,:,:], T[:], out T[:,:,::1], out T[::1], int64")
 def _matmul_batch(worker, workers, a, b, bias, c, room, share):
     """c[t] = a[t] @ b[t], a share of them for each worker; `bias` is empty."""
-    first, end = _share(len(c), workers, worker)
+    first, end = share_of(len(c), workers, worker)
     for t in range(first, end):
         _fill_share(0, 1, a[t], b[t], bias, c[t], room[worker * share :])
 
@@ -256,8 +250,8 @@ def _matmul_dot(worker, workers, a, b, bias, c):
     across = min(workers, strips)
     down = workers // across
     if worker < across * down:
-        left, right = _share(strips, across, worker % across)
-        top, bottom = _share(c.shape[0], down, worker // across)
+        left, right = share_of(strips, across, worker % across)
+        top, bottom = share_of(c.shape[0], down, worker // across)
         _fill_dot(a, b, bias, c, top, bottom, left * DOT_COLUMNS, min(right * DOT_COLUMNS, c.shape[1]))
 
 

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from kernels.cpu.compile import jit
-from kernels.cpu.launch import share, shared_kernel, workers_for
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 _SERIAL_BELOW = 16384  # elements
 _SHORT = 64  # rows whose shares are added in x's type, before they go into a float64 sum
@@ -155,7 +155,7 @@ def _batch_channel(c, x, weight, bias, running_mean, running_var, stats, out, tr
 def _batch_norm(
     worker, workers, x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps
 ):
-    first, end = share(x.shape[1], workers, worker)
+    first, end = share_of(x.shape[1], workers, worker)
     for c in range(first, end):
         _batch_channel(c, x, weight, bias, running_mean, running_var, stats, out, training, momentum, eps)
 
@@ -189,7 +189,7 @@ def _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, w
     "T[:,:,::1], T[:,:,::1], T[::1], float64[:,::1], out T[:,:,::1], out T[::1], out T[::1], boolean, boolean"
 )
 def _batch_norm_dx(worker, workers, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx):
-    first, end = share(x.shape[1], workers, worker)
+    first, end = share_of(x.shape[1], workers, worker)
     for c in range(first, end):
         _batch_channel_dx(c, x, grad, weight, stats, dx, dweight, dbias, training, wants_dx)
 
@@ -243,7 +243,7 @@ def _feature_norm(
     training, momentum, eps, steps,
 ):  # fmt: skip
     batch, channels = x.shape
-    first, end = share(sums.shape[0], workers, worker)
+    first, end = share_of(sums.shape[0], workers, worker)
     if steps & _ADD and training:
         for i in range(first, end):
             for c in range(channels):
@@ -305,7 +305,7 @@ def _feature_norm_dx(
     worker, workers, x, grad, weight, stats, sums, factors, dx, dweight, dbias, training, wants_dx, steps
 ):
     batch, channels = x.shape
-    first, end = share(sums.shape[0], workers, worker)
+    first, end = share_of(sums.shape[0], workers, worker)
     if steps & _ADD:
         for i in range(first, end):
             last = min(batch, i * _ROWS + _ROWS)
@@ -471,7 +471,7 @@ def _normalise_rows(first, last, x, length, weight, bias, stats, out, eps, cente
 
 @shared_kernel("T[:,::1], int64, T[::1], T[::1], out float64[:,::1], out T[:,::1], float64, boolean")
 def _row_norm(worker, workers, x, length, weight, bias, stats, out, eps, centered):
-    first, end = share(x.shape[0], workers, worker)
+    first, end = share_of(x.shape[0], workers, worker)
     close = max(1, _CLOSE // x.shape[1])
     for r in range(first, end, close):
         _normalise_rows(r, min(end, r + close), x, length, weight, bias, stats, out, eps, centered)
@@ -555,7 +555,7 @@ def _rows_dx(first, last, x, grad, weight, stats, dx, to, centered, wants_dx, wa
 def _layer_norm_dx(
     worker, workers, x, grad, weight, stats, dx, partial, block, centered, wants_dx, wants_rest
 ):
-    first, end = share(partial.shape[0], workers, worker)
+    first, end = share_of(partial.shape[0], workers, worker)
     for i in range(first, end):
         stop = min(x.shape[0], i * block + block)
         _rows_dx(i * block, stop, x, grad, weight, stats, dx, partial[i], centered, wants_dx, wants_rest)
@@ -585,7 +585,7 @@ def _group_dx(r, x, grad, length, weight, stats, dx, sums):
 
 @shared_kernel("T[:,::1], T[:,::1], int64, T[::1], float64[:,::1], out T[:,::1], out float64[:,::1]")
 def _group_norm_dx(worker, workers, x, grad, length, weight, stats, dx, sums):
-    first, end = share(x.shape[0], workers, worker)
+    first, end = share_of(x.shape[0], workers, worker)
     for r in range(first, end):
         _group_dx(r, x, grad, length, weight, stats, dx, sums)
 
@@ -653,7 +653,7 @@ def layer_norm_dx(
         np.empty((0, 0), x.dtype) if dx is None else dx.reshape(rows, size), partial, block,
         centered, wants_dx, wants_rest,
     )  # fmt: skip
-    return dx, *np.add.reduce(partial).astype(x.dtype)
+    return dx, *(partial[0] if len(partial) == 1 else np.add.reduce(partial)).astype(x.dtype)
 
 
 def group_norm_dx(

@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.cpu.compile import jit
-from kernels.cpu.launch import share, shared_kernel, workers_for
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 # Elements of the input; measured on two cores: 2x2 windows over 6,272 take 7 us on one thread or two, over
 # 50,176 21 and 14; 3x3 windows over 6,272 take 22 and 15.
@@ -116,7 +116,7 @@ def _max_plane(x, columns, top, bottom, down, left, right, across, lowest, out, 
     "out T[:,:,::1], out int32[:,:,::1]",
 )
 def _max_pool(worker, workers, x, columns, top, bottom, down, left, right, across, lowest, out, found):
-    first, end = share(x.shape[0], workers, worker)
+    first, end = share_of(x.shape[0], workers, worker)
     for p in range(first, end):
         _max_plane(x[p], columns, top, bottom, down, left, right, across, lowest, out[p], found[p])
 
@@ -133,7 +133,7 @@ def _max_plane_dx(grad, found, dx):
 
 @shared_kernel("T[:,::1], int32[:,::1], out T[:,::1]")
 def _max_pool_dx(worker, workers, grad, found, dx):
-    first, end = share(dx.shape[0], workers, worker)
+    first, end = share_of(dx.shape[0], workers, worker)
     for p in range(first, end):
         _max_plane_dx(grad[p], found[p], dx[p])
 
@@ -296,14 +296,14 @@ def _halve_plane_dx(grad, places, p, rows, columns, dx):
 @shared_kernel("T[::1], int64, int64, int64, out T[::1], out uint8[::1]")
 def _max_pool_halving(worker, workers, x, planes, rows, columns, out, places):
     keep = places.size > 0
-    first, end = share(planes, workers, worker)
+    first, end = share_of(planes, workers, worker)
     for p in range(first, end):
         _halve_plane(x, p, rows, columns, out, places, keep)
 
 
 @shared_kernel("T[::1], uint8[::1], int64, int64, int64, out T[::1]")
 def _max_pool_halving_dx(worker, workers, grad, places, planes, rows, columns, dx):
-    first, end = share(planes, workers, worker)
+    first, end = share_of(planes, workers, worker)
     for p in range(first, end):
         _halve_plane_dx(grad, places, p, rows, columns, dx)
 
@@ -398,7 +398,7 @@ def _average_plane(x, width, top, bottom, left, right, rows, columns, out):
     "T[:,::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], out T[:,:,::1]",
 )
 def _average_pool(worker, workers, x, width, top, bottom, left, right, rows, columns, out):
-    first, end = share(x.shape[0], workers, worker)
+    first, end = share_of(x.shape[0], workers, worker)
     for p in range(first, end):
         _average_plane(x[p], width, top, bottom, left, right, rows, columns, out[p])
 
@@ -430,7 +430,7 @@ def _average_plane_dx(grad, width, top, bottom, left, right, rows, columns, dx):
     "T[:,:,::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], out T[:,::1]",
 )
 def _average_pool_dx(worker, workers, grad, width, top, bottom, left, right, rows, columns, dx):
-    first, end = share(dx.shape[0], workers, worker)
+    first, end = share_of(dx.shape[0], workers, worker)
     for p in range(first, end):
         _average_plane_dx(grad[p], width, top, bottom, left, right, rows, columns, dx[p])
 
