@@ -81,7 +81,7 @@ def _share_out(typing, run, work, workers, arguments):
         inner = ir.IRBuilder(unpack.append_basic_block())
         worker, of, at = convention.get_arguments(unpack)
         packed = inner.load(inner.inttoptr(at, place.type))
-        parts = [inner.extract_value(packed, n) for n in range(len(kinds))]
+        parts = [_borrow(inner, inner.extract_value(packed, n), kind) for n, kind in enumerate(kinds)]
         context.get_function(work, called)(inner, [worker, of, *parts])
         convention.return_value(inner, context.get_dummy_value())
 
@@ -97,6 +97,17 @@ def _share_out(typing, run, work, workers, arguments):
         return context.get_dummy_value()
 
     return types.void(run, work, workers, arguments), generate
+
+
+def _borrow(builder, value, kind):
+    """Return an array without its owners, whom the caller keeps alive.
+
+    A view of it, a row in a loop, then counts no references: by atomic instructions, many for each view.
+    """
+    if isinstance(kind, types.Array):
+        for field in (0, 1):  # meminfo and parent
+            value = builder.insert_value(value, ir.Constant(value.type.elements[field], None), field)
+    return value
 
 
 class _SharedKernel:
@@ -127,7 +138,8 @@ class _SharedKernel:
                     f"    share_out(run, work, workers, ({names},))\n"
                 )
                 work = compiling.with_constants_of(function, dtype) if dtype.kind == "f" else function
-                scope = {"share_out": _share_out, "work": jit(work, **self._options)}
+                # forced inline, so that LLVM sees that the arrays have no owners
+                scope = {"share_out": _share_out, "work": jit(work, forceinline=True, **self._options)}
                 launch = compiling.define(name, source, scope)
                 self._compiled[dtype] = numba.njit(
                     types.void(types.int64, types.int64, *kinds), cache=folder is not None, **compiling.KERNEL

@@ -21,6 +21,7 @@ from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 _SERIAL_BELOW = 16384  # elements
 _SHORT = 64  # rows whose shares are added in x's type, before they go into a float64 sum
+_SHORT_SUM = 512  # numbers of a row that are: some 32 in each lane of a vector
 _CLOSE = 2048  # numbers that stay in the first cache between two passes over some rows
 _ROWS = 64  # examples of (batch, channels) in one sum
 
@@ -57,14 +58,27 @@ def _grad_sums(x, grad, near):
 
 
 @jit(fastmath=_SUMS)
+def _short_weighted_grad_sums(x, grad, weight, center):
+    """Return the sums of grad * weight and of grad * weight * (x - center) over few numbers, in x's type."""
+    total, product = x.dtype.type(0), x.dtype.type(0)
+    for i in range(x.size):
+        g = grad[i] * weight[i]
+        total += g
+        product += g * (x[i] - center)
+    return total, product
+
+
+@jit
 def _weighted_grad_sums(x, grad, weight, near):
     """Return the sums of grad * weight and of grad * weight * (x - near)."""
     total, product = np.float64(0), np.float64(0)
-    for i in range(x.size):
-        g = np.float64(grad[i] * weight[i])
-        total += g
-        product += g * (np.float64(x[i]) - near)
-    return total, product
+    center = x.dtype.type(near)
+    for start in range(0, x.size, _SHORT_SUM):
+        stop = min(start + _SHORT_SUM, x.size)
+        t, p = _short_weighted_grad_sums(x[start:stop], grad[start:stop], weight[start:stop], center)
+        total += t
+        product += p
+    return total, product - (near - np.float64(center)) * total
 
 
 @jit

@@ -373,15 +373,16 @@ def max_pool_dx(grad: np.ndarray, found: np.ndarray, windows: tuple[Windows, ...
 @jit(fastmath={"reassoc", "contract"})
 def _average_plane(x, width, top, bottom, left, right, rows, columns, out):
     """Fill the results of one flat plane of rows of `width`."""
-    sums = np.empty(width)
-    one_piece = left.size == 1 and right[0] - left[0] == width  # rows that follow each other in memory
-    for i in range(out.shape[0]):
-        if one_piece:
+    if left.size == 1 and right[0] - left[0] == width:  # rows that follow each other in memory
+        for i in range(out.shape[0]):
+            piece = x[top[i] * width : bottom[i] * width]
             total = np.float64(0.0)
-            for k in range(top[i] * width, bottom[i] * width):
-                total += x[k]
+            for k in range(piece.size):
+                total += piece[k]
             out[i, 0] = total / (rows[i] * columns[0])
-            continue
+        return
+    sums = np.empty(width)
+    for i in range(out.shape[0]):
         for c in range(width):  # down first: whole rows at once
             sums[c] = 0.0
         for r in range(top[i], bottom[i]):
@@ -405,16 +406,17 @@ def _average_pool(worker, workers, x, width, top, bottom, left, right, rows, col
 
 @jit
 def _average_plane_dx(grad, width, top, bottom, left, right, rows, columns, dx):
-    shares = np.empty(width, dx.dtype)
-    one_piece = left.size == 1 and right[0] - left[0] == width
     for k in range(dx.size):
         dx[k] = 0.0
-    for i in range(grad.shape[0]):
-        if one_piece:
+    if left.size == 1 and right[0] - left[0] == width:
+        for i in range(grad.shape[0]):
             share = grad[i, 0] / grad.dtype.type(rows[i] * columns[0])
-            for k in range(top[i] * width, bottom[i] * width):
-                dx[k] += share
-            continue
+            piece = dx[top[i] * width : bottom[i] * width]
+            for k in range(piece.size):
+                piece[k] += share
+        return
+    shares = np.empty(width, dx.dtype)
+    for i in range(grad.shape[0]):
         for c in range(width):
             shares[c] = 0.0
         for j in range(grad.shape[1]):
