@@ -12,8 +12,8 @@ from kernels.cpu.compile import (
     set_num_threads,
     threading_layer,
 )
-from kernels.cpu.dropout import keep_scaled
 from kernels.cpu.conv import conv2d, conv2d_dweight, conv2d_dx
+from kernels.cpu.dropout import keep_scaled
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
 from kernels.cpu.fold import fold, unfold
 from kernels.cpu.host import Host, describe
