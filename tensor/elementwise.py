@@ -44,10 +44,14 @@ class Elementwise(Function):
         self._keep((before, *arrays), target, options)
 
     def _keep(self, arrays, out, options):
-        self.shapes, self.options = [a.shape for a in arrays], options
+        self.options = options
         if True in self.needs:
             reads, reads_out = _reads(self.formula.name, self.needs)
-            self.saved = tuple([a if read else None for a, read in zip(arrays, reads)])  # noqa: B905 slower
+            if len(arrays) == 1:
+                self.saved = arrays if reads[0] else (None,)
+            else:
+                self.shapes = [a.shape for a in arrays]
+                self.saved = tuple([a if read else None for a, read in zip(arrays, reads, strict=True)])
             if reads_out:
                 self.result = out
 

@@ -114,8 +114,11 @@ def _make_plan(
     fill = -len(starts) % vectors
     starts, places = (np.pad(runs, (0, fill), mode="edge") for runs in (starts, places))
     buffer = int(places[-1]) + lanes if buffered else 0
-    reach = (channels - in_group) * channel + int(offsets.max(initial=0)) + through[-1] + lanes
-    image = max(channels * channel, int(reach)) if copies else 0
+    # The last run may read behind the image. In working memory there is room for that (the weight gradient
+    # runs through it in any case), behind x there need not be. The layouts are the same where x could stay.
+    reach = (channels - in_group) * channel + int(offsets.max(initial=0)) + lanes
+    copies = copies or reach + starts.max() > channels * channel
+    image = max(channels * channel, reach + int(through[-1])) if copies else 0
     used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
     used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
     depth, tiles = len(offsets), groups * -(-filters // tile_rows)
