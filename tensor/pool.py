@@ -133,9 +133,12 @@ def _make_windows(make, operation, shape, dims, kernel_size, stride, padding, di
     stride = kernel if stride is None or stride in ((), []) else _sizes(operation, "stride", stride, dims)
     padding = _sizes(operation, "padding", padding, dims)
     dilation = _sizes(operation, "dilation", dilation, dims)
-    options = kernel, stride, padding, dilation
+    ceil_mode = bool(ceil_mode)
     return tuple(
-        [_slide(make, operation, shape[d - dims], *[o[d] for o in options], bool(ceil_mode)) for d in range(dims)]
+        [
+            _slide(make, operation, shape[d - dims], kernel[d], stride[d], padding[d], dilation[d], ceil_mode)
+            for d in range(dims)
+        ]
     )
 
 

@@ -48,14 +48,25 @@ _thin_tile = make_filter_tile(1, THIN_VECTORS)
 _correlate = make_correlation_tile(CORRELATION_ROWS, CORRELATION_TAPS)
 
 
-class _Plan(NamedTuple):
-    """The tables of a convolution: all that depends on shapes only.
+# What a plan's layout holds, by position, in elements.
+(
+    _DOWN, _ACROSS,  # the stride
+    _TOP, _LEFT,  # zeros before the image
+    _ROWS, _PITCH,  # of a plane, which holds one position within the stride: its rows, from one to the next
+    _CHANNEL, _IMAGE,  # the size of a channel and of an image
+    _BUFFER,  # of one filter's results in working memory; 0: they go to the output at once
+    _COPIES,  # whether x is copied; else it is used as it lies
+    _GROUPS,
+    _HIGH, _WIDE,  # rows and columns of the result
+    _TILE_ROWS,
+    _PRODUCTS,  # that are added up in one go
+    _KEPT,  # room for sums under way
+    _USED,  # and on: for each row, then each column within the stride, whether a tap reads it
+) = range(17)  # fmt: skip
 
-    `layout` holds, in elements: stride (2), zeros above and left, rows and pitch of a plane, the size of a
-    channel, of an image and of a filter's results in working memory (0: they go to `out` at once), whether x
-    is copied, groups, rows and columns of the result, rows of a tile, the products added up in one go, room
-    for sums under way, and for each row and column within the stride whether a tap reads it.
-    """
+
+class _Plan(NamedTuple):
+    """The tables of a convolution: all that depends on shapes only."""
 
     layout: np.ndarray
     taps: np.ndarray  # (taps, 2): row and column in the kernel
@@ -137,9 +148,6 @@ def _make_plan(
     )  # fmt: skip
 
 
-_USED = 16  # where in a layout it says which rows and columns are used
-
-
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """Return how many windows fit along one dim."""
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
@@ -196,9 +204,8 @@ def _sum(values):
 @jit
 def _lay_out(x, layout, room):
     """Copy the image x (c, h, w) into `room`, which holds zeros where no image lies."""
-    down, across, top, left, rows, pitch, channel = (
-        layout[0], layout[1], layout[2], layout[3], layout[4], layout[5], layout[6],
-    )  # fmt: skip
+    down, across, top, left = layout[_DOWN], layout[_ACROSS], layout[_TOP], layout[_LEFT]
+    rows, pitch, channel = layout[_ROWS], layout[_PITCH], layout[_CHANNEL]
     size = x.itemsize
     for c in range(x.shape[0]):
         for phase in range(down):
@@ -220,7 +227,7 @@ def _lay_out(x, layout, room):
 def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_rows):
     """Write the weights as tiles read them: (group, tile, channel and tap, row of the tile).
 
-    Rows beyond the last are that one again. Turned, the channels are the rows, and the filters what is summed over.
+    Rows beyond the last repeat it. Turned, the channels are the rows, and the filters are summed over.
     """
     filters, channels = weight.shape[0] // groups, weight.shape[1]
     rows, depth = (channels, filters) if turned else (filters, channels)
@@ -243,10 +250,9 @@ def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_ro
 def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, places, room, share):
     """Apply packed filters. A worker does whole images, or a part of the positions in each."""
     size = x.itemsize
-    pitch, channel, image, buffer, copies, groups, high, wide, tile_rows, chain, kept_size = (
-        layout[5], layout[6], layout[7], layout[8], layout[9], layout[10], layout[11], layout[12], layout[13],
-        layout[14], layout[15],
-    )  # fmt: skip
+    pitch, channel, image, copies = layout[_PITCH], layout[_CHANNEL], layout[_IMAGE], layout[_COPIES]
+    buffer, groups, high, wide = layout[_BUFFER], layout[_GROUPS], layout[_HIGH], layout[_WIDE]
+    tile_rows, chain, kept_size = layout[_TILE_ROWS], layout[_PRODUCTS], layout[_KEPT]
     vectors = THIN_VECTORS if tile_rows == 1 else FILTER_VECTORS
     filters, channels = out.shape[1] // groups, x.shape[1] // groups
     tiles, depth = (filters + tile_rows - 1) // tile_rows, len(offsets)
@@ -370,7 +376,10 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
 
 
 def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np.ndarray:
-    """Return the gradient of images of input_size (h, w): (n, c, h, w). Also the transposed convolution of `grad`."""
+    """Return the gradient of images of input_size (h, w): (n, c, h, w).
+
+    It is also the transposed convolution of `grad`.
+    """
     n, channels = len(grad), weight.shape[1] * groups
     out = np.empty((n, channels, *input_size), grad.dtype)
     if not (out.size and grad.size and weight.size):
@@ -390,12 +399,15 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np
     return out
 
 
-@shared_kernel("T[:,:,:,:], T[:,:,:,:], out T[:,:,::1], out float64[:,::1], int64[:], int64[:], out T[::1], int64, int64, int64")
+@shared_kernel(
+    "T[:,:,:,:], T[:,:,:,:], out T[:,:,::1], out float64[:,::1], int64[:], int64[:], out T[::1],"
+    " int64, int64, int64"
+)
 def _weigh(worker, workers, grad, x, sums, bias_sums, layout, offsets, room, share, run, block):
-    """Sum up each chunk's gradients: of weights (chunks, f, channels and taps), of biases (chunks, f or 0)."""
+    """Sum up each chunk's gradients: weights (chunks, f, channels and taps), biases (chunks, f or 0)."""
     size = x.itemsize
     lanes = VECTOR_BYTES // size
-    pitch, channel, image, groups = layout[5], layout[6], layout[7], layout[10]
+    pitch, channel, image, groups = layout[_PITCH], layout[_CHANNEL], layout[_IMAGE], layout[_GROUPS]
     chunks, filters, depth = sums.shape
     filters //= groups
     channels = x.shape[1] // groups
@@ -460,8 +472,8 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=Non
     plan = _forward_plan(x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, False)
     depth = plan.depth
     _, _, high, wide = grad.shape
-    run = -(-((high - 1) * int(plan.layout[5]) + wide) * x.itemsize // VECTOR_BYTES)
-    image = int(plan.layout[7]) + filters * run * VECTOR_BYTES // x.itemsize
+    run = -(-((high - 1) * int(plan.layout[_PITCH]) + wide) * x.itemsize // VECTOR_BYTES)
+    image = int(plan.layout[_IMAGE]) + filters * run * VECTOR_BYTES // x.itemsize
     chunks = max(1, min(len(x), _CHUNKS, _ALL_CHUNKS // (filters * depth)))
     block = max(1, min(_BLOCK_BYTES // (image * x.itemsize), -(-len(x) // chunks)))
     workers = _workers(grad.size * depth)

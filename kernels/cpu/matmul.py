@@ -115,7 +115,7 @@ def _pack_a(a, top, rows, first, depth, packed):
 
 @jit
 def _fill_strip(c, i, j, rows, a_at, a_row, a_column, a_panel, b_at, b_row, depth, add):
-    """Run tiles down `rows` rows of c from (i, j); the row r of a, a multiple of TILE_ROWS, is a_panel * r on."""
+    """Run tiles down `rows` rows of c from (i, j); a tile's first row r of a lies r * a_panel bytes on."""
     inside = j + TILE_VECTORS * (VECTOR_BYTES // c.itemsize) <= c.shape[1]
     whole = (rows + TILE_ROWS - 1 - SHORT_ROWS) // TILE_ROWS * TILE_ROWS
     for r in range(0, whole, TILE_ROWS):

@@ -1,8 +1,9 @@
-"""Register tiles: the innermost loops of a matrix product, as vector instructions that the compiler is told.
+"""Register tiles: the innermost loops of products and convolutions, as vector instructions.
 
 Left to itself, LLVM keeps a row of results in memory and goes to and fro. Here a tile of results stays in
 registers for the whole inner sum. An `@intrinsic` writes the LLVM code of the tile; Numba compiles it into
-the loops of `kernels.cpu.matmul`. Strides are arguments, so a transposed operand needs no copy.
+the loops of `kernels.cpu.matmul` and `kernels.cpu.conv`. Strides and tables of offsets are arguments, so that
+no operand need be copied for its layout's sake.
 """
 
 import llvmlite.binding
@@ -40,7 +41,7 @@ _BYTES = ir.IntType(8).as_pointer()
 
 
 class _Emitter:
-    """What both tiles need: addresses, masked vectors, sums."""
+    """What the tiles are written with: addresses, vectors with and without masks, sums."""
 
     def __init__(self, context, builder, array_type):
         self.context, self.builder = context, builder
@@ -150,7 +151,7 @@ class _Emitter:
 
 
 def make_tile(rows: int, vectors: int, masked: bool):
-    """Return tile(c, i, j, a_at, a_row, a_column, b_at, b_row, depth, add): c = a @ b, or c += a @ b, in part.
+    """Return a tile of c = a @ b, or of c += a @ b where `add`.
 
     It fills c[i:i+rows, j:j+vectors*lanes]. For k < depth, a is read at address a_at + r * a_row +
     k * a_column, and b in vectors from address b_at + k * b_row on (all in bytes; addresses, so that one tile
@@ -213,14 +214,15 @@ def make_copy(vectors: int):
 
 
 def make_filter_tile(rows: int, vectors: int):
-    """Return tile(like, out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, begin_at, ...).
+    """Return a tile of a convolution, on numbers of the type of `like`.
 
     It applies `rows` filters at `vectors` runs of neighbouring positions. For k < depth, the weights are read
     at panel_at + (k * rows + r) * itemsize, and multiply the vector at x_at + starts[v] + taps[k]. Addresses
     and offsets are in bytes, the tables of int64; filters beyond number `last` are that one computed again.
 
-    A long sum is cut into several calls: the first adds its products to the numbers bias[r], at begin_at, the
-    others to what lies at kept_at; the last writes to out_at + r * out_row + places[v], the others to kept_at.
+    A long sum is cut into several calls: the first adds its products to the numbers bias[r], at begin_at,
+    the others to what lies at kept_at; the last writes to out_at + r * out_row + places[v], the others to
+    kept_at.
     """
 
     @intrinsic
@@ -274,10 +276,10 @@ def make_filter_tile(rows: int, vectors: int):
 
 
 def make_correlation_tile(rows: int, taps: int):
-    """Return tile(like, sums_at, sums_row, last, last_tap, g_at, g_row, g_image, x_at, x_image, taps_at, images, run).
+    """Return a tile of a convolution's weight gradient, on numbers of the type of `like`.
 
-    It adds to sums[r, t] the inner products of gradient row r with x shifted by taps[t]: over `images` images,
-    each `run` vectors long, g from g_at + r * g_row, x from x_at + taps[t]. Addresses and offsets are in
+    It adds to sums[r, t] the inner products of gradient row r with x shifted by taps[t]: over `images`, each
+    `run` vectors long, g from g_at + r * g_row, x from x_at + taps[t]. Addresses and offsets are in
     bytes; rows beyond number `last` and taps beyond `last_tap` are those computed again.
     """
 

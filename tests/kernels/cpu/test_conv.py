@@ -1,6 +1,8 @@
 """kernels/cpu/conv.py: convolutions and both their gradients, of every small shape, option and layout."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -302,3 +304,37 @@ def test_as_accurate_as_pytorch(reference_conv, torch, case) -> None:
     for name, a, b, right in zip(names, ours, theirs, expected, strict=True):
         error, allowed = (np.sqrt(np.mean((found - right) ** 2)) for found in (a, b))
         assert error <= 2 * allowed, f"{name}: {error / allowed:.2f} times PyTorch's error"
+
+
+_GUARDED = """
+import ctypes, mmap
+import numpy as np
+from kernels import cpu
+
+protect, kept = ctypes.CDLL(None).mprotect, []
+
+def before_a_wall(*shape):
+    # Zeros whose last one is followed by a page that must not be read.
+    size = 4 * int(np.prod(shape))
+    pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, pages + mmap.PAGESIZE)
+    kept.append(memory)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert protect(ctypes.c_void_p(start + pages), mmap.PAGESIZE, 0) == 0
+    return np.frombuffer(memory, np.float32, size // 4, pages - size).reshape(shape)
+
+for channels, filters, side, kernel, groups in CASES:
+    x, weight = before_a_wall(2, channels, side, side), before_a_wall(filters, channels // groups, kernel, kernel)
+    options = (1, 1), (0, 0), (1, 1), groups
+    grad = before_a_wall(*cpu.conv2d(x, weight, None, *options).shape)
+    cpu.conv2d_dx(grad, weight, (side, side), *options)
+    cpu.conv2d_dweight(grad, x, (kernel, kernel), *options)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs mprotect")
+def test_nothing_is_read_behind_the_arrays() -> None:
+    cases = [(8, 8, 12, 3, 1), (64, 16, 9, 1, 1), (64, 64, 9, 1, 1), (128, 128, 14, 1, 1), (6, 6, 20, 3, 3)]
+    script = _GUARDED.replace("CASES", repr(cases))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
