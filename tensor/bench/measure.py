@@ -66,8 +66,12 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """How many times our median fits into the peer's: above 1 we need less; nan without a peer."""
-        return median(self.theirs) / median(self.ours) if self.theirs and self.ours else math.nan
+        """How many times our median fits into the peer's: above 1 we need less.
+
+        nan without a peer, and where the two did not do the same.
+        """
+        compared = self.theirs and self.ours and self.same is not False
+        return median(self.theirs) / median(self.ours) if compared else math.nan
 
     @property
     def failed(self) -> bool:

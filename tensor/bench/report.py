@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -79,7 +80,7 @@ def _alone(results: Sequence[Result]) -> list[Result]:
 
 def _cells(r: Result) -> tuple[str, ...]:
     theirs = _amount(r.theirs, r.unit) if r.theirs else "-"
-    ratio = f"{r.ratio:.2f} x" if r.theirs else "-"
+    ratio = "-" if math.isnan(r.ratio) else f"{r.ratio:.2f} x"
     spread = " / ".join(_spread(figures) for figures in (r.ours, r.theirs) if len(figures) > 1)
     peer = PEERS.get(r.peer, r.peer) if r.theirs else ""
     return (r.work, _amount(r.ours, r.unit), theirs, peer, ratio, spread)

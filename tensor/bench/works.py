@@ -249,6 +249,16 @@ CHECKED = 20
 """Steps of training whose losses are compared: rounding differs, and training lets it grow."""
 
 
+def _after_training(step: Callable[[], float], parameters: Callable[[], Sequence[Any]]) -> list[Any]:
+    """Return the losses of the first steps, and each parameter's sum of squares after them.
+
+    parameters: returns arrays. Their sums of squares are one array, measured against its largest: Adam turns
+    the rounding of a small gradient into a step of full size, so a bias alone differs more between engines.
+    """
+    losses = np.array([step() for _ in range(CHECKED)])
+    return [losses, np.array([np.square(p, dtype=np.float64).sum() for p in parameters()])]
+
+
 class Network(NamedTuple):
     """A network for both eager engines and for JAX, and what it is shown; weights as nn draws them."""
 
@@ -298,7 +308,9 @@ def _training(network: Network) -> Callable[[Any], Case]:
             optimizer.step()
             return loss.item()
 
-        return Case(step, lambda: [np.array([step() for _ in range(CHECKED)])])
+        return Case(
+            step, lambda: _after_training(step, lambda: [p.detach().numpy() for p in model.parameters()])
+        )
 
     return make
 
@@ -334,7 +346,7 @@ def _jax_training(network: Network) -> Callable[[str], Case]:
             state[0], state[1], state[2], loss = update(*state, np.float32(next(turns)), x, y)
             return float(loss)
 
-        return Case(step, lambda: [np.array([step() for _ in range(CHECKED)])])
+        return Case(step, lambda: _after_training(step, lambda: [np.asarray(p) for p in state[0]]))
 
     return make
 
@@ -449,10 +461,10 @@ WORKS: tuple[Work, ...] = (
         Work("elementwise", f"{name} of 1,000,000, both ways", _both(_lifted(name), _jax_lifted(name)))
         for name in FUNCTIONS
     ),
-    Work("mlp", "step of 784-128-10, batch 64, Adam", _both(_training(MLP), _jax_training(MLP)), 1e-4),
-    Work("cnn", "step of the CNN (25,258), batch 64, Adam", _both(_training(CNN), _jax_training(CNN)), 1e-3),
+    Work("mlp", "step of 784-128-10, batch 64, Adam", _both(_training(MLP), _jax_training(MLP)), 1e-5),
+    Work("cnn", "step of the CNN (25,258), batch 64, Adam", _both(_training(CNN), _jax_training(CNN)), 3e-5),
     Work(
         "tinycnn", "step of the TinyCNN (114), batch 32, Adam",
-        _both(_training(TINYCNN), _jax_training(TINYCNN)), 1e-4,
+        _both(_training(TINYCNN), _jax_training(TINYCNN)), 1e-5,
     ),
 )  # fmt: skip

@@ -109,6 +109,8 @@ def test_what_goes_wrong_is_said(results):
         assert result.note == note
         assert result.failed
     assert found["differs", "json"].same is False
+    assert math.isnan(found["differs", "json"].ratio)
+    assert found["differs", "json"].as_dict()["ratio"] is None
     assert found["fails here", "json"].ours == []
 
 
