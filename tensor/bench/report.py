@@ -12,12 +12,19 @@ import numpy as np
 
 from kernels import cpu
 from tensor import config
-from tensor.bench.measure import MISSING, Result, Run
+from tensor.bench.measure import MISSING, STARTUP, Result, Run
 from tensor.bench.works import OURS, PEERS
 from tensor.files import atomic_write
 
 HEADER = ("work", "ours", "peer", "", "ratio", "spread")
 LEGEND = "ratio: the peer's median by ours, above 1 we need less; spread: the middle half of the blocks"
+LEGENDS = {
+    "conv": "forward: nothing is kept for a backward; dx, dw: the backward alone, after a forward",
+    "pool": "forward: nothing is kept for a backward; forward and backward: output and gradient are returned",
+    STARTUP: "startup: our kernels come cached from the disk, and JAX compiles its step in each process; the "
+    "first run with an empty cache compiles our kernels as well, which takes many times as long",
+}
+"""What the rows of a suite mean, shown below a table that has some of them."""
 
 BUSY = (
     "other programs compute, which slows threads that wait for each other most; measure again when they rest"
@@ -69,7 +76,9 @@ def table(results: Sequence[Result]) -> list[str]:
         f"{PEERS.get(peer, peer)} is not installed, so nothing is compared with it: pip install {peer}"
         for peer in missing
     ]
-    return [*(line.rstrip() for line in lines), "", LEGEND, *notes]
+    suites = dict.fromkeys(r.suite for r in results)
+    legends = [LEGEND, *(LEGENDS[suite] for suite in suites if suite in LEGENDS)]
+    return [*(line.rstrip() for line in lines), "", *legends, *notes]
 
 
 def _alone(results: Sequence[Result]) -> list[Result]:

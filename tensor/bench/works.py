@@ -3,6 +3,9 @@
 This file is read by the process of every engine, also by those that must hold no other engine: it imports
 the standard library and NumPy alone, and an engine only where that engine's own work is made. `torch` names
 either engine below: this one is called by the very lines that call PyTorch.
+
+Rows of a forward alone keep nothing for a backward, in any engine; rows of a backward alone are given what a
+forward before them has kept; rows of both keep it, and return the output as well as the gradient.
 """
 
 import importlib
@@ -160,22 +163,26 @@ def _jax_conv(which: int | None, *shapes: tuple) -> Callable[[str], Case]:
 
 
 def _pool(part: str) -> Callable[[Any], Case]:
-    """Max-pooling 2x2, with what a backward needs: "forward", "backward", or both in turn."""
+    """Max-pooling 2x2: "forward", keeping nothing, "backward" of one before, or "forward and backward"."""
 
     def make(torch: Any) -> Case:
-        x = torch.from_numpy(_draw(0, 64, 32, 28, 28)).requires_grad_()
+        x = torch.from_numpy(_draw(0, 64, 32, 28, 28)).requires_grad_(part != "forward")
         g = torch.from_numpy(_draw(1, 64, 32, 14, 14))
         pool = torch.nn.functional.max_pool2d
         out = pool(x, 2)
 
-        def both() -> Any:
-            return torch.autograd.grad(pool(x, 2), x, g)[0]
+        def forward() -> tuple:
+            return (pool(x, 2),)
 
-        def backward() -> Any:
-            return torch.autograd.grad(out, x, g, retain_graph=True)[0]
+        def backward() -> tuple:
+            return torch.autograd.grad(out, x, g, retain_graph=True)
 
-        call = {"forward": lambda: pool(x, 2), "backward": backward, "forward and backward": both}[part]
-        return Case(call, lambda: [call().detach().numpy()])
+        def both() -> tuple:
+            out = pool(x, 2)
+            return out, *torch.autograd.grad(out, x, g)
+
+        call = {"forward": forward, "backward": backward, "forward and backward": both}[part]
+        return Case(call, lambda: [result.detach().numpy() for result in call()])
 
     return make
 
@@ -189,13 +196,23 @@ def _jax_pool(part: str) -> Callable[[str], Case]:
             window = (1, 1, 2, 2)
             return jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, window, "VALID")
 
-        forward, backward = jax.jit(pool), jax.jit(lambda x, g: jax.vjp(pool, x)[1](g)[0])
+        def both(x: Any, g: Any) -> tuple:
+            out, back = jax.vjp(pool, x)
+            return out, *back(g)
+
+        if part == "forward":
+            compute, arguments = jax.jit(lambda x: (pool(x),)), (x,)
+        elif part == "backward":
+            # `back` carries what the forward has kept, and goes into the compiled function as arrays do
+            _, back = jax.jit(lambda x: jax.vjp(pool, x))(x)
+            compute, arguments = jax.jit(lambda back, g: back(g)), (back, g)
+        else:
+            compute, arguments = jax.jit(both), (x, g)
 
         def call() -> Any:
-            result = forward(x) if part == "forward" else backward(x, g)
-            return result.block_until_ready()
+            return jax.block_until_ready(compute(*arguments))
 
-        return Case(call, lambda: [np.asarray(call())])
+        return Case(call, lambda: [np.asarray(result) for result in call()])
 
     return make
 

@@ -187,6 +187,7 @@ def test_table(results):
     assert " x " in line
     assert sum("no_such_engine is not installed" in line for line in lines) == 1
     assert "fails here: ours: ValueError: no such kernel" in lines
+    assert sum(line.startswith("startup: our kernels come cached") for line in lines) == 1
     assert describe_run(run)[1].startswith("1 thread for each engine")
 
 

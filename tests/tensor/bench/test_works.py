@@ -37,3 +37,16 @@ def test_names_and_suites():
     for work in works.WORKS:
         assert next(iter(work.makers)) == works.OURS
         assert set(work.makers) - {works.OURS} <= set(works.PEERS)
+
+
+@pytest.mark.parametrize("peer", [works.OURS, "torch", "jax"])
+def test_pooling_returns_what_its_row_says(peer):
+    if peer != works.OURS and importlib.util.find_spec(peer) is None:
+        pytest.skip(f"{peer} is not installed")
+    shapes = {
+        work.name.split(") ")[1]: [array.shape for array in work.makers[peer](peer).answer()]
+        for work in works.WORKS
+        if work.suite == "pool"
+    }
+    out, x = (64, 32, 14, 14), (64, 32, 28, 28)
+    assert shapes == {"forward": [out], "backward": [x], "forward and backward": [out, x]}
