@@ -104,8 +104,13 @@ class Worker:
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER), engine, source],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(threads),
+            start_new_session=True,  # Ctrl-C is for the parent, who ends it
         )  # fmt: skip
-        self.version: str = self._ask("version", threads)
+        try:
+            self.version: str = self._ask("version", threads)
+        except BaseException:
+            self.close()
+            raise
 
     def open(self, name: str) -> tuple[list[Any], float]:
         """Make the work of that name ready; return its answer and about the seconds of a call."""
@@ -128,18 +133,29 @@ class Worker:
             pickle.dump(request, self._process.stdin)  # type: ignore[arg-type]
             self._process.stdin.flush()  # type: ignore[union-attr]
             good, answer, *where = pickle.load(self._process.stdout)  # type: ignore[arg-type]
-        except (EOFError, BrokenPipeError):
-            raise WorkFailed(f"{self.engine}: its process has ended, with {self._process.wait()}") from None
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            raise WorkFailed(
+                f"{_shown(self.engine)}: its process has ended, with {self._process.wait()}"
+            ) from None
         if not good:
-            raise WorkFailed(f"{self.engine}: {answer}") from RuntimeError(where[0])
+            raise WorkFailed(f"{_shown(self.engine)}: {answer}") from RuntimeError(where[0])
         return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
 
     def __enter__(self) -> "Worker":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self.close()
+
+
+def _shown(engine: str) -> str:
+    """Return the name of an engine as people write it."""
+    return works.PEERS.get(engine, engine)
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -176,6 +192,7 @@ class Run:
         self.versions: dict[str, str] = {}
         self._stack = ExitStack()
         self._workers: dict[str, Worker] = {}
+        self._broken: dict[str, str] = {}  # engines that cannot be started, and why
 
     def __enter__(self) -> "Run":
         return self
@@ -229,14 +246,26 @@ class Run:
                 apart = distance(ready[OURS][1], ready[name][1])
                 result.same = apart <= work.tolerance
                 if not result.same:
-                    result.note = f"the engines disagree: {apart:.1e} apart, {work.tolerance:.0e} allowed"
+                    result.note = _disagreement(name, apart, work.tolerance)
             yield result
 
     def _worker(self, engine: str) -> Worker:
+        """Return the process of that engine; start it where it has not been, or has ended."""
         if engine not in self._workers or self._workers[engine].has_ended():
-            worker = self._stack.enter_context(Worker(engine, self.threads, str(self.table.__file__)))
-            self._workers[engine], self.versions[engine] = worker, worker.version
+            self._workers[engine] = self._stack.enter_context(self._start_worker(engine))
         return self._workers[engine]
+
+    def _start_worker(self, engine: str) -> Worker:
+        """Start a process of that engine; WorkFailed, without another try, where that has failed before."""
+        if engine in self._broken:
+            raise WorkFailed(self._broken[engine])
+        try:
+            worker = Worker(engine, self.threads, str(self.table.__file__))
+        except WorkFailed as error:
+            self._broken[engine] = str(error)
+            raise
+        self.versions[engine] = worker.version
+        return worker
 
     def _alternate(self, engines: Sequence[tuple[Worker, float]]) -> list[list[float]]:
         """Run blocks of the engines in turns; return for each the seconds of a call, block by block."""
@@ -260,10 +289,10 @@ class Run:
                 notes[name] = MISSING
                 continue
             try:
-                with Worker(name, self.threads, str(self.table.__file__)) as worker:
+                with self._start_worker(name) as worker:
                     worker.open(work.name)
                     worker.run(self.timing.memory_steps, 0.0)
-                    peaks[name], self.versions[name] = float(worker.peak()), worker.version
+                    peaks[name] = float(worker.peak())
             except WorkFailed as error:
                 notes[name] = str(error)
         what = f"{MEMORY}, {self.timing.memory_steps} steps"
@@ -287,8 +316,14 @@ class Run:
                 notes[name] = str(error)
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in self.table.STARTS}
         for i in range(self.timing.starts):
-            for name in losses if i % 2 == 0 else reversed(losses):
-                times[name].append(self._start(name)[:2])
+            for name in list(losses if i % 2 == 0 else reversed(losses)):
+                if name in notes:
+                    continue
+                try:
+                    times[name].append(self._start(name)[:2])
+                except WorkFailed as error:
+                    notes[name] = str(error)
+                    times[name].clear()
         for which, what in enumerate(("import", "first step of 784-128-10, from process start")):
             for name in self.table.STARTS:
                 if name == OURS:
@@ -299,9 +334,7 @@ class Run:
                 if not result.note:
                     apart = distance([np.array([losses[OURS]])], [np.array([losses[name]])])
                     result.same = apart <= 1e-5
-                    result.note = (
-                        "" if result.same else f"the engines disagree: {apart:.1e} apart, 1e-05 allowed"
-                    )
+                    result.note = "" if result.same else _disagreement(name, apart, 1e-5)
                 yield result
 
     def _start(self, engine: str) -> tuple[float, float, float]:
@@ -312,14 +345,29 @@ class Run:
             env["PYTHONPATH"] = os.pathsep.join(filter(None, (root, env.get("PYTHONPATH", ""))))
         start = time.perf_counter()
         seconds = []
+        failed = WorkFailed(f"{_shown(engine)}: the start-up program failed; its message is above")
         with subprocess.Popen(
-            [sys.executable, "-c", self.table.STARTS[engine]], stdout=subprocess.PIPE, env=env, text=True
-        ) as process:
-            for word in ("imported", "stepped"):
-                if process.stdout.readline() != word + "\n":  # type: ignore[union-attr]
-                    raise WorkFailed(f"{engine}: the start-up program failed; its message is above")
-                seconds.append(time.perf_counter() - start)
-            return seconds[0], seconds[1], float(process.stdout.readline())  # type: ignore[union-attr]
+            [sys.executable, "-c", self.table.STARTS[engine]], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, env=env, text=True, start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                for word in ("imported", "stepped"):
+                    if process.stdout.readline() != word + "\n":  # type: ignore[union-attr]
+                        raise failed
+                    seconds.append(time.perf_counter() - start)
+                loss = process.stdout.readline()  # type: ignore[union-attr]
+                if not loss.endswith("\n"):
+                    raise failed
+                return seconds[0], seconds[1], float(loss)
+            except WorkFailed:
+                raise
+            except BaseException:  # Ctrl-C, which the program does not hear of
+                process.kill()
+                raise
+
+
+def _disagreement(peer: str, apart: float, allowed: float) -> str:
+    return f"{_shown(peer)} disagrees with this engine: {apart:.1e} apart, {allowed:.0e} allowed"
 
 
 def distance(ours: Sequence[Any], theirs: Sequence[Any]) -> float:

@@ -200,6 +200,7 @@ def _jax_pool(part: str) -> Callable[[str], Case]:
             out, back = jax.vjp(pool, x)
             return out, *back(g)
 
+        arguments: tuple[Any, ...]
         if part == "forward":
             compute, arguments = jax.jit(lambda x: (pool(x),)), (x,)
         elif part == "backward":

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tensor.bench import as_dict, describe_run, measure, table
+from tensor.bench import as_dict, describe_run, measure, table, works
 from tensor.bench.measure import MISSING, Result, Run, Timing, Worker, WorkFailed, distance
 
 TINY = Timing(blocks=3, fewest=1, block=1e-4, limit=0.05, pause=0.0, starts=1, memory_steps=2)
@@ -100,7 +100,7 @@ def test_a_missing_peer_is_no_failure(results):
 def test_what_goes_wrong_is_said(results):
     found, _ = results
     for name, note in [
-        ("differs", "the engines disagree: 5.0e-02 apart, 1e-05 allowed"),
+        ("differs", "json disagrees with this engine: 5.0e-02 apart, 1e-05 allowed"),
         ("fails there", "json: ValueError: out of order"),
         ("fails here", "ours: ValueError: no such kernel"),
         ("ends", "json: its process has ended, with 3"),
@@ -131,10 +131,71 @@ def test_memory_and_start(results):
     assert memory.ours[0] > 1_000_000
     for work in ("import", "first step of 784-128-10, from process start"):
         assert found[work, "json"].same is True
-        assert found[work, "csv"].note == "the engines disagree: 2.9e-01 apart, 1e-05 allowed"
+        note = "csv disagrees with this engine: 2.9e-01 apart, 1e-05 allowed"
+        assert found[work, "csv"].note == note
         assert found[work, "html"].note == "html: the start-up program failed; its message is above"
         assert found[work, "no_such_engine"].note == MISSING
         assert found[work, "json"].ours[0] > 0.0
+
+
+def test_a_peer_that_fails_after_its_first_start(fake):
+    with Run(threads=1, timing=replace(TINY, starts=3), table=fake) as run:
+        started = []
+
+        def start(engine):
+            started.append(engine)
+            if engine == "json" and started.count("json") > 2:
+                raise WorkFailed("json: out of order")
+            return 1.0, 2.0, 0.5
+
+        run._start = start
+        found = {(r.work, r.peer): r for r in run.measure_start()}
+    result = found["import", "json"]
+    assert (result.note, result.theirs, len(result.ours)) == ("json: out of order", [], 3)
+    assert result.failed
+    assert found["import", "html"].same is True
+    assert started.count("json") == 3
+
+
+def test_a_loss_that_is_cut_off(fake, monkeypatch):
+    program = "print('imported', flush=True); print('stepped', flush=True)"
+    monkeypatch.setitem(fake.STARTS, "json", program)
+    with (
+        Run(threads=1, timing=TINY, table=fake) as run,
+        pytest.raises(WorkFailed, match="json: the start-up program failed"),
+    ):
+        run._start("json")
+
+
+def test_a_broken_peer_is_started_once(fake, monkeypatch):
+    started = []
+
+    class Broken:
+        def __init__(self, engine, *_):
+            started.append(engine)
+            raise WorkFailed(f"{engine}: ImportError: broken")
+
+    monkeypatch.setattr(measure, "Worker", Broken)
+    with Run(threads=1, timing=TINY, table=fake) as run:
+        for _ in range(3):
+            with pytest.raises(WorkFailed, match="json: ImportError: broken"):
+                run._worker("json")
+    assert started == ["json"]
+
+
+def test_a_process_that_cannot_begin_is_ended(fake, monkeypatch):
+    closed = []
+    close = Worker.close
+    monkeypatch.setattr(Worker, "close", lambda worker: (close(worker), closed.append(worker.has_ended())))
+    with pytest.raises(WorkFailed, match=r"no_such_engine: ModuleNotFoundError"):
+        Worker("no_such_engine", 1, fake.__file__)
+    assert closed == [True]
+
+
+def test_notes_name_peers_as_the_table_does(fake, monkeypatch):
+    monkeypatch.setitem(works.PEERS, "no_such_engine", "Some Engine")
+    with pytest.raises(WorkFailed, match="Some Engine: ModuleNotFoundError"):
+        Worker("no_such_engine", 1, fake.__file__)
 
 
 def test_blocks_alternate_and_swap_places():
