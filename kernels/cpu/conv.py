@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kernels.cpu.compile import get_num_threads, jit
+from kernels.cpu.compile import jit
 from kernels.cpu.launch import share_of, shared_kernel
+from kernels.cpu.matmul import fill_product, workers_of
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
     CORRELATION_ROWS,
@@ -35,7 +36,6 @@ from kernels.cpu.tiles import (
     make_filter_tile,
 )
 
-_SERIAL_BELOW = 1 << 18  # multiply-adds; under this the pool's wake-up costs more than it saves
 _CHAIN = 144  # products that are added up in one go, at most
 _FEW_TAPS = 64  # sums this short do not pay for a second copy of their results
 _SERIAL_PACKING = 1 << 14  # weights that one thread packs while others would wake up
@@ -98,7 +98,8 @@ def _make_plan(
     copies = not (may_stay and stride == (1, 1) and inside and wide >= lanes)
     rows = max(down, top + height - 1) // stride[0] + 1
     if stride[1] == 1:
-        pitch = max(left + width, right + 1 - left)  # the zeros right of a row are those left of the next
+        # The zeros right of a row are those left of the next. Results have room in a row of that length too.
+        pitch = max(left + width, right + 1 - left, wide)
     else:
         pitch = max(right, left + width - 1) // stride[1] + 1
     plane = rows * pitch
@@ -153,11 +154,22 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
+def _stride_between(positions, stride) -> tuple[int, int]:
+    """Return the stride, 1 where there is no second position: a large one would lay out empty planes."""
+    return tuple([1 if n == 1 else s for n, s in zip(positions, stride, strict=True)])
+
+
+def _is_product(window, size, padding, groups) -> bool:
+    """Return whether one window takes in all of each image: then the convolution is a matrix product."""
+    return tuple(window) == tuple(size) and padding == (0, 0) and groups == 1
+
+
 @lru_cache(maxsize=256)
 def _forward_plan(shape, filters, kernel, stride, padding, dilation, groups, itemsize, may_stay):
     taps = [(i, j) for i in range(kernel[0]) for j in range(kernel[1])]
     shifts = [(i * dilation[0], j * dilation[1]) for i, j in taps]
     positions = [output_size(shape[1 + d], kernel[d], stride[d], padding[d], dilation[d]) for d in (0, 1)]
+    stride = _stride_between(positions, stride)
     return _make_plan(
         shape, filters // groups, taps, shifts, stride, *padding, positions, groups, itemsize, may_stay, True
     )
@@ -167,7 +179,7 @@ def _forward_plan(shape, filters, kernel, stride, padding, dilation, groups, ite
 def _input_plans(shape, channels, input_size, kernel, stride, padding, dilation, groups, itemsize, may_stay):
     """Return pairs (first row and column of the input's gradient, plan; None where no window reaches)."""
     plans = []
-    for first in np.ndindex(*stride):
+    for first in np.ndindex(min(stride[0], input_size[0]), min(stride[1], input_size[1])):
         positions = [-(-(input_size[d] - first[d]) // stride[d]) for d in (0, 1)]
         if min(positions) <= 0:
             continue
@@ -324,17 +336,13 @@ def _filter(worker, workers, x, bias, panels, out, layout, offsets, starts, plac
                 r += rows
 
 
-def _workers(work: int) -> int:
-    return 1 if work < _SERIAL_BELOW else min(get_num_threads(), 2 * work // _SERIAL_BELOW)
-
-
 @lru_cache(maxsize=64)
 def _no_bias(filters: int, dtype: np.dtype) -> np.ndarray:
     return np.zeros(filters, dtype)
 
 
 def _apply(x, weight, bias, out, plan, groups, turned):
-    workers = _workers(out.size * plan.depth)
+    workers = workers_of(out.size * plan.depth)
     first = (plan.panels + 15) // 16 * 16  # keeps the working memory behind the weights aligned
     room = scratch(first + workers * plan.share, x.dtype)
     _pack(
@@ -369,7 +377,11 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
     elif not bias.flags.c_contiguous:
         bias = bias.copy()
     if plan.depth and out.size:
-        _apply(x, weight, bias, out, plan, groups, 0)
+        if _is_product(filters[2:], shape[2:], padding, groups):
+            n, rows = shape[0], weight.reshape(filters[0], plan.depth)
+            fill_product(x.reshape(n, plan.depth), rows.T, bias, out.reshape(n, filters[0]))
+        else:
+            _apply(x, weight, bias, out, plan, groups, 0)
     else:
         out[...] = bias[:, None, None]
     return out
@@ -385,6 +397,11 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np
     if not (out.size and grad.size and weight.size):
         out.fill(0)
         return out
+    if _is_product(weight.shape[2:], input_size, padding, groups):
+        flat = out.reshape(n, -1)
+        fill_product(grad.reshape(n, len(weight)), weight.reshape(len(weight), -1), None, flat)
+        return out
+    stride = _stride_between(grad.shape[2:], stride)
     plans = _input_plans(
         grad.shape[1:], channels, tuple(input_size), weight.shape[2:], stride, padding, dilation, groups,
         grad.itemsize, grad.flags.c_contiguous,
@@ -469,6 +486,12 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=Non
         if dbias is not None:
             np.add.reduce(grad, (0, 2, 3), out=dbias)
         return out
+    if _is_product(kernel, x.shape[2:], padding, groups):
+        n = len(x)
+        fill_product(grad.reshape(n, filters).T, x.reshape(n, -1), None, out.reshape(filters, -1))
+        if dbias is not None:
+            np.add.reduce(grad, (0, 2, 3), out=dbias)
+        return out
     plan = _forward_plan(x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, False)
     depth = plan.depth
     _, _, high, wide = grad.shape
@@ -476,7 +499,7 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=Non
     image = int(plan.layout[_IMAGE]) + filters * run * VECTOR_BYTES // x.itemsize
     chunks = max(1, min(len(x), _CHUNKS, _ALL_CHUNKS // (filters * depth)))
     block = max(1, min(_BLOCK_BYTES // (image * x.itemsize), -(-len(x) // chunks)))
-    workers = _workers(grad.size * depth)
+    workers = workers_of(grad.size * depth)
     share = block * image
     total = out.reshape(1, filters, depth)
     sums = total if chunks == 1 else np.empty((chunks, filters, depth), x.dtype)

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from kernels.cpu.compile import get_num_threads, jit
-from kernels.cpu.launch import share_of, shared_kernel
+from kernels.cpu.compile import jit
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
     DOT_COLUMNS,
@@ -258,8 +258,9 @@ def _matmul_dot(worker, workers, a, b, bias, c):
 _NO_BIAS = {np.dtype(t): np.empty(0, t) for t in ("float32", "float64")}
 
 
-def _workers(work: int) -> int:
-    return 1 if work < _SERIAL_BELOW else min(get_num_threads(), 2 * work // _SERIAL_BELOW)
+def workers_of(work: int) -> int:
+    """Return how many threads share so many multiply-adds."""
+    return workers_for(work, _SERIAL_BELOW, 2 * work // _SERIAL_BELOW)
 
 
 def _room(workers: int, rows: int, columns: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
@@ -269,10 +270,10 @@ def _room(workers: int, rows: int, columns: int, dtype: np.dtype) -> tuple[np.nd
     return scratch(workers * share, dtype), share
 
 
-def _multiply(a, b, bias, c):
+def fill_product(a, b, bias, c):
     """Fill c with a @ b + bias. a: (rows, inner), b: (inner, columns), c: (rows, columns)."""
     rows, columns = c.shape
-    workers = _workers(rows * columns * a.shape[1])
+    workers = workers_of(rows * columns * a.shape[1])
     if bias is None:
         bias = _NO_BIAS[c.dtype]
     # One column: the dot tile sums in several lanes; `tile` would make one long, inexact chain of each sum.
@@ -296,7 +297,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim == b.ndim == 2:
         c = np.empty((rows, columns), dtype)
         if c.size and inner:
-            _multiply(a, b, None, c)
+            fill_product(a, b, None, c)
         else:
             c.fill(0)
         return c
@@ -307,10 +308,10 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if c.size and inner:
         a = np.broadcast_to(a, (*batch, rows, inner)).reshape(-1, rows, inner)
         b = np.broadcast_to(b, (*batch, inner, columns)).reshape(-1, inner, columns)
-        workers = _workers(c.size * inner)
+        workers = workers_of(c.size * inner)
         if len(c) < workers:  # the threads share out each product
             for t in range(len(c)):
-                _multiply(a[t], b[t], None, c[t])
+                fill_product(a[t], b[t], None, c[t])
         else:
             _matmul_batch(workers, a, b, _NO_BIAS[dtype], c, *_room(workers, rows, columns, dtype))
     else:
@@ -324,7 +325,7 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
     flat = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), inputs)  # not -1: inputs may be 0
     out = np.empty((len(flat), outputs), x.dtype)
     if out.size and inputs:
-        _multiply(flat, weight.T, bias, out)
+        fill_product(flat, weight.T, bias, out)
     else:
         out[...] = 0 if bias is None else bias
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], outputs)

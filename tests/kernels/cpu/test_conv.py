@@ -81,10 +81,14 @@ def check(reference, x_shape, w_shape, stride, padding, dilation, groups, dtype,
     given_bias = bias if bias is None or layouts[1] == "in order" else np.repeat(bias, 2)[::2]
     out = cpu.conv2d(a, b, given_bias, *options)
     grad_x = cpu.conv2d_dx(g, b, x_shape[2:], *options)
-    grad_w = cpu.conv2d_dweight(g, a, w_shape[2:], *options)
+    grad_b = np.empty(w_shape[0], dtype)
+    grad_w = cpu.conv2d_dweight(g, a, w_shape[2:], *options, grad_b)
+    np.testing.assert_array_equal(cpu.conv2d_dweight(g, a, w_shape[2:], *options), grad_w)
     for found in (out, grad_x, grad_w):
         assert found.dtype == dtype, what
 
+    bound = np.finfo(dtype).eps * (grad.size // max(w_shape[0], 1) + 2) * np.abs(grad).sum((0, 2, 3))
+    assert (np.abs(grad_b - grad.astype(np.float64).sum((0, 2, 3))) <= bound).all(), what
     depth, taps = w_shape[1], w_shape[2] * w_shape[3]
     x_, w_, g_ = np.abs(x), np.abs(weight), np.abs(grad)
     b_ = None if bias is None else np.abs(bias)
@@ -324,7 +328,8 @@ def before_a_wall(*shape):
     return np.frombuffer(memory, np.float32, size // 4, pages - size).reshape(shape)
 
 for channels, filters, side, kernel, groups in CASES:
-    x, weight = before_a_wall(2, channels, side, side), before_a_wall(filters, channels // groups, kernel, kernel)
+    x = before_a_wall(2, channels, side, side)
+    weight = before_a_wall(filters, channels // groups, kernel, kernel)
     options = (1, 1), (0, 0), (1, 1), groups
     grad = before_a_wall(*cpu.conv2d(x, weight, None, *options).shape)
     cpu.conv2d_dx(grad, weight, (side, side), *options)
