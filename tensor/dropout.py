@@ -42,17 +42,24 @@ def _drops(operation: str, input, p: float, training: bool) -> bool:
     return True
 
 
-def _draw(input, p: float, shape: tuple[int, ...]) -> np.ndarray:
+def _draw(p: float, shape: tuple[int, ...]) -> np.ndarray:
     """Return bools of `shape`, True with probability 1 - p; nothing is drawn where p is 1."""
     if p == 1.0:
         return np.zeros(shape, np.bool_)
-    strides = input._array.strides
-    if shape != input._array.shape or input._array.flags.c_contiguous or 0 in strides:
-        return random.default_generator.bernoulli(1.0 - p, shape, np.bool_)
-    # PyTorch fills a mask that lies in memory as the input does, in the order of memory.
+    return random.default_generator.bernoulli(1.0 - p, shape, np.bool_)
+
+
+def _draw_elements(input, p: float) -> np.ndarray:
+    """Return a bool for each element, as `_draw` does for channels.
+
+    PyTorch fills a mask that lies in memory as the input does, in the order of memory; its mask of channels,
+    even if there is one for each element, always lies in order.
+    """
+    shape, strides = input._array.shape, input._array.strides
+    if input._array.flags.c_contiguous or 0 in strides:
+        return _draw(p, shape)
     order = sorted(range(len(shape)), key=lambda d: -strides[d])
-    drawn = random.default_generator.bernoulli(1.0 - p, [shape[d] for d in order], np.bool_)
-    return drawn.transpose(np.argsort(order))
+    return _draw(p, tuple([shape[d] for d in order])).transpose(np.argsort(order))
 
 
 def _scale(p: float) -> float:
@@ -71,7 +78,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
     """
     if not _drops("dropout", input, p, training):
         return input
-    return _apply(input, _draw(input, p, input._array.shape), p, inplace)
+    return _apply(input, _draw_elements(input, p), p, inplace)
 
 
 def _channels(operation: str, input) -> tuple[int, ...]:
@@ -86,12 +93,12 @@ def _channels(operation: str, input) -> tuple[int, ...]:
 def _drop_channels(operation: str, input, p, training, inplace):
     if not _drops(operation, input, p, training):
         return input
-    return _apply(input, _draw(input, p, _channels(operation, input)), p, inplace)
+    return _apply(input, _draw(p, _channels(operation, input)), p, inplace)
 
 
-def _drop_channels_batched(operation: str, input, p, training, inplace, ranks: tuple[int, int]):
-    """Drop channels of a batch (ranks[1] dims) or of one example (ranks[0] dims)."""
-    if input.ndim != ranks[0]:
+def _drop_channels_batched(operation: str, input, p, training, inplace, dims: int):
+    """Drop channels of a batch, which has `dims` dims, or else of one example."""
+    if input.ndim == dims:
         return _drop_channels(operation, input, p, training, inplace)
     if not inplace:
         return _drop_channels(operation, input.unsqueeze(0), p, training, False).squeeze(0)
@@ -110,7 +117,7 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
             f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input; expected "
             "(batch, channels, length) or (channels, length)"
         )
-    return _drop_channels_batched("dropout1d", input, p, training, inplace, (2, 3))
+    return _drop_channels_batched("dropout1d", input, p, training, inplace, 3)
 
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
@@ -134,12 +141,13 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
 def dropout3d(input, p=0.5, training=True, inplace=False):
     """Set whole channels of (batch, channels, depth, height, width), or of one example, to 0.
 
-    Each with probability p; the others are scaled by 1 / (1 - p).
+    Each with probability p; the others are scaled by 1 / (1 - p). As in PyTorch an input of other dims is one
+    example, with a warning: its first dim is the channel.
     """
     require_tensor("dropout3d", "input", input)
     if input.ndim not in (4, 5):
         _warn_of_dims("dropout3d", input, "4D or 5D")
-    return _drop_channels_batched("dropout3d", input, p, training, inplace, (4, 5))
+    return _drop_channels_batched("dropout3d", input, p, training, inplace, 5)
 
 
 def _warn_of_dims(operation: str, input, expected: str) -> None:
@@ -154,13 +162,12 @@ def _warn_of_dims(operation: str, input, expected: str) -> None:
 _ALPHA = 1.7580993408473766  # the value SELU goes to, with the sign changed
 
 
-def _drop_to_alpha(input, p: float, inplace: bool, shape: tuple[int, ...]):
+def _drop_to_alpha(input, p: float, inplace: bool, kept: np.ndarray):
     if p == 1.0:
-        zeros = input.new_zeros(shape)
+        zeros = input.new_zeros(kept.shape)
         return input.mul_(zeros) if inplace else input * zeros
     a = 1.0 / math.sqrt((_ALPHA * _ALPHA * p + 1.0) * (1.0 - p))
-    drawn = _draw(input, p, shape).astype(input._array.dtype)
-    noise = input._wrap(drawn)
+    noise = input._wrap(kept.astype(input._array.dtype))
     offset = (noise - 1.0).mul_(_ALPHA * a).add_(_ALPHA * a * p)
     noise.mul_(a)
     return input.mul_(noise).add_(offset) if inplace else input * noise + offset
@@ -173,11 +180,11 @@ def alpha_dropout(input, p=0.5, training=False, inplace=False):
     """
     if not _drops("alpha_dropout", input, p, training):
         return input
-    return _drop_to_alpha(input, p, inplace, input._array.shape)
+    return _drop_to_alpha(input, p, inplace, _draw_elements(input, p))
 
 
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Do `alpha_dropout` to whole channels of (batch, channels, ...)."""
     if not _drops("feature_alpha_dropout", input, p, training):
         return input
-    return _drop_to_alpha(input, p, inplace, _channels("feature_alpha_dropout", input))
+    return _drop_to_alpha(input, p, inplace, _draw(p, _channels("feature_alpha_dropout", input)))

@@ -60,6 +60,29 @@ def test_beside_pytorch(check, torch, kind: str, p: float, inplace: bool) -> Non
         check.same(found[0], found[1], kind)
 
 
+CHANNELS = {
+    "dropout1d": [(6, 5), (4, 6, 5)],
+    "dropout2d": [(6, 5), (4, 6, 5), (4, 6, 2, 3), (4, 6, 2, 3, 2)],
+    "dropout3d": [(6,), (6, 5), (4, 6, 5), (4, 6, 2, 3), (4, 6, 2, 3, 2), (4, 6, 2, 2, 2, 2)],
+    "feature_alpha_dropout": [(6, 5), (4, 6, 5), (4, 6, 2, 3)],
+}
+
+
+@pytest.mark.filterwarnings("ignore:dropout[23]d:UserWarning")
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in CHANNELS for shape in CHANNELS[name]])
+def test_channels_of_any_rank_and_layout(check, torch, name: str, shape: tuple[int, ...], inplace) -> None:
+    for turned in (False, True):
+        found = []
+        for T in (tensor, torch):
+            T.manual_seed(5)
+            x = T.ones(shape[::-1]).permute(*range(len(shape))[::-1]) if turned else T.ones(shape)
+            out = getattr(T.nn.functional, name)(x, 0.5, True, inplace)
+            assert (out is x) == inplace
+            found.append((out, T.rand(2)))  # neither has drawn more than the other
+        check.same(found[0], found[1], f"{name}, turned: {turned}")
+
+
 def test_what_is_dropped_stays_nan(engines) -> None:
     for T in engines:
         T.manual_seed(0)
