@@ -260,7 +260,7 @@ _NO_BIAS = {np.dtype(t): np.empty(0, t) for t in ("float32", "float64")}
 
 def workers_of(work: int) -> int:
     """Return how many threads share so many multiply-adds."""
-    return workers_for(work, _SERIAL_BELOW, 2 * work // _SERIAL_BELOW)
+    return 1 if work < _SERIAL_BELOW else workers_for(work, _SERIAL_BELOW, 2 * work // _SERIAL_BELOW)
 
 
 def _room(workers: int, rows: int, columns: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
