@@ -39,6 +39,7 @@ class Stopped(BaseException):
 
 DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not imported before it is needed
 PATHS = ("--data-dir", "--save", "--resume", "--log", "--json")
+# as tensor.bench's
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "startup")
 ALONE = ("--resume", "--json")  # may stand without a value
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -87,7 +88,8 @@ def _version() -> str:
 @app.command()
 def train(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="mlp, mlp-deep; on scalars: perceptron, moons.")
+        str,
+        typer.Argument(metavar="MODEL", help="mlp, mlp-deep, cnn, tinycnn; on scalars: perceptron, moons."),
     ],
     data: DataOption = None,
     data_dir: DataDir = None,
@@ -155,8 +157,8 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "lr": lr, "lr_decay": lr_decay, "seed": seed,
         "optimizer": optimizer,
     }  # fmt: skip
-    session = Session(model, wanted, data, data_dir, threads, resume, screen, _version())
     lines = Log(log, resume is not None)
+    session = Session(model, wanted, data, data_dir, threads, resume, screen, _version())
     try:
         with interruption.held_back():
             session.train(save, lines, interruption.check)
@@ -212,7 +214,9 @@ def bench(
     ] = None,
 ) -> None:
     """Measure this engine beside the peers that are installed, in turns, in one run."""
-    suites = list(dict.fromkeys(only.split(","))) if only is not None else SUITES
+    suites = list(SUITES)
+    if only is not None:
+        suites = list(dict.fromkeys(name for word in only.split(",") if (name := word.strip()))) or [""]
     for name in suites:
         _check_choice("--only", name, SUITES)
     _check_number("--threads", threads, 1)

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -178,6 +179,8 @@ def _epochs(count: int) -> str:
 
 def _read_to_resume(path: Path, name: str, wanted: dict[str, Any], data: str | None) -> SavedModel:
     """Read the file, and refuse options that contradict it: to go on as before is to change nothing."""
+    if not path.exists():
+        raise Refused(f"{path}: no such file; `liftgrad train {name} --save {path}` would make one")
     saved = serialization.read_model(path)
     if saved.name != name:
         raise Refused(
@@ -310,12 +313,13 @@ def set_threads(threads: int | None) -> None:
 
 
 def check_outputs(**paths: Path | None) -> None:
-    """Refuse now what could not be written later, before anything is learned."""
+    """Refuse now what could not be written later, before anything is done; named by their options."""
     given = {name: path for name, path in paths.items() if path is not None}
     for path in given.values():
         check_writable(path)
-    if len({os.path.realpath(path) for path in given.values()}) < len(given):
-        raise Refused("--save and --log name the same file; give each its own")
+    for (one, path), (other, same) in combinations(given.items(), 2):
+        if os.path.realpath(path) == os.path.realpath(same):
+            raise Refused(f"--{one} and --{other} name the same file; give each its own")
 
 
 @contextmanager
@@ -334,7 +338,13 @@ class Log:
         self._path = path
         self._text = ""
         if path is not None and go_on and path.is_file():
-            self._text = path.read_text(encoding="utf-8")
+            try:
+                self._text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                raise Refused(
+                    f"--log {path}: expected a log to append to, text in UTF-8, got other bytes; "
+                    "name another file"
+                ) from None
             if self._text and not self._text.endswith("\n"):
                 self._text += "\n"
 

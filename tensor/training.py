@@ -240,14 +240,16 @@ def warm_up(
     """Compile, or load, every kernel that a run will need, on a model of its own; no random number is used.
 
     shape: of one image; count: images to train on, tested: images to test on, test_batch of them at once (the
-    last batches are smaller).
+    last batches are smaller). The learning rate is an ordinary one: that of the plan may be too large, which
+    is for the training to find out.
     """
     with fork_rng():
         model = build()
-        optimizer = make_optimizer(model, plan.optimizer, plan.lr)
+        lr = OPTIMIZERS[plan.optimizer][1]
+        optimizer = make_optimizer(model, plan.optimizer, lr)
         sizes = {min(plan.batch_size, count), count % plan.batch_size} - {0}
         for size in sizes:
             images, labels = np.zeros((size, *shape), np.float32), np.zeros(size, np.int64)
-            fit(model, optimizer, images, labels, Plan(1, batch_size=plan.batch_size, lr=plan.lr))
+            fit(model, optimizer, images, labels, Plan(1, batch_size=plan.batch_size, lr=lr))
         for size in {min(test_batch, tested), tested % test_batch} - {0}:
             evaluate(model, np.zeros((size, *shape), np.float32), np.zeros(size, np.int64), test_batch)

@@ -346,13 +346,15 @@ WORDS = [
     ("train moons --data mnist", "moons trains on scalars"),
     ("train perceptron --save m", "leave out --save"),
     ("train perceptron --batch-size 2", "leave out --batch-size"),
-    ("train mlp --resume none", "none: no such file"),
+    ("train mlp --resume none", "none: no such file; `liftgrad train mlp --save none` would make one"),
+    ("train cnn --resume none", "none: no such file; `liftgrad train cnn --save none` would make one"),
     ("eval none", "none: no such file"),
     ("eval", "Missing argument"),
     ("predict none none", "none: no such file"),
     ("bench --only mpl", "did you mean mlp?"),
     ("bench --only mlp,scaler", "--only scaler: did you mean scalar?"),
     ("bench --only=", "known are scalar, matmul"),
+    ("bench --only ,", "known are scalar, matmul"),
     ("bench --threads 0", "--threads 0"),
     ("bench --threads 9999", "--threads 9999: this process has"),
     ("train mlp --data patterns", "--data patterns: mlp learns from digits, mnist, idx"),
@@ -460,7 +462,7 @@ def test_what_cannot_be_written_is_refused_before_training(refused, tmp_path, di
         assert "Is a directory" in refused("train", "mlp", option, tmp_path)
         assert "Not a directory" in refused("train", "mlp", option, digits / next(iter(NAMES)) / "m")
     words = ("train", "mlp", "--save", tmp_path / "m", "--log", tmp_path / "m")
-    assert "the same file" in refused(*words)
+    assert "--save and --log name the same file" in refused(*words)
     if os.geteuid() != 0:
         (tmp_path / "closed").mkdir(mode=0o500)
         assert "Permission denied" in refused("train", "mlp", "--save", tmp_path / "closed" / "m")
@@ -487,6 +489,19 @@ def test_a_loss_that_is_no_number(refused, tmp_path, digits):
     words = ("train", "mlp", "--lr", "1e30", "--optimizer", "sgd", "--save", tmp_path / "m")
     assert "try a smaller learning rate" in refused(*words, "--data", "idx", "--data-dir", digits)
     assert not (tmp_path / "m").exists()
+
+
+def test_a_loss_that_is_no_number_is_one_of_the_training(run):
+    code, lines, error = run("train", "mlp", "--lr", "1e38")
+    assert (code, error) == (2, "liftgrad: the loss of epoch 1 is nan; try a smaller learning rate\n")
+    assert any(line.startswith("model ") for line in lines)
+
+
+def test_a_log_of_other_bytes(refused, trained, tmp_path):
+    (tmp_path / "log").write_bytes(b"\xff\xfe{}")
+    message = refused("train", "mlp", "--resume", trained, "--log", tmp_path / "log")
+    assert f"--log {tmp_path / 'log'}: expected a log to append to, text in UTF-8" in message
+    assert (tmp_path / "log").read_bytes() == b"\xff\xfe{}"
 
 
 # --- the program ----------------------------------------------------------------------------------------
@@ -660,6 +675,32 @@ def test_bench_with_engines_that_disagree(run, quick, monkeypatch):
     assert error == "liftgrad: bench: not everything could be compared; see above\n"
     assert any(line.split()[-4:] == ["2.00", "s", "PyTorch", "-"] for line in lines)  # no ratio
     assert lines[-1].endswith(": they disagree")
+
+
+def test_suites_may_be_named_with_spaces(run, quick, monkeypatch):
+    asked = []
+    monkeypatch.setattr(quick.Run, "measure", lambda self, suites, tell: asked.append(suites) or [])
+    for only in ("mlp, cnn", "mlp,cnn,", " mlp,,cnn , mlp"):
+        assert run("bench", "--only", only, data=False)[0] == 0
+    assert asked == [["mlp", "cnn"]] * 3
+
+
+def test_what_help_names_is_what_there_is(run):
+    from tensor import bench, models
+
+    assert liftgrad.SUITES == bench.SUITES
+    assert liftgrad.DATA == models.DATA
+    text = " ".join(" ".join(run("train", "--help", data=False)[1]).split())
+    assert ", ".join(models.MODELS) + "; on scalars: " + ", ".join(liftgrad.SCALAR_MODELS) in text
+
+
+@pytest.mark.parametrize("suites", ["mlp,cnn,startup", "startup"])
+def test_ctrl_c_ends_the_bench(suites):
+    process = start("bench", "--only", suites, start_new_session=True)
+    time.sleep(2.0)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes of the group hear of it
+    _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (130, "liftgrad: interrupted\n")
 
 
 def test_bench_refuses_a_place_that_cannot_be_written(refused, tmp_path):

@@ -165,6 +165,11 @@ def test_an_unknown_optimizer():
         training.make_optimizer(small(), "adan", 0.1)
 
 
+def test_warm_up_does_not_diverge():
+    plan = training.Plan(1, batch_size=8, lr=1e38)
+    training.warm_up(lambda: models.build("mlp"), plan, (1, 28, 28), 20, 5)
+
+
 def test_warm_up_uses_no_random_number():
     tensor.manual_seed(0)
     state = tensor.random.default_generator.get_state()
