@@ -130,13 +130,13 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False) -> Tensor:
 
 def rand(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Return random numbers evenly spread over [0, 1), the ones PyTorch gives for the same seed."""
-    source = generator or random.default_generator
+    source = random.find_generator(generator)
     return _finish(source.uniform(_size(size), dtype=_float_type(dtype)), device, requires_grad)
 
 
 def randn(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
     """Return standard normal random numbers, the ones PyTorch gives for the same seed."""
-    source = generator or random.default_generator
+    source = random.find_generator(generator)
     return _finish(source.normal(_size(size), dtype=_float_type(dtype)), device, requires_grad)
 
 
@@ -144,14 +144,14 @@ def randint(low, high=None, size=None, *, generator=None, dtype=None, device=Non
     """Return random integers in [low, high), int64 by default; `randint(high, size)` starts at 0."""
     if size is None:
         low, high, size = 0, low, high
-    source = generator or random.default_generator
+    source = random.find_generator(generator)
     values = source.integers(low, high, _size((size,)))
     return _finish(values.astype(dtypes.array_dtype(dtype or dtypes.int64)), device, False)
 
 
 def randperm(n, *, generator=None, dtype=None, device=None) -> Tensor:
     """Return 0 .. n - 1 in random order, int64 by default, the order PyTorch gives for the same seed."""
-    values = (generator or random.default_generator).permutation(n)
+    values = random.find_generator(generator).permutation(n)
     return _finish(values.astype(dtypes.array_dtype(dtype or dtypes.int64)), device, False)
 
 

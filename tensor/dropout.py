@@ -46,7 +46,7 @@ def _draw(p: float, shape: tuple[int, ...]) -> np.ndarray:
     """Return bools of `shape`, True with probability 1 - p; nothing is drawn where p is 1."""
     if p == 1.0:
         return np.zeros(shape, np.bool_)
-    return random.default_generator.bernoulli(1.0 - p, shape, np.bool_)
+    return random.find_generator().bernoulli(1.0 - p, shape, np.bool_)
 
 
 def _draw_elements(input, p: float) -> np.ndarray:

@@ -734,7 +734,7 @@ class Tensor:
         return self._fill_random("normal", (mean, std), generator)
 
     def _fill_random(self, distribution: str, parameters: tuple, generator) -> Tensor:
-        source = generator or random.default_generator
+        source = random.find_generator(generator)
         array = self._array
         # As PyTorch: a transposed tensor is filled in the order of its memory.
         order = sorted(range(array.ndim), key=lambda d: -abs(array.strides[d]))

@@ -261,30 +261,45 @@ default_generator = Generator()
 """What draws when no generator is given; its first seed comes from the operating system."""
 default_generator.seed()
 
+_here = threading.local()
+
+
+def draw_by_default_from(generator: Generator) -> None:
+    """Let this thread draw from `generator` wherever none is given.
+
+    For a loader's workers: threads that took turns at one generator would give other numbers each run.
+    """
+    _here.generator = generator
+
+
+def find_generator(given: Generator | None = None) -> Generator:
+    """Return the generator given or, where there is none, the default one of this thread."""
+    return given or getattr(_here, "generator", default_generator)
+
 
 def manual_seed(seed: int) -> Generator:
     """Start the default generator anew from `seed` and return it."""
-    return default_generator.manual_seed(int(seed))
+    return find_generator().manual_seed(int(seed))
 
 
 def seed() -> int:
     """Start the default generator anew from a seed that the operating system draws, and return it."""
-    return default_generator.seed()
+    return find_generator().seed()
 
 
 def initial_seed() -> int:
     """Return the seed that the default generator was started from."""
-    return default_generator.initial_seed()
+    return find_generator().initial_seed()
 
 
 def get_rng_state() -> np.ndarray:
     """Return the state of the default generator: (5056,) uint8."""
-    return default_generator.get_state()
+    return find_generator().get_state()
 
 
 def set_rng_state(new_state: Any) -> None:
     """Let the default generator continue from a state that `get_rng_state` returned."""
-    default_generator.set_state(new_state)
+    find_generator().set_state(new_state)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from tensor.engine import Tensor
-from tensor.random import Generator, default_generator
+from tensor.random import Generator, find_generator
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -94,7 +94,7 @@ class Subset(Dataset[T_co]):
 def random_split(
     dataset: Dataset[T_co],
     lengths: Sequence[int | float],
-    generator: Generator | None = default_generator,
+    generator: Generator | None = None,
 ) -> list[Subset[T_co]]:
     """Divide a data set at random into parts, the ones PyTorch makes for the same seed.
 
@@ -124,7 +124,7 @@ def random_split(
             "random_split: Sum of input lengths does not equal the length of the input dataset: "
             f"{sum(lengths)} and {total}"
         )
-    order = (generator or default_generator).permutation(total).tolist()
+    order = find_generator(generator).permutation(total).tolist()
     ends = itertools.accumulate(counts)
     return [Subset(dataset, order[end - n : end]) for end, n in zip(ends, counts, strict=True)]
 

@@ -8,7 +8,7 @@ from tensor.data.collate import default_collate, default_convert
 from tensor.data.dataset import Dataset, IterableDataset
 from tensor.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from tensor.data.workers import Ahead, Fetcher, Fetching, Pool, find_context, get_worker_info, start_pool
-from tensor.random import Generator, default_generator
+from tensor.random import Generator, find_generator
 
 __all__ = ["DataLoader", "get_worker_info"]
 
@@ -24,9 +24,10 @@ class DataLoader(Generic[T_co]):
     sampler: an iterable of indices instead. batch_sampler: an iterable of lists of indices, instead of
         batch_size, shuffle, sampler and drop_last.
     num_workers: how many workers fetch batches ahead of time; 0 by default: the loop itself fetches them.
-        Workers are threads: they share the data set (each has a shallow copy), and the global random
-        generators, so draw from `get_worker_info().rng`. With multiprocessing_context "spawn" or "forkserver"
-        they are processes. See `tensor.data.workers`.
+        Workers are threads: they share the data set (each has a shallow copy). Each has a default generator
+        of its own, seeded as PyTorch's; but they share the generators of `random` and `np.random`, instead
+        of which draw from `get_worker_info().rng`. With multiprocessing_context "spawn" or "forkserver" they
+        are processes. See `tensor.data.workers`.
     collate_fn: joins a list of samples to a batch; `default_collate` (`default_convert` where batch_size is
         None) by default. With the default, the batches of a TensorDataset are gathered as a whole.
     pin_memory, pin_memory_device: accepted; without effect on the CPU.
@@ -189,7 +190,7 @@ class _Iteration:
         self._pool = loader._pool
         if self._pool is None:
             # PyTorch seeds its workers here, also where there are none: whatever draws next sees that draw.
-            seed = (loader.generator or default_generator).random_int64()
+            seed = find_generator(loader.generator).random_int64()
         if loader.num_workers == 0:
             self._fetcher = Fetcher(loader.dataset, fetching)
             return

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
-from tensor.random import Generator, default_generator
+from tensor.random import Generator, find_generator
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -65,7 +65,7 @@ class RandomSampler(Sampler[int]):
         n = len(self.data_source)
         generator = self.generator
         if generator is None:
-            generator = Generator().manual_seed(default_generator.random_int64())
+            generator = Generator().manual_seed(find_generator().random_int64())
         if n == 0:
             raise ValueError("RandomSampler: the data source has become empty, there is nothing to draw from")
         # How much is drawn at a time, and when, shows in a generator that others draw from as well.
@@ -89,7 +89,7 @@ class SubsetRandomSampler(Sampler[int]):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        for i in (self.generator or default_generator).permutation(len(self.indices)).tolist():
+        for i in find_generator(self.generator).permutation(len(self.indices)).tolist():
             yield self.indices[i]
 
     def __len__(self) -> int:

@@ -26,14 +26,17 @@ import numpy as np
 from kernels import cpu
 from tensor.data.collate import default_collate
 from tensor.data.dataset import IterableDataset, find_batch_reader
-from tensor.random import Generator, manual_seed
+from tensor.random import Generator, draw_by_default_from, manual_seed
 
 PATIENCE = 1.0
 """Seconds between looks at whether worker processes still live."""
 
 
 class WorkerRng(NamedTuple):
-    """Generators of one worker thread, seeded with its seed; the global ones are shared by all threads."""
+    """Generators of one worker thread, seeded with its seed.
+
+    `torch_generator` is its default generator, too; those of `random` and `np.random` all threads share.
+    """
 
     random_generator: random.Random
     torch_generator: Generator
@@ -175,6 +178,7 @@ def _work(job: _Job, worker: int, method: str, tasks: Any, answers: Any) -> None
     rng, dataset = None, job.dataset
     if method == "thread":
         rng = WorkerRng(random.Random(seed), Generator().manual_seed(seed), np.random.default_rng(seed))
+        draw_by_default_from(rng.torch_generator)
         dataset = _own_copy(dataset)
     else:
         random.seed(seed)

@@ -161,6 +161,65 @@ def test_who_a_worker_is():
     assert get_worker_info() is None
 
 
+# PyTorch 2.13: torch.manual_seed(4), then two epochs of DataLoader(Draws(), batch_size=2, num_workers=2,
+# shuffle=True), then torch.rand(1).
+DRAWN = [
+    [
+        [0.4101096987724304, 3.6555769443511963],
+        [1.4774751663208008, 2.940347909927368],
+        [4.589710712432861, 5.676809310913086],
+    ],
+    [
+        [2.572251796722412, 3.4213571548461914],
+        [4.937008857727051, 1.9643160104751587],
+        [0.14276498556137085, 5.162415027618408],
+    ],
+]
+DRAWN_AFTER = 0.6185790300369263
+
+
+class Draws(Dataset):
+    """Six samples, index + a random number."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        time.sleep(0.001 * (index % 3))  # so that workers would draw in another order than they are asked
+        return lg.rand(1)[0] + index
+
+
+def test_workers_draw_what_pytorchs_draw():
+    for _ in range(3):
+        manual_seed(4)
+        loader = DataLoader(Draws(), batch_size=2, num_workers=2, shuffle=True)
+        assert [batches(loader) for _ in range(2)] == DRAWN
+        assert lg.rand(1).item() == DRAWN_AFTER  # the loop's own generator has given two seeds an epoch
+
+
+def test_whatever_draws_in_a_worker_draws_from_its_own_generator():
+    def everything():
+        lg.manual_seed(lg.initial_seed())
+        for drawn in (lg.rand(3), lg.randn(3), lg.randint(9, (3,)), lg.randperm(3), lg.ones(3).uniform_()):
+            yield drawn.tolist()
+        yield lg.nn.functional.dropout(lg.ones(9)).tolist()
+        yield list(lg.data.RandomSampler(range(9)))
+        with lg.random.fork_rng():
+            yield lg.ones(3).normal_().tolist()
+        yield lg.get_rng_state().tolist()
+
+    found = {}
+    manual_seed(0)
+    before = lg.get_rng_state().tolist()
+    dataset = Numbers(4)
+    note = lambda worker: found.update({worker: (get_worker_info().seed, list(everything()))})  # noqa: E731
+    assert len(list(DataLoader(dataset, num_workers=2, worker_init_fn=note, generator=Generator()))) == 4
+    assert lg.get_rng_state().tolist() == before
+    for seed, numbers in found.values():
+        manual_seed(seed)
+        assert list(everything()) == numbers
+
+
 @pytest.mark.parametrize("workers", WORKERS)
 def test_streams(workers):
     loader = DataLoader(Shards(11), batch_size=2, num_workers=workers)
