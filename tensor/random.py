@@ -274,7 +274,9 @@ def draw_by_default_from(generator: Generator) -> None:
 
 def find_generator(given: Generator | None = None) -> Generator:
     """Return the generator given or, where there is none, the default one of this thread."""
-    return given or getattr(_here, "generator", default_generator)
+    if given is not None:
+        return given
+    return getattr(_here, "generator", default_generator)
 
 
 def manual_seed(seed: int) -> Generator:
