@@ -4,8 +4,10 @@ Both are made of the same three kernels, since the transpose of a convolution is
 spatial dim is a plane of height 1.
 """
 
+import operator
+
 from tensor.autograd import Function
-from tensor.operands import require_tensor, to_sizes
+from tensor.operands import require_tensor
 from tensor.pad import pad
 
 _FOR_HEIGHT_1 = {"stride": 1, "padding": 0, "dilation": 1, "output_padding": 0}
@@ -80,15 +82,20 @@ def _rows(array):
 
 
 def to_sizes_per_dim(operation: str, name: str, value, dims: int) -> tuple[int, ...]:
-    """Return an option given as an int, or as one int for each of `dims` dims; one alone holds for all."""
-    if isinstance(value, int):
-        return (int(value),) * dims
-    if not isinstance(value, tuple | list):
+    """Return an option given as an int, or as one int for each of `dims` dims; one alone holds for all.
+
+    Raises TypeError for what is no integer, and as PyTorch for a bool that stands alone or first.
+    """
+    given = value if isinstance(value, tuple | list) else (value,)
+    try:
+        sizes = tuple(map(operator.index, given))
+    except TypeError:
+        sizes = None
+    if sizes is None or (given and isinstance(given[0], bool)):
         raise TypeError(
-            f"{operation}(): argument {name!r} must be tuple of ints, not {type(value).__name__}; give an "
-            f"int, or one for each of the {dims} spatial dims"
+            f"{operation}(): argument {name!r} must be tuple of ints, not {type(value).__name__} "
+            f"{value!r:.60}; give an int, or one for each of the {dims} spatial dims"
         )
-    sizes = to_sizes((tuple(value),))
     if len(sizes) == 1:
         return sizes * dims
     if len(sizes) != dims:
@@ -97,6 +104,19 @@ def to_sizes_per_dim(operation: str, name: str, value, dims: int) -> tuple[int, 
             f"the convolution dimensions, but got {name}={list(sizes)}"
         )
     return sizes
+
+
+def to_count(operation: str, name: str, value) -> int:
+    """Return an option that is one integer; TypeError for anything else, a bool among it."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = None
+    if count is None or isinstance(value, bool):
+        raise TypeError(
+            f"{operation}(): argument {name!r} must be int, not {type(value).__name__} {value!r:.60}"
+        )
+    return count
 
 
 def _to_pair(operation: str, name: str, value, dims: int) -> tuple[int, int]:
@@ -153,8 +173,6 @@ def _check(operation, dims, input, weight, bias, geometry, transposed) -> None:
             )
     if not input.dtype.is_floating_point:
         raise NotImplementedError(f"{operation}: not implemented for {input.dtype!r}; use .float()")
-    if not isinstance(groups, int):
-        raise TypeError(f"{operation}(): argument 'groups' must be int, not {type(groups).__name__}")
     if min(padding) < 0:
         raise RuntimeError(f"{operation}: negative padding is not supported, got {padding}; crop with F.pad")
     for name, numbers in (("stride", stride), ("dilation", dilation), ("groups", (groups,))):
@@ -219,7 +237,7 @@ def _convolve(operation, dims, input, weight, bias, stride, padding, dilation, g
         input, padding = _by_name(operation, dims, input, weight, stride, padding, dilation)
     else:
         padding = _to_pair(operation, "padding", padding, dims)
-    geometry = stride, padding, dilation, groups
+    geometry = stride, padding, dilation, to_count(operation, "groups", groups)
     _check(operation, dims, input, weight, bias, geometry, transposed=False)
     return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
 
@@ -283,7 +301,7 @@ def _convolve_transposed(
     padding = _to_pair(operation, "padding", padding, dims)
     extra = _to_pair(operation, "output_padding", output_padding, dims)
     dilation = _to_pair(operation, "dilation", dilation, dims)
-    geometry = stride, padding, dilation, groups
+    geometry = stride, padding, dilation, to_count(operation, "groups", groups)
     _check(operation, dims, input, weight, bias, geometry, transposed=True)
     if min(extra) < 0:
         raise RuntimeError(f"{operation}: negative output_padding is not supported, got {extra[-dims:]}")

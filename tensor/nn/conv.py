@@ -35,6 +35,9 @@ class _Convolution(Module):
     ):
         super().__init__()
         name = type(self).__name__
+        in_channels = conv.to_count(name, "in_channels", in_channels)
+        out_channels = conv.to_count(name, "out_channels", out_channels)
+        groups = conv.to_count(name, "groups", groups)
         if groups <= 0:
             raise ValueError(f"{name}: groups must be a positive integer, got {groups}")
         for side, channels in (("in_channels", in_channels), ("out_channels", out_channels)):

@@ -272,6 +272,54 @@ def test_errors(check, name):
     check.raises_alike(ERRORS[name])
 
 
+INTEGERS = {
+    "int64": lambda T: np.int64(2),
+    "uint8": lambda T: np.uint8(2),
+    "tensor": lambda T: T.tensor(2),
+    "pair of int64": lambda T: (np.int64(2), np.int64(1)),
+    "pair of tensors": lambda T: [T.tensor(1), T.tensor(2)],
+    "a bool behind": lambda T: (2, True),
+}
+
+
+@pytest.mark.parametrize("kind", INTEGERS)
+@pytest.mark.parametrize("option", ["stride", "padding", "dilation"])
+def test_whatever_counts_as_integers(check, torch, option, kind):
+    values = check.numbers(1, 2, 7, 6), check.numbers(2, 4, 2, 3)
+    results = []
+    for T in (tensor, torch):
+        x, w = map(T.tensor, values)
+        options = {option: INTEGERS[kind](T)}
+        results.append([T.conv2d(x, w.transpose(0, 1), **options), T.conv_transpose2d(x, w, **options)])
+    check.same(*results)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "tensor"])
+def test_groups_of_other_integers(check, torch, kind):
+    values = check.numbers(1, 2, 6), check.numbers(2, 1, 3)
+    results = []
+    for T in (tensor, torch):
+        x, w = map(T.tensor, values)
+        groups = INTEGERS[kind](T)
+        results.append([T.conv1d(x, w, groups=groups), T.conv_transpose1d(x, w, groups=groups)])
+    check.same(*results)
+
+
+@pytest.mark.parametrize(
+    "value", [True, np.True_, 2.0, "2", None, (True, 2), (2.0, 1), range(1, 3)], ids=repr
+)
+@pytest.mark.parametrize("option", ["stride", "dilation", "groups", "output_padding"])
+def test_no_integers(check, option, value):
+    function = "conv_transpose2d" if option == "output_padding" else "conv2d"
+
+    def convolve(T):
+        getattr(T.nn.functional, function)(ones(T, 1, 2, 5, 5), ones(T, 2, 2, 2, 2), **{option: value})
+
+    check.raises_alike(convolve)
+    with pytest.raises(TypeError, match=rf"^{function}\(\): argument '{option}' must be"):
+        convolve(tensor)
+
+
 MESSAGES = {
     "channels": r"Given groups=1, weight of size \[4, 2, 3, 3\], expected input\[1, 3, 5, 5\] to have 2 "
     "channels, but got 3 channels instead",
@@ -306,10 +354,10 @@ def test_integers_are_refused():
 def test_options_may_be_written_in_several_ways(check):
     x, weight = (tensor.tensor(a) for a in (check.numbers(2, 4, 7, 8), check.numbers(2, 4, 3, 3, seed=1)))
     expected = F.conv2d(x, weight, None, 2, 1, 2)
-    for two, one in [((2, 2), (1, 1)), ([2, 2], [1, 1]), ((2,), (1,)), (2, True)]:
+    for two, one in [((2, 2), (1, 1)), ([2, 2], [1, 1]), ((2,), (1,)), (2, np.int64(1))]:
         np.testing.assert_array_equal(F.conv2d(x, weight, None, two, one, two), expected)
     expected = F.conv1d(x[:, :, 0], weight[:, :, 0], None, 2, 1, 2)
-    for two, one in [((2,), (1,)), ([2], [1]), (2, True)]:
+    for two, one in [((2,), (1,)), ([2], [1]), (2, np.int64(1))]:
         np.testing.assert_array_equal(F.conv1d(x[:, :, 0], weight[:, :, 0], None, two, one, two), expected)
 
 

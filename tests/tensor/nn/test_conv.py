@@ -113,6 +113,11 @@ def test_output_size(engines, output_size):
     [
         lambda T: T.nn.Conv2d(3, 4, 3, groups=0),
         lambda T: T.nn.Conv2d(3, 4, 3, groups=2),
+        lambda T: T.nn.Conv2d(4, 4, 2, groups="2"),
+        lambda T: T.nn.Conv2d(4, 4, 2, groups=2.0),
+        lambda T: T.nn.Conv2d(4, None, 2),
+        lambda T: T.nn.Conv2d(4.0, 4, 2),
+        lambda T: T.nn.Conv2d(4, 4, 2, stride=True)(T.ones((1, 4, 3, 3))),
         lambda T: T.nn.Conv2d(4, 3, 3, groups=2),
         lambda T: T.nn.Conv2d(1, 1, 3, padding="full"),
         lambda T: T.nn.Conv2d(1, 1, 3, padding="same", stride=2),
@@ -135,3 +140,7 @@ def test_messages():
         nn.ConvTranspose2d(1, 1, 3, stride=2)(tensor.ones(1, 1, 3, 3), output_size=(9, 9))
     with pytest.raises(TypeError, match="argument 'kernel_size' must be tuple of ints, not float"):
         nn.Conv2d(1, 1, 3.0)
+    for option in ("groups", "in_channels", "out_channels"):
+        sizes = {"in_channels": 4, "out_channels": 4, "kernel_size": 2} | {option: "2"}
+        with pytest.raises(TypeError, match=rf"^Conv2d\(\): argument '{option}' must be int, not str '2'"):
+            nn.Conv2d(**sizes)
