@@ -3,7 +3,7 @@
 import math
 
 from tensor import dtypes
-from tensor.autograd import Function, no_grad
+from tensor.autograd import Function, is_grad_enabled, no_grad
 from tensor.operands import require_tensor, to_sizes
 
 
@@ -116,6 +116,28 @@ def _check(operation: str, input, shape: tuple[int, ...], **others) -> None:
             )
 
 
+def _to_float(operation: str, name: str, value) -> float:
+    """Return an option that is one number, of any kind; TypeError for anything else."""
+    if not hasattr(value, "__float__"):
+        raise TypeError(
+            f"{operation}(): argument {name!r} must be float, not {type(value).__name__}; give a number"
+        )
+    return float(value)
+
+
+def _check_constant(operation: str, **running) -> None:
+    """Raise RuntimeError where a gradient is asked for that no running statistic gets."""
+    for name, t in running.items():
+        if t is None:
+            continue
+        require_tensor(operation, name, t)
+        if t.requires_grad and is_grad_enabled():
+            raise RuntimeError(
+                f"{operation}: not differentiable with respect to argument {name!r}, which cannot have "
+                f"requires_grad True; pass {name}.detach()"
+            )
+
+
 def _check_count(size) -> None:
     if size[0] * math.prod(size[2:]) == 1:
         raise ValueError(
@@ -131,10 +153,12 @@ def batch_norm(
 
     training: by the batch's mean and variance, which also move the running ones, if given, in place:
     running = (1 - momentum) * running + momentum * new, with the unbiased variance. Otherwise by the running
-    ones. running_mean, running_var, weight, bias: (channels,) or None, of the input's dtype. Raises
-    ValueError if training finds one number for a channel, or eps <= 0.
+    ones. running_mean, running_var, weight, bias: (channels,) or None, of the input's dtype. momentum: a
+    number (None, for the mean of all batches, is `nn.BatchNorm2d`'s alone). Raises ValueError if training
+    finds one number for a channel, or eps <= 0, RuntimeError if a running one requires a gradient.
     """
     require_tensor("batch_norm", "input", input)
+    momentum, eps = _to_float("batch_norm", "momentum", momentum), _to_float("batch_norm", "eps", eps)
     if training:
         if input.ndim < 1:
             raise IndexError(
@@ -159,16 +183,12 @@ def batch_norm(
         )
     if (running_mean is None) != (running_var is None):
         raise RuntimeError("batch_norm: expected both running_mean and running_var, or neither")
-    for name, t in running.items():
-        if t is not None and t.requires_grad and training:
-            raise RuntimeError(
-                f"batch_norm: {name} changes in place, it must not require a gradient; detach it"
-            )
+    _check_constant("batch_norm", **running)
     out = _apply(
         BatchNorm, input, weight, bias,
         running_mean=None if running_mean is None else running_mean._array,
         running_var=None if running_var is None else running_var._array,
-        training=training, momentum=float(momentum), eps=float(eps),
+        training=training, momentum=momentum, eps=eps,
     )  # fmt: skip
     if training and running_mean is not None:
         running_mean._version.count += 1
@@ -200,6 +220,7 @@ def instance_norm(
     evaluation; True moves them, if given, by the batch's average.
     """
     require_tensor("instance_norm", "input", input)
+    momentum, eps = _to_float("instance_norm", "momentum", momentum), _to_float("instance_norm", "eps", eps)
     if use_input_stats and math.prod(input.shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {input.shape!r}"
@@ -208,6 +229,8 @@ def instance_norm(
         raise RuntimeError(
             f"instance_norm: expected an input of shape (batch, channels, ...), got {tuple(input.shape)}"
         )
+    running = {"running_mean": running_mean, "running_var": running_var}
+    _check_constant("instance_norm", **running)
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise RuntimeError(
@@ -215,11 +238,10 @@ def instance_norm(
             )
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     channels = input.shape[1]
-    running = {"running_mean": running_mean, "running_var": running_var}
     _check("instance_norm", input, (channels,), **running, weight=weight, bias=bias)
     if running_mean is not None and running_var is not None:
         _move_running(input.detach(), running_mean, running_var, momentum)
-    return _apply(GroupNorm, input, weight, bias, groups=channels, eps=float(eps))
+    return _apply(GroupNorm, input, weight, bias, groups=channels, eps=eps)
 
 
 @no_grad()
@@ -257,7 +279,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     """
     shape = _normalized_shape("layer_norm", input, normalized_shape)
     _check("layer_norm", input, shape, weight=weight, bias=bias)
-    return _apply(LayerNorm, input, weight, bias, shape=shape, eps=float(eps))
+    return _apply(LayerNorm, input, weight, bias, shape=shape, eps=_to_float("layer_norm", "eps", eps))
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -270,7 +292,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
     _check("rms_norm", input, shape, weight=weight)
     if eps is None:
         eps = 2.0**-23 if input.dtype is dtypes.float32 else 2.0**-52
-    return _apply(RmsNorm, input, weight, None, shape=shape, eps=float(eps))
+    return _apply(RmsNorm, input, weight, None, shape=shape, eps=_to_float("rms_norm", "eps", eps))
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
@@ -290,4 +312,4 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
             f"of shape {list(input.shape)} and num_groups={num_groups}"
         )
     _check("group_norm", input, (channels,), weight=weight, bias=bias)
-    return _apply(GroupNorm, input, weight, bias, groups=num_groups, eps=float(eps))
+    return _apply(GroupNorm, input, weight, bias, groups=num_groups, eps=_to_float("group_norm", "eps", eps))

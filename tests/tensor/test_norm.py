@@ -336,6 +336,41 @@ WRONG = {
 }
 
 
+for _name in ("batch_norm", "instance_norm"):
+    for _value in (None, "a"):
+        WRONG[f"{_name}, momentum {_value}"] = lambda T, name=_name, value=_value: getattr(
+            T.nn.functional, name
+        )(T.ones(*X), T.zeros(4), T.ones(4), momentum=value)
+        WRONG[f"{_name}, eps {_value}"] = lambda T, name=_name, value=_value: getattr(T.nn.functional, name)(
+            T.ones(*X), T.zeros(4), T.ones(4), eps=value
+        )
+WRONG["layer, eps None"] = lambda T: T.nn.functional.layer_norm(T.ones(*X), (3,), eps=None)
+
+
 @pytest.mark.parametrize("case", WRONG)
 def test_errors(check, case: str) -> None:
     check.raises_alike(WRONG[case])
+
+
+def test_what_an_option_must_be() -> None:
+    for function in (tensor.nn.functional.batch_norm, tensor.nn.functional.instance_norm):
+        with pytest.raises(TypeError, match=r"_norm\(\): argument 'momentum' must be float, not NoneType"):
+            function(tensor.ones(*X), tensor.zeros(4), tensor.ones(4), momentum=None)
+
+
+@pytest.mark.parametrize("from_batch", [False, True])
+@pytest.mark.parametrize("which", ["running_mean", "running_var"])
+@pytest.mark.parametrize("name", ["batch_norm", "instance_norm"])
+def test_running_statistics_get_no_gradient(check, engines, name: str, which: str, from_batch: bool) -> None:
+    def normalise(T):
+        running = {"running_mean": T.zeros(4), "running_var": T.ones(4)}
+        running[which].requires_grad_()
+        option = {"training" if name == "batch_norm" else "use_input_stats": from_batch}
+        return getattr(T.nn.functional, name)(T.ones(*X, requires_grad=True), **running, **option)
+
+    check.raises_alike(normalise)
+    with pytest.raises(RuntimeError, match=f"^{name}: not differentiable with respect to argument '{which}'"):
+        normalise(tensor)
+    for T in engines:
+        with T.no_grad():
+            assert not normalise(T).requires_grad
