@@ -156,7 +156,8 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
 
 def _stride_between(positions, stride) -> tuple[int, int]:
     """Return the stride, 1 where there is no second position: a large one would lay out empty planes."""
-    return tuple([1 if n == 1 else s for n, s in zip(positions, stride, strict=True)])
+    (high, wide), (down, across) = positions, stride
+    return 1 if high == 1 else down, 1 if wide == 1 else across
 
 
 def _is_product(window, size, padding, groups) -> bool:
