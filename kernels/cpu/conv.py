@@ -40,6 +40,7 @@ _CHAIN = 144  # products that are added up in one go, at most
 _FEW_TAPS = 64  # sums this short do not pay for a second copy of their results
 _SERIAL_PACKING = 1 << 14  # weights that one thread packs while others would wake up
 _CHUNKS = 8  # of a batch, each with its own sum of the weight gradient: not the number of threads!
+_ONE_CHUNK_BELOW = 1 << 18  # multiply-adds, of which one thread does all
 _ALL_CHUNKS = 1 << 20  # weights in all chunks together, at most
 _BLOCK_BYTES = 1 << 18  # of images laid out at once for the weight gradient: the second cache
 
@@ -498,7 +499,9 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=Non
     _, _, high, wide = grad.shape
     run = -(-((high - 1) * int(plan.layout[_PITCH]) + wide) * x.itemsize // VECTOR_BYTES)
     image = int(plan.layout[_IMAGE]) + filters * run * VECTOR_BYTES // x.itemsize
-    chunks = max(1, min(len(x), _CHUNKS, _ALL_CHUNKS // (filters * depth)))
+    chunks = 1
+    if grad.size * depth >= _ONE_CHUNK_BELOW:
+        chunks = max(1, min(len(x), _CHUNKS, _ALL_CHUNKS // (filters * depth)))
     block = max(1, min(_BLOCK_BYTES // (image * x.itemsize), -(-len(x) // chunks)))
     workers = workers_of(grad.size * depth)
     share = block * image
@@ -510,5 +513,5 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=Non
     if chunks > 1:
         np.add.reduce(sums, out=total[0])
     if dbias is not None:
-        dbias[...] = np.add.reduce(bias_sums)
+        dbias[...] = bias_sums[0] if chunks == 1 else np.add.reduce(bias_sums)
     return out
