@@ -603,4 +603,11 @@ def grad(
             "grad: One of the differentiated Tensors appears to not have been used in the graph. Set "
             "allow_unused=True if this is the desired behavior."
         )
-    return tuple(t._wrap(t._kernels.copy(found[id(t)])) if id(t) in found else None for t in wanted)
+    results = []
+    for t in wanted:
+        array = found.get(id(t))
+        # As in `accumulate`: held by `found`, the variable and getrefcount's argument, and by nobody else.
+        if array is not None and not (array.base is None and sys.getrefcount(array) <= 3):
+            array = t._kernels.copy(array)
+        results.append(None if array is None else t._wrap(array))
+    return tuple(results)

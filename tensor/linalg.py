@@ -73,7 +73,11 @@ def matmul(input, other):
     input: (inner,), (rows, inner) or (..., rows, inner); other: (inner,), (inner, columns) or
     (..., inner, columns). A 1-D operand is a row (first) or a column (second) that vanishes from the result.
     """
-    if not (hasattr(input, "_array") and hasattr(other, "_array")):
+    if hasattr(input, "_array") and hasattr(other, "_array"):
+        a, b = input._array, other._array
+        if a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0] and a.dtype == b.dtype:
+            return Matmul.apply(input, other)  # what is asked most, without the questions below
+    else:
         odd = other if hasattr(input, "_array") else input
         raise TypeError(f"matmul: expected two Tensors, got {type(odd).__name__}; wrap it: tensor(...)")
     if not input.ndim or not other.ndim:

@@ -10,6 +10,7 @@ middle half of them lies apart.
 import math
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ class Timing:
     fewest: int = 5  # blocks, of work that takes long
     block: float = 0.025  # what a block lasts at least
     limit: float = 0.6  # of all blocks of one engine, where `fewest` allows it
-    pause: float = 0.02  # before each block: longer than OpenMP's threads spin
+    pause: float = 0.02  # before each block, while the other processes stand still
     starts: int = 5  # of each program of the start-up suite
     memory_steps: int = 50
 
@@ -119,6 +120,15 @@ class Worker:
     def run(self, calls: int, pause: float) -> float:
         """Run a block; return the seconds of a call."""
         return self._ask("run", calls, pause)
+
+    def stand_still(self, still: bool) -> None:
+        """Stop the process, or let it go on, where the system can.
+
+        A library's idle threads turn for a while, waiting for work: OpenBLAS's for 27 ms, during which another
+        engine on as many threads would get no more than its share.
+        """
+        if hasattr(signal, "SIGSTOP"):
+            self._process.send_signal(signal.SIGSTOP if still else signal.SIGCONT)
 
     def peak(self) -> int:
         """Return the most bytes of memory that the process has held."""
@@ -276,7 +286,11 @@ class Run:
         turns = list(range(len(engines)))
         for block in range(max(min(t.fewest, t.blocks), min(t.blocks, int(t.limit / longest)))):
             for i in turns if block % 2 == 0 else reversed(turns):
+                for j, (worker, _) in enumerate(engines):
+                    worker.stand_still(j != i)
                 figures[i].append(engines[i][0].run(calls[i], t.pause))
+        for worker, _ in engines:
+            worker.stand_still(False)
         return figures
 
     def measure_memory(self) -> Iterator[Result]:

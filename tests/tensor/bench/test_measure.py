@@ -205,14 +205,20 @@ def test_blocks_alternate_and_swap_places():
         def __init__(self, name):
             self.name = name
 
+        def stand_still(self, still):
+            self.still = still
+
         def run(self, calls, pause):
+            assert [stub.still for stub in stubs] == [stub is not self for stub in stubs]
             order.append(self.name)
             return float(calls)
 
+    stubs = [Stub("a"), Stub("b")]
     with Run(threads=1, timing=replace(TINY, blocks=3, limit=100.0, block=1.0)) as run:
-        figures = run._alternate([(Stub("a"), 0.1), (Stub("b"), 2.0)])
+        figures = run._alternate([(stubs[0], 0.1), (stubs[1], 2.0)])
     assert figures == [[10.0] * 3, [1.0] * 3]
     assert order == ["a", "b", "b", "a", "a", "b"]
+    assert not any(stub.still for stub in stubs)
 
 
 def test_distance():
