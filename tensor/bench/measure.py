@@ -124,8 +124,8 @@ class Worker:
     def stand_still(self, still: bool) -> None:
         """Stop the process, or let it go on, where the system can.
 
-        A library's idle threads turn for a while, waiting for work (OpenBLAS's for 27 ms), and would take from
-        the next engine what they turn on.
+        A library's idle threads turn for a while, waiting for work (OpenBLAS's for 27 ms), and would take the
+        cores from the next engine.
         """
         if hasattr(signal, "SIGSTOP"):
             self._process.send_signal(signal.SIGSTOP if still else signal.SIGCONT)
