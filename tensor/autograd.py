@@ -514,13 +514,16 @@ def _lead_to(inputs, roots) -> tuple[set, set]:
     return runs, runs | ends
 
 
+def _is_shared(grad: np.ndarray) -> bool:
+    """Return whether anybody else holds a gradient that the caller holds twice: it may be passed on as it came."""
+    # Held by: two of the caller's names, this function's argument, and getrefcount's own.
+    return grad.base is not None or sys.getrefcount(grad) > 4
+
+
 def accumulate(leaf, grad: np.ndarray, k, wrap) -> None:
     """Add `grad` to `leaf.grad`."""
     if leaf._grad is None:
-        # Keep the array itself only if nobody else holds it (a gradient may be passed on as it came).
-        # Held by: the caller's variable, this function's argument, and getrefcount's own.
-        unshared = grad.base is None and sys.getrefcount(grad) <= 3
-        leaf._grad = wrap(grad if unshared else k.copy(grad))
+        leaf._grad = wrap(k.copy(grad) if _is_shared(grad) else grad)
     else:
         k.forward("add", leaf._grad._array, grad, out=leaf._grad._array)
         leaf._grad._version.count += 1
@@ -606,8 +609,7 @@ def grad(
     results = []
     for t in wanted:
         array = found.get(id(t))
-        # As in `accumulate`: held by `found`, the variable and getrefcount's argument, and by nobody else.
-        if array is not None and not (array.base is None and sys.getrefcount(array) <= 3):
+        if array is not None and _is_shared(array):  # held by `found` and by `array`
             array = t._kernels.copy(array)
         results.append(None if array is None else t._wrap(array))
     return tuple(results)

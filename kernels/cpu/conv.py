@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.cpu.channels import sum_channels
 from kernels.cpu.compile import jit
 from kernels.cpu.launch import share_of, shared_kernel
 from kernels.cpu.matmul import fill_product, workers_of
@@ -237,8 +238,8 @@ def _lay_out(x, layout, room):
                     )  # fmt: skip
 
 
-@shared_kernel("T[:,:,:,:], T[:], out T[::1], int64[:,:], int64, int64, int64")
-def _pack(worker, workers, weight, unused, panels, taps, groups, turned, tile_rows):
+@shared_kernel("T[:,:,:,:], out T[::1], int64[:,:], int64, int64, int64")
+def _pack(worker, workers, weight, panels, taps, groups, turned, tile_rows):
     """Write the weights as tiles read them: (group, tile, channel and tap, row of the tile).
 
     Rows beyond the last repeat it. Turned, the channels are the rows, and the filters are summed over.
@@ -348,7 +349,7 @@ def _apply(x, weight, bias, out, plan, groups, turned):
     first = (plan.panels + 15) // 16 * 16  # keeps the working memory behind the weights aligned
     room = scratch(first + workers * plan.share, x.dtype)
     _pack(
-        1 if plan.panels < _SERIAL_PACKING else workers, weight, bias, room, plan.taps, groups, turned,
+        1 if plan.panels < _SERIAL_PACKING else workers, weight, room, plan.taps, groups, turned,
         plan.tile_rows,
     )  # fmt: skip
     _filter(
@@ -483,16 +484,14 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=Non
     kernel = tuple(kernel)
     filters, channels = grad.shape[1], x.shape[1] // groups
     out = np.empty((filters, channels, *kernel), x.dtype)
-    if not (grad.size and x.size and out.size):
-        out.fill(0)
+    is_empty = not (grad.size and x.size and out.size)
+    if is_empty or _is_product(kernel, x.shape[2:], padding, groups):
+        if is_empty:
+            out.fill(0)
+        else:
+            fill_product(grad.reshape(-1, filters).T, x.reshape(len(x), -1), None, out.reshape(filters, -1))
         if dbias is not None:
-            np.add.reduce(grad, (0, 2, 3), out=dbias)
-        return out
-    if _is_product(kernel, x.shape[2:], padding, groups):
-        n = len(x)
-        fill_product(grad.reshape(n, filters).T, x.reshape(n, -1), None, out.reshape(filters, -1))
-        if dbias is not None:
-            np.add.reduce(grad, (0, 2, 3), out=dbias)
+            dbias[...] = sum_channels(grad)
         return out
     plan = _forward_plan(x.shape[1:], filters, kernel, stride, padding, dilation, groups, x.itemsize, False)
     depth = plan.depth

@@ -3,8 +3,8 @@
 A block of b is packed into strips as wide as a tile, transposed on the way where b is a transposed view;
 each strip then stays in the fastest cache while a tile goes down the rows of a, which may have any strides:
 `x.T @ g` and `x @ weight.T` are as fast as `x @ w`. Blocks of a are packed too where many strips read them.
-Small products pack nothing. The inner sum of each element runs in one fixed order, whatever the number of
-threads: threads share out regions of c.
+For few rows, or where it takes little memory, b is read as it lies. The inner sum of each element runs in one
+fixed order, whatever the number of threads: threads share out regions of c.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 
 from kernels.cpu.compile import jit
 from kernels.cpu.launch import share_of, shared_kernel, workers_for
-from kernels.cpu.scratch import scratch
+from kernels.cpu.scratch import NOTHING, scratch
 from kernels.cpu.tiles import (
     DOT_COLUMNS,
     DOT_ROWS,
@@ -255,9 +255,6 @@ def _matmul_dot(worker, workers, a, b, bias, c):
         _fill_dot(a, b, bias, c, top, bottom, left * DOT_COLUMNS, min(right * DOT_COLUMNS, c.shape[1]))
 
 
-_NO_BIAS = {np.dtype(t): np.empty(0, t) for t in ("float32", "float64")}
-
-
 def workers_of(work: int) -> int:
     """Return how many threads share so many multiply-adds."""
     return 1 if work < _SERIAL_BELOW else workers_for(work, _SERIAL_BELOW, 2 * work // _SERIAL_BELOW)
@@ -275,7 +272,7 @@ def fill_product(a, b, bias, c):
     rows, columns = c.shape
     workers = workers_of(rows * columns * a.shape[1])
     if bias is None:
-        bias = _NO_BIAS[c.dtype]
+        bias = NOTHING[c.dtype]
     # One column: the dot tile sums in several lanes; `tile` would make one long, inexact chain of each sum.
     # Few rows: b would be packed for too little use.
     if (columns == 1 or rows <= DOT_ROWS) and a.flags.c_contiguous and b.flags.f_contiguous:
@@ -313,7 +310,7 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             for t in range(len(c)):
                 fill_product(a[t], b[t], None, c[t])
         else:
-            _matmul_batch(workers, a, b, _NO_BIAS[dtype], c, *_room(workers, rows, columns, dtype))
+            _matmul_batch(workers, a, b, NOTHING[dtype], c, *_room(workers, rows, columns, dtype))
     else:
         c.fill(0)
     return c.reshape(*batch, rows, columns)

@@ -18,6 +18,7 @@ import numpy as np
 
 from kernels.cpu.compile import jit
 from kernels.cpu.launch import share_of, shared_kernel, workers_for
+from kernels.cpu.scratch import NOTHING
 
 _SERIAL_BELOW = 16384  # elements
 _SHORT = 64  # rows whose shares are added in x's type, before they go into a float64 sum
@@ -364,7 +365,9 @@ def batch_norm(
     if not x.size:
         stats.fill(np.nan)
         return out, stats
-    running = [_none(x) if r is None else np.ascontiguousarray(r) for r in (running_mean, running_var)]
+    running = [
+        NOTHING[x.dtype] if r is None else np.ascontiguousarray(r) for r in (running_mean, running_var)
+    ]
     shape = _by_channel(x)
     weight, bias = _or_full(weight, channels, 1.0, x), _or_full(bias, channels, 0.0, x)
     if len(shape) == 2:
@@ -440,10 +443,6 @@ def _sums_of(shape: tuple[int, ...]) -> np.ndarray:
     return np.zeros(
         (-(-batch // _ROWS), 3, channels)
     )  # two sums of each block, and what they are relative to
-
-
-def _none(x: np.ndarray) -> np.ndarray:
-    return np.empty(0, x.dtype)
 
 
 def _or_full(values: np.ndarray | None, size: int, value: float, like: np.ndarray) -> np.ndarray:

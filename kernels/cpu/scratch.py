@@ -17,6 +17,8 @@ class _Memory(threading.local):
 
 
 _memory = _Memory()
+NOTHING = {np.dtype(t): np.empty(0, t) for t in ("float32", "float64")}
+"""An empty array of each float type: what a kernel is given for an argument that is left out."""
 _LARGEST_KEPT = 1 << 26  # bytes; beyond, the memory is given back after the call
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from kernels.cpu.compile import jit, kernel
+from kernels.cpu.scratch import NOTHING
 
 
 @jit
@@ -222,11 +223,8 @@ def cross_entropy_dx(log_probs, target, ignore_index: int, class_weight, reducti
     return result
 
 
-_UNWEIGHTED = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
-
-
 def _loss_arguments(rows, target, ignore_index, class_weight, reduction) -> tuple:
     """Return what every loss kernel takes first."""
-    weight = _UNWEIGHTED[rows.dtype] if class_weight is None else np.ascontiguousarray(class_weight)
+    weight = NOTHING[rows.dtype] if class_weight is None else np.ascontiguousarray(class_weight)
     rows, target = np.ascontiguousarray(rows), np.ascontiguousarray(target)
     return rows, target, ignore_index, weight, reduction == "mean", reduction == "none"
