@@ -3,7 +3,8 @@
 `lift` lets a formula's `math` mean this module when it compiles for float32; the formula stays as it is.
 Each function takes and gives float32, raises nothing, and follows IEEE 754 for subnormal numbers, infinities
 and nan. The error stays below 2 units in the last place over the whole range; that of gelu below 12, where
-the result is above 1e-36. What is not replaced is Python's own `math`. `elementwise.OVERRIDES` has the measurements.
+the result is above 1e-36. What is not replaced is Python's own `math`. `elementwise.OVERRIDES` has the
+measurements.
 
 Polynomials were fitted at Chebyshev points. Where a fused multiply-add is an instruction it is asked for by
 name: the numbers left over at the end of an array get the same bits as those in vectors.
