@@ -515,7 +515,7 @@ def _lead_to(inputs, roots) -> tuple[set, set]:
 
 
 def _is_shared(grad: np.ndarray) -> bool:
-    """Return whether anybody but the caller, who holds it twice, has this gradient: it may have two takers."""
+    """Return whether anybody but the caller, who holds it twice, has this gradient: it may go to two."""
     # Held by: two of the caller's names, this function's argument, and getrefcount's own.
     return grad.base is not None or sys.getrefcount(grad) > 4
 
