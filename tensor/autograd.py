@@ -1,6 +1,6 @@
 """Recording operations and running them backward.
 
-An operation is a subclass of `Function`: `forward` beside `backward`, on arrays, through the kernel table
+Every operation is a subclass of `Operation`: `forward` beside `backward`, on arrays, through the kernel table
 `k` of the tensor's device. `apply` runs `forward` and, where a gradient may be asked for, keeps the instance
 as the result's `grad_fn`. An instance knows the results it was computed *from* (its edges), never its own
 result, so a graph has no reference cycle and is freed as soon as the last tensor that needs it goes.
@@ -150,7 +150,7 @@ class Version:
     count = 0  # not set in an __init__, which would take half the time of making a tensor
 
 
-class Function:
+class Operation:
     """One recorded operation.
 
     Subclasses define, as methods on arrays (never on tensors):
@@ -295,7 +295,7 @@ class Function:
     def next_functions(self) -> tuple:
         """Pairs (node, 0) as in PyTorch; a leaf appears as `AccumulateGrad`."""
         return tuple(
-            (None if e is None else e if isinstance(e, Function) else AccumulateGrad(e), 0)
+            (None if e is None else e if isinstance(e, Operation) else AccumulateGrad(e), 0)
             for e in self.edges
         )
 
@@ -352,7 +352,7 @@ class Hook:
 class ViewStep(NamedTuple):
     """How one view was made of another, so that it can be made again: of a gradient, or of newer history."""
 
-    kind: type[Function]
+    kind: type[Operation]
     options: dict
     input_shape: tuple[int, ...]
     shape: tuple[int, ...]
@@ -365,7 +365,7 @@ def view_again(array: np.ndarray, steps: tuple[ViewStep, ...]) -> np.ndarray:
     return array
 
 
-def record_views_again(base, steps: tuple[ViewStep, ...]) -> Function:
+def record_views_again(base, steps: tuple[ViewStep, ...]) -> Operation:
     """Record the views that `steps` make of `base`, whose memory was written to; return the last."""
     edge = base.grad_fn
     for step in steps:
@@ -433,7 +433,7 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
         runs, receives = _lead_to(inputs, roots)
 
     def send(edge, grad, k) -> None:
-        is_node = isinstance(edge, Function)
+        is_node = isinstance(edge, Operation)
         key = edge if is_node else id(edge)
         if receives is not None and key not in receives:
             return
@@ -489,7 +489,7 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
 
 
 def _key(edge):
-    return edge if isinstance(edge, Function) else id(edge)
+    return edge if isinstance(edge, Operation) else id(edge)
 
 
 def _lead_to(inputs, roots) -> tuple[set, set]:
@@ -499,7 +499,7 @@ def _lead_to(inputs, roots) -> tuple[set, set]:
     stack = [_edge_of(root) for root in roots]
     while stack:
         node = stack.pop()
-        for edge in node.parents if isinstance(node, Function) else ():
+        for edge in node.parents if isinstance(node, Operation) else ():
             key = _key(edge)
             if key not in consumers:
                 consumers[key] = []

@@ -6,14 +6,14 @@ spatial dim is a plane of height 1.
 
 import operator
 
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import require_tensor
 from tensor.pad import pad
 
 _FOR_HEIGHT_1 = {"stride": 1, "padding": 0, "dilation": 1, "output_padding": 0}
 
 
-class Convolution(Function):
+class Convolution(Operation):
     """out[f] = bias[f] + sum over c of x[c] * weight[f, c], `*` the cross-correlation.
 
     geometry: stride, padding, dilation (pairs) and groups.

@@ -6,11 +6,11 @@ import warnings
 import numpy as np
 
 from tensor import random
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import require_tensor
 
 
-class Dropout(Function):
+class Dropout(Operation):
     """x * scale where kept, else 0. Saved is one byte an element, or a channel."""
 
     name = "Mul"

@@ -7,7 +7,7 @@ import functools
 
 from micro.formulas import FORMULAS
 from tensor import compare, dtypes
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor, type_of
 
 
@@ -20,7 +20,7 @@ def _reads(name: str, needs: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
     return tuple([v in reads for v in formula.variables]), "out" in reads
 
 
-class Elementwise(Function):
+class Elementwise(Operation):
     """One formula over broadcasting arrays; its derivatives are the formula's own."""
 
     formula = FORMULAS["add"]
@@ -339,7 +339,7 @@ def clamp_(input, min=None, max=None):
     return _apply_in_place("clamp", input, options=limits)
 
 
-class DivideRounded(Function):
+class DivideRounded(Operation):
     """Divide and round; constant between its jumps, so its gradient is zero."""
 
     def forward(self, k, x, y, rounding):
@@ -349,7 +349,7 @@ class DivideRounded(Function):
         return None, None
 
 
-class Remainder(Function):
+class Remainder(Operation):
     """x - floor(x / y) * y; the floor is constant between its jumps."""
 
     def forward(self, k, x, y):
@@ -365,7 +365,7 @@ class Remainder(Function):
         return grad_x, k.sum_to(grad_y, self.shapes[1])
 
 
-class Round(Function):
+class Round(Operation):
     """Round, or take the sign; constant between its jumps, so its gradient is zero."""
 
     def forward(self, k, x, how):
@@ -393,7 +393,7 @@ sign = _rounding("sign", "Return -1, 0 or 1")
 subtract, multiply, divide, true_divide, negative, absolute, clip = sub, mul, div, div, neg, abs, clamp
 
 
-class ToCopy(Function):
+class ToCopy(Operation):
     """Convert to another element type."""
 
     def forward(self, k, x, dtype):
@@ -404,7 +404,7 @@ class ToCopy(Function):
         return (k.cast(grad, self.input_dtype),)
 
 
-class Clone(Function):
+class Clone(Operation):
     """Copy."""
 
     def forward(self, k, x):
@@ -414,7 +414,7 @@ class Clone(Function):
         return (grad,)
 
 
-class Where(Function):
+class Where(Operation):
     """Choose by a condition; the gradient goes where the value came from."""
 
     def forward(self, k, x, y, condition):
@@ -430,7 +430,7 @@ class Where(Function):
         )
 
 
-class Copy(Function):
+class Copy(Operation):
     """Overwrite the first input with the second, which broadcasts."""
 
     name = "CopySlices"

@@ -1,11 +1,11 @@
 """Looking up rows of a table, and the gradient that adds up what each row was used for."""
 
 from tensor import dtypes
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import require_tensor
 
 
-class Embedding(Function):
+class Embedding(Operation):
     """weight[positions]; the gradient of a row used twice adds up, that of the padding row is zero."""
 
     def forward(self, k, weight, positions, padding_idx, by_frequency):

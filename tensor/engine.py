@@ -8,28 +8,14 @@ import weakref
 import numpy as np
 
 from kernels import cpu
-from tensor import autograd, compare, dtypes, elementwise, indexing, linalg, printing, random, reduction
-from tensor import shape as shapes
-from tensor import softmax as softmaxes
-from tensor.autograd import Function, Hook, HookTable, Version
+from tensor import autograd, dtypes, elementwise, printing, random
+from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
+from tensor.methods import Methods
 from tensor.operands import as_tensor_like, check_range, common_dtype, to_array
 
 _CPU = Device("cpu")
 _new = object.__new__
-
-
-def _operator(function):
-    """Return a method for an operator: NotImplemented, so that Python asks the other side, for strangers."""
-
-    def operator(self, other):
-        return function(self, other) if _is_operand(other) else NotImplemented
-
-    return operator
-
-
-def _swapped(function):
-    return lambda x, y: function(y, x)
 
 
 class Size(tuple):
@@ -55,7 +41,7 @@ class Size(tuple):
         return Size(tuple.__add__(self, tuple(other)))
 
 
-class Tensor:
+class Tensor(Methods):
     """An n-dimensional array that records what is computed from it.
 
     Tensor(data) copies nested lists or an array as float32; `tensor.tensor(data)` keeps the type of what it
@@ -66,7 +52,7 @@ class Tensor:
     """
 
     _kernels = cpu  # the one door to compiled code: the kernel table of this tensor's device
-    _grad_fn: Function | None = None
+    _grad_fn: Operation | None = None
     _requires_grad = False
     _hooks: HookTable | None = None
     _base: Tensor | None = None  # of a view: the tensor whose memory it shows
@@ -198,7 +184,7 @@ class Tensor:
         self._grad = value
 
     @property
-    def grad_fn(self) -> Function | None:
+    def grad_fn(self) -> Operation | None:
         """The recorded operation this tensor is the result of; None for a leaf."""
         base = self._base
         if base is not None and self._seen != self._version.count:
@@ -357,7 +343,7 @@ class Tensor:
                 "Do it under no_grad(), or on a clone()."
             )
 
-    def _change_history(self, node: Function) -> None:
+    def _change_history(self, node: Operation) -> None:
         """Make `node`, which has overwritten this tensor, its history, and that of the memory it shows."""
         changed = self
         if self._base is not None:  # this view, and all others, will find themselves views of the new history
@@ -365,7 +351,7 @@ class Tensor:
         changed._retain_in(node, changed._grad_fn)
         changed._grad_fn, changed._requires_grad = node, True
 
-    def _retain_in(self, node: Function, before: Function | None) -> None:
+    def _retain_in(self, node: Operation, before: Operation | None) -> None:
         """Fill `grad` with what reaches `node`, the new history, no longer with what reaches the old."""
         if self._retained:
             node.retained = weakref.ref(self)
@@ -536,178 +522,6 @@ class Tensor:
     def __reduce__(self):
         return _rebuild, (type(self), self._array, self._requires_grad)
 
-    # --- arithmetic --------------------------------------------------------------------------------
-
-    add, add_ = elementwise.add, elementwise.add_
-    sub, sub_ = elementwise.sub, elementwise.sub_
-    mul, mul_ = elementwise.mul, elementwise.mul_
-    div, div_ = elementwise.div, elementwise.div_
-    pow, pow_ = elementwise.pow, elementwise.pow_
-    subtract, multiply, divide, true_divide = sub, mul, div, div
-    negative, absolute = elementwise.neg, elementwise.abs
-    neg, neg_ = elementwise.neg, elementwise.neg_
-    exp, exp_ = elementwise.exp, elementwise.exp_
-    log, log_ = elementwise.log, elementwise.log_
-    log1p, log1p_ = elementwise.log1p, elementwise.log1p_
-    sqrt, sqrt_ = elementwise.sqrt, elementwise.sqrt_
-    tanh, tanh_ = elementwise.tanh, elementwise.tanh_
-    sigmoid, sigmoid_ = elementwise.sigmoid, elementwise.sigmoid_
-    relu, relu_ = elementwise.relu, elementwise.relu_
-    sin, sin_ = elementwise.sin, elementwise.sin_
-    cos, cos_ = elementwise.cos, elementwise.cos_
-    abs, abs_ = elementwise.abs, elementwise.abs_
-    clamp, clamp_ = elementwise.clamp, elementwise.clamp_
-    clip, clip_ = clamp, clamp_
-    maximum, minimum = elementwise.maximum, elementwise.minimum
-
-    square, reciprocal, rsqrt = elementwise.square, elementwise.reciprocal, elementwise.rsqrt
-    floor, ceil, trunc, round = elementwise.floor, elementwise.ceil, elementwise.trunc, elementwise.round
-    sign, floor_divide, remainder = elementwise.sign, elementwise.floor_divide, elementwise.remainder
-
-    __add__ = __radd__ = _operator(elementwise.add)
-    __mul__ = __rmul__ = _operator(elementwise.mul)
-    __sub__, __rsub__ = _operator(elementwise.sub), _operator(_swapped(elementwise.sub))
-    __truediv__, __rtruediv__ = _operator(elementwise.div), _operator(_swapped(elementwise.div))
-    __floordiv__ = _operator(elementwise.floor_divide)
-    __rfloordiv__ = _operator(_swapped(elementwise.floor_divide))
-    __mod__, __rmod__ = _operator(elementwise.remainder), _operator(_swapped(elementwise.remainder))
-    __pow__, __rpow__ = _operator(elementwise.pow), _operator(_swapped(elementwise.pow))
-    __neg__, __abs__ = elementwise.neg, elementwise.abs
-
-    def __pos__(self):
-        return self
-
-    __iadd__, __isub__ = elementwise.add_, elementwise.sub_
-    __imul__, __itruediv__, __ipow__ = elementwise.mul_, elementwise.div_, elementwise.pow_
-
-    matmul, mm, mv, bmm, dot, outer = (
-        linalg.matmul,
-        linalg.mm,
-        linalg.mv,
-        linalg.bmm,
-        linalg.dot,
-        linalg.outer,
-    )
-    __matmul__ = linalg.matmul
-
-    def __rmatmul__(self, other):
-        return linalg.matmul(other, self)
-
-    # --- comparison and logic ------------------------------------------------------------------------
-
-    eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
-    logical_not, logical_and = compare.logical_not, compare.logical_and
-    logical_or, logical_xor = compare.logical_or, compare.logical_xor
-    bitwise_not, bitwise_and = compare.bitwise_not, compare.bitwise_and
-    bitwise_or, bitwise_xor = compare.bitwise_or, compare.bitwise_xor
-    isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
-    equal, allclose, isclose = compare.equal, compare.allclose, compare.isclose
-
-    __eq__, __ne__ = _operator(compare.eq), _operator(compare.ne)  # type: ignore[assignment]
-    __lt__, __le__ = _operator(compare.lt), _operator(compare.le)
-    __gt__, __ge__ = _operator(compare.gt), _operator(compare.ge)
-    __and__ = __rand__ = _operator(compare.bitwise_and)
-    __or__ = __ror__ = _operator(compare.bitwise_or)
-    __xor__ = __rxor__ = _operator(compare.bitwise_xor)
-
-    def __invert__(self):
-        if self.dtype.is_floating_point:
-            raise TypeError(
-                "~ (operator.invert) is only implemented on integer and Boolean-type tensors, got "
-                f"{self.dtype!r}"
-            )
-        return compare.bitwise_not(self)
-
-    def __hash__(
-        self,
-    ) -> builtins.int:  # by identity, although == compares elements: tensors are keys of dicts
-        return id(self)
-
-    # --- reductions, shape, indexing -----------------------------------------------------------------
-
-    sum, mean, prod, var, std = (
-        reduction.sum,
-        reduction.mean,
-        reduction.prod,
-        reduction.var,
-        reduction.std,
-    )
-    max, min, amax, amin = reduction.max, reduction.min, reduction.amax, reduction.amin
-    argmax, argmin, any, all = reduction.argmax, reduction.argmin, reduction.any, reduction.all
-    logsumexp, norm = reduction.logsumexp, reduction.norm
-    cumsum, count_nonzero = reduction.cumsum, reduction.count_nonzero
-    softmax, log_softmax = softmaxes.softmax, softmaxes.log_softmax
-
-    view, reshape, flatten, unflatten = shapes.view, shapes.reshape, shapes.flatten, shapes.unflatten
-    transpose, t, permute, movedim = shapes.transpose, shapes.t, shapes.permute, shapes.movedim
-    expand, squeeze, unsqueeze = shapes.expand, shapes.squeeze, shapes.unsqueeze
-    broadcast_to, narrow = shapes.broadcast_to, shapes.narrow
-    split, chunk, unbind = shapes.split, shapes.chunk, shapes.unbind
-    swapaxes = shapes.transpose
-    flip, roll, repeat, tile = shapes.flip, shapes.roll, shapes.repeat, shapes.tile
-    repeat_interleave, tril, triu = shapes.repeat_interleave, shapes.tril, shapes.triu
-
-    def view_as(self, other: Tensor) -> Tensor:
-        """Return a view in the shape of `other`."""
-        return self.view(other.shape)
-
-    def reshape_as(self, other: Tensor) -> Tensor:
-        """Return the elements in the shape of `other`."""
-        return self.reshape(other.shape)
-
-    def expand_as(self, other: Tensor) -> Tensor:
-        """Return a view broadcast to the shape of `other`."""
-        return self.expand(other.shape)
-
-    @property
-    def T(self) -> Tensor:
-        """The dims in reverse order; a view."""
-        return shapes.permute(self, *range(self.ndim - 1, -1, -1))
-
-    @property
-    def mT(self) -> Tensor:
-        """The last two dims exchanged; a view."""
-        if self.ndim < 2:
-            raise RuntimeError(
-                f"tensor.mT is only supported on matrices or batches of matrices, got {self.ndim}-D"
-            )
-        return shapes.transpose(self, -2, -1)
-
-    gather, index_select, masked_select = (
-        indexing.gather,
-        indexing.index_select,
-        indexing.masked_select,
-    )
-    nonzero, scatter_add, scatter_add_ = indexing.nonzero, indexing.scatter_add, indexing.scatter_add_
-    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
-
-    def __len__(self) -> builtins.int:
-        if not self.ndim:
-            raise TypeError("len() of a 0-d tensor")
-        return self._array.shape[0]
-
-    def __iter__(self):
-        if not self.ndim:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))
-
-    def __contains__(self, element) -> builtins.bool:
-        return bool((self == element).any())
-
-    def masked_fill(self, mask: Tensor, value) -> Tensor:
-        """Return this tensor with `value` where `mask` holds."""
-        return elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill"), self)
-
-    def masked_fill_(self, mask: Tensor, value) -> Tensor:
-        """Write `value` where `mask` holds, in place."""
-        return self.copy_(
-            elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self)
-        )
-
-    def where(self, condition: Tensor, other) -> Tensor:
-        """Return this tensor where `condition` holds, else `other`."""
-        return elementwise.where(condition, self, other)
-
     # --- writing ---------------------------------------------------------------------------------------
 
     def copy_(self, source, non_blocking: builtins.bool = False) -> Tensor:
@@ -782,12 +596,12 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
-class _CopySlices(Function):
+class _CopySlices(Operation):
     """The history of a tensor of which a view was overwritten: old outside the view, new inside."""
 
     name = "CopySlices"
 
-    def __init__(self, base: Tensor, steps: tuple[autograd.ViewStep, ...], inner: Function):
+    def __init__(self, base: Tensor, steps: tuple[autograd.ViewStep, ...], inner: Operation):
         self.steps, self.inner, self.strides = steps, inner, base._array.strides
         self.needs = (base.requires_grad, *inner.needs[1:])
         self._record((base, *[base] * (len(inner.needs) - 1)), base)
@@ -821,10 +635,6 @@ _UFUNC_METHODS = {
     np.greater: "gt",
     np.greater_equal: "ge",
 }
-
-
-def _is_operand(x) -> bool:
-    return isinstance(x, Tensor | int | float | np.number | np.bool_ | np.ndarray)
 
 
 def _repeats(array: np.ndarray) -> bool:

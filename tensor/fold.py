@@ -1,11 +1,11 @@
 """Sliding blocks as columns (`unfold`) and back, overlaps summed (`fold`): each is the other's gradient."""
 
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.conv import to_sizes_per_dim
 from tensor.operands import require_tensor
 
 
-class Unfold(Function):
+class Unfold(Operation):
     """The blocks of planes as columns. geometry: pairs, as `_geometry` returns them."""
 
     name = "Im2Col"
@@ -18,7 +18,7 @@ class Unfold(Function):
         return (k.fold(grad, self.input_hw, *self.geometry),)
 
 
-class Fold(Function):
+class Fold(Operation):
     """The sum of columns into planes."""
 
     name = "Col2Im"

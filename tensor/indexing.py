@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tensor import dtypes
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import as_tensor_like, check_range, normalize_dim, to_array
 from tensor.shape import Select
 
@@ -18,7 +18,7 @@ _ALL = slice(None)
 _HERE = object()  # in the layout of an index: an index tensor belongs here
 
 
-class Index(Function):
+class Index(Operation):
     """Elements at masks or integer positions, copied; the gradients of an element read twice add up."""
 
     def forward(self, k, x, *positions, layout):
@@ -30,7 +30,7 @@ class Index(Function):
         return k.scatter_add(grad, index, self.input_shape), *[None] * len(self.saved)
 
 
-class IndexPut(Function):
+class IndexPut(Operation):
     """Overwrite elements at masks or integer positions."""
 
     def overwrite(self, k, target, values, *positions, layout):
@@ -48,7 +48,7 @@ class IndexPut(Function):
         return grad_target, grad_values, *[None] * len(self.saved)
 
 
-class Gather(Function):
+class Gather(Operation):
     """Elements along a dim, one for each position given."""
 
     def forward(self, k, x, positions, dim):
@@ -59,7 +59,7 @@ class Gather(Function):
         return k.scatter_add(grad, k.along(self.saved[0], self.dim), self.input_shape), None
 
 
-class ScatterAdd(Function):
+class ScatterAdd(Operation):
     """The first input with the second added, along a dim, at the positions given."""
 
     def forward(self, k, x, source, positions, dim):

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import common_dtype, require_tensor
 
 
-class Matmul(Function):
+class Matmul(Operation):
     """a @ b for at least two dims each; batch dims broadcast."""
 
     name = "Mm"
@@ -28,7 +28,7 @@ class Matmul(Function):
         return grad_a, k.sum_to(k.matmul(k.transpose(a), grad), self.shapes[1])
 
 
-class Linear(Function):
+class Linear(Operation):
     """x @ weight.T + bias."""
 
     name = "Addmm"

@@ -3,11 +3,11 @@
 import math
 
 from tensor import dtypes
-from tensor.autograd import Function, is_grad_enabled, no_grad
+from tensor.autograd import Operation, is_grad_enabled, no_grad
 from tensor.operands import require_tensor, to_sizes
 
 
-class _Norm(Function):
+class _Norm(Operation):
     """(x - mean) * rstd * weight + bias: what all of them share.
 
     Inputs: x, then weight and bias where there are such. Kept: x, weight, and a mean and a rstd for each set

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import check_range, require_tensor, to_sizes
 from tensor.shape import narrow
 
 
-class ConstantPad(Function):
+class ConstantPad(Operation):
     """A frame of one value; negative widths crop."""
 
     name = "ConstantPadNd"
@@ -20,7 +20,7 @@ class ConstantPad(Function):
         return (k.pad_constant_dx(grad, self.input_shape, self.pads),)
 
 
-class BorderPad(Function):
+class BorderPad(Operation):
     """A frame of own elements: along each dim, out[i] = x[source[i]]; their gradients add up."""
 
     def forward(self, k, x, mode, borders):

@@ -7,11 +7,11 @@ import functools
 import operator
 
 from tensor import dtypes
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import require_tensor
 
 
-class MaxPool(Function):
+class MaxPool(Operation):
     """The largest of each window; the gradient goes where it was found."""
 
     name = "MaxPool2DWithIndices"
@@ -33,7 +33,7 @@ class AdaptiveMaxPool(MaxPool):
     name = "AdaptiveMaxPool2D"
 
 
-class AvgPool(Function):
+class AvgPool(Operation):
     """The average of each window; each of its elements gets an equal share of the gradient."""
 
     name = "AvgPool2D"

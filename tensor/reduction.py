@@ -3,7 +3,7 @@
 from collections import namedtuple
 
 from tensor import dtypes, elementwise
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import along_dims, normalize_dim, normalize_dims
 
 MinMax = namedtuple("MinMax", "values indices")
@@ -13,7 +13,7 @@ def _kept_shape(shape, dims):
     return tuple(1 if d in dims else n for d, n in enumerate(shape))
 
 
-class Sum(Function):
+class Sum(Operation):
     """Sum over dims; the gradient is the same for every summand."""
 
     def forward(self, k, x, dims, keepdim):
@@ -24,7 +24,7 @@ class Sum(Function):
         return (k.expand(grad.reshape(_kept_shape(self.input_shape, self.dims)), self.input_shape),)
 
 
-class Mean(Function):
+class Mean(Operation):
     """Average over dims; nan over nothing."""
 
     def forward(self, k, x, dims, keepdim):
@@ -37,7 +37,7 @@ class Mean(Function):
         return (k.expand(grad.reshape(_kept_shape(self.input_shape, self.dims)), self.input_shape),)
 
 
-class Var(Function):
+class Var(Operation):
     """Variance over dims: sum (x - mean)^2 / (count - correction)."""
 
     def forward(self, k, x, dims, keepdim, correction):
@@ -72,7 +72,7 @@ class Std(Var):
         return super().backward(k, k.where(k.compare("eq", out, zero), zero, half))
 
 
-class Prod(Function):
+class Prod(Operation):
     """Product over dims."""
 
     def forward(self, k, x, dims, keepdim):
@@ -84,7 +84,7 @@ class Prod(Function):
         return (k.prod_dx(self.saved[0], grad, self.dims),)
 
 
-class Extreme(Function):
+class Extreme(Operation):
     """Largest or smallest along a dim, at known positions; the gradient goes to that element."""
 
     def forward(self, k, x, positions, values, dim, keepdim):
@@ -99,7 +99,7 @@ class Extreme(Function):
         return k.scatter_add(grad, k.along(positions, self.dim), self.input_shape), None
 
 
-class ExtremeValue(Function):
+class ExtremeValue(Operation):
     """Largest (sign 1) or smallest (-1) over dims; equals share the gradient."""
 
     def forward(self, k, x, dims, keepdim, sign):
@@ -118,7 +118,7 @@ class ExtremeValue(Function):
         return (k.forward("mul", hit, k.forward("div", grad.reshape(self.kept), count)),)
 
 
-class CumSum(Function):
+class CumSum(Operation):
     """Running sums along a dim."""
 
     def forward(self, k, x, dim):
@@ -347,7 +347,7 @@ def norm(input, p=2, dim=None, keepdim=False):
     return (input.abs() ** p).sum(dim, keepdim) ** (1 / p)
 
 
-class Norm(Function):
+class Norm(Operation):
     """Euclidean norm over dims; its gradient is x / norm, and 0 where the norm is 0."""
 
     name = "LinalgVectorNorm"

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from tensor import elementwise
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.operands import accept_numpy_names, common_dtype, normalize_dim, normalize_dims, to_sizes
 
 
-class View(Function):
+class View(Operation):
     """A view: `show` makes it of an array, and its inverse carries the gradient back."""
 
     is_view = True
@@ -32,7 +32,7 @@ class Reshape(View):
         return (grad.reshape(self.input_shape),)
 
 
-class ReshapeCopy(Function):
+class ReshapeCopy(Operation):
     """The same elements in another shape, copied."""
 
     name = "UnsafeView"
@@ -108,7 +108,7 @@ class Select(View):
         return (full,)
 
 
-class Cat(Function):
+class Cat(Operation):
     """Tensors joined along an existing dim."""
 
     def forward(self, k, *arrays, dim):
@@ -123,7 +123,7 @@ class Cat(Function):
         return tuple(parts)
 
 
-class Flip(Function):
+class Flip(Operation):
     """Dims in reverse order; copied, since PyTorch has no negative strides."""
 
     def forward(self, k, x, dims):

@@ -1,12 +1,12 @@
 """Softmax, its logarithm, and the classification losses on them, fused and stable."""
 
 from tensor import dtypes
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.elementwise import where
 from tensor.operands import along_dims, normalize_dim, require_tensor
 
 
-class LogSoftmax(Function):
+class LogSoftmax(Operation):
     """x - log(sum(exp(x))) along a dim."""
 
     def forward(self, k, x, dim):
@@ -18,7 +18,7 @@ class LogSoftmax(Function):
         return (k.log_softmax_dx(self.result, grad, self.dim),)
 
 
-class Softmax(Function):
+class Softmax(Operation):
     """exp(x) / sum(exp(x)) along a dim."""
 
     def forward(self, k, x, dim):
@@ -30,7 +30,7 @@ class Softmax(Function):
         return (k.softmax_dx(self.result, grad, self.dim),)
 
 
-class NllLoss(Function):
+class NllLoss(Operation):
     """-log_probs[target] of (rows, classes), weighted and reduced; rows of `ignore_index` do not count."""
 
     def forward(self, k, log_probs, target, **options):
@@ -41,7 +41,7 @@ class NllLoss(Function):
         return k.nll_dx(*self.saved, **self.options, grad=grad), None
 
 
-class CrossEntropy(Function):
+class CrossEntropy(Operation):
     """log_softmax and nll in one pass each way; the gradient is softmax - one_hot, scaled."""
 
     name = "NllLoss"

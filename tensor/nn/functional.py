@@ -5,7 +5,7 @@ import warnings
 
 from tensor import creation, dtypes, elementwise, linalg
 from tensor import softmax as softmaxes
-from tensor.autograd import Function
+from tensor.autograd import Operation
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.dropout import (
     alpha_dropout,
@@ -229,7 +229,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     return losses.sum() / weight.sum() if reduction == "mean" else _reduce(losses, reduction)
 
 
-class BinaryCrossEntropy(Function):
+class BinaryCrossEntropy(Operation):
     """-(y * log(x) + (1 - y) * log(1 - x)); as in PyTorch the logarithms stop at -100.
 
     The gradient is written out: that of log at 0, where the limit holds, would be 0 / 0.

@@ -1,0 +1,212 @@
+"""The table of a tensor's methods: each is a function of the file of its family, under PyTorch's name."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tensor import compare, elementwise, indexing, linalg, reduction
+from tensor import shape as shapes
+from tensor.operands import as_tensor_like
+from tensor.softmax import log_softmax, softmax
+
+if TYPE_CHECKING:
+    from tensor.engine import Tensor
+
+
+_OPERANDS = (int, float, np.number, np.bool_, np.ndarray)
+
+
+def _operator(function):
+    """Return a method for an operator: NotImplemented, so that Python asks the other side, for strangers."""
+
+    def operator(self: Any, other):
+        return function(self, other) if _is_operand(other) else NotImplemented
+
+    return operator
+
+
+def _swapped(function):
+    return lambda x, y: function(y, x)
+
+
+def _is_operand(x) -> bool:
+    return hasattr(x, "_array") or isinstance(x, _OPERANDS)
+
+
+class Methods:
+    """What a tensor can be asked for, operators included; `Tensor` adds what it is and how it changes."""
+
+    # --- arithmetic --------------------------------------------------------------------------------
+
+    add, add_ = elementwise.add, elementwise.add_
+    sub, sub_ = elementwise.sub, elementwise.sub_
+    mul, mul_ = elementwise.mul, elementwise.mul_
+    div, div_ = elementwise.div, elementwise.div_
+    pow, pow_ = elementwise.pow, elementwise.pow_
+    subtract, multiply, divide, true_divide = sub, mul, div, div
+    negative, absolute = elementwise.neg, elementwise.abs
+    neg, neg_ = elementwise.neg, elementwise.neg_
+    exp, exp_ = elementwise.exp, elementwise.exp_
+    log, log_ = elementwise.log, elementwise.log_
+    log1p, log1p_ = elementwise.log1p, elementwise.log1p_
+    sqrt, sqrt_ = elementwise.sqrt, elementwise.sqrt_
+    tanh, tanh_ = elementwise.tanh, elementwise.tanh_
+    sigmoid, sigmoid_ = elementwise.sigmoid, elementwise.sigmoid_
+    relu, relu_ = elementwise.relu, elementwise.relu_
+    sin, sin_ = elementwise.sin, elementwise.sin_
+    cos, cos_ = elementwise.cos, elementwise.cos_
+    abs, abs_ = elementwise.abs, elementwise.abs_
+    clamp, clamp_ = elementwise.clamp, elementwise.clamp_
+    clip, clip_ = clamp, clamp_
+    maximum, minimum = elementwise.maximum, elementwise.minimum
+
+    square, reciprocal, rsqrt = elementwise.square, elementwise.reciprocal, elementwise.rsqrt
+    floor, ceil, trunc, round = elementwise.floor, elementwise.ceil, elementwise.trunc, elementwise.round
+    sign, floor_divide, remainder = elementwise.sign, elementwise.floor_divide, elementwise.remainder
+
+    __add__ = __radd__ = _operator(elementwise.add)
+    __mul__ = __rmul__ = _operator(elementwise.mul)
+    __sub__, __rsub__ = _operator(elementwise.sub), _operator(_swapped(elementwise.sub))
+    __truediv__, __rtruediv__ = _operator(elementwise.div), _operator(_swapped(elementwise.div))
+    __floordiv__ = _operator(elementwise.floor_divide)
+    __rfloordiv__ = _operator(_swapped(elementwise.floor_divide))
+    __mod__, __rmod__ = _operator(elementwise.remainder), _operator(_swapped(elementwise.remainder))
+    __pow__, __rpow__ = _operator(elementwise.pow), _operator(_swapped(elementwise.pow))
+    __neg__, __abs__ = elementwise.neg, elementwise.abs
+
+    def __pos__(self: Any):
+        return self
+
+    __iadd__, __isub__ = elementwise.add_, elementwise.sub_
+    __imul__, __itruediv__, __ipow__ = elementwise.mul_, elementwise.div_, elementwise.pow_
+
+    matmul, mm, mv, bmm, dot, outer = (
+        linalg.matmul,
+        linalg.mm,
+        linalg.mv,
+        linalg.bmm,
+        linalg.dot,
+        linalg.outer,
+    )
+    __matmul__ = linalg.matmul
+
+    def __rmatmul__(self: Any, other):
+        return linalg.matmul(other, self)
+
+    # --- comparison and logic ------------------------------------------------------------------------
+
+    eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
+    logical_not, logical_and = compare.logical_not, compare.logical_and
+    logical_or, logical_xor = compare.logical_or, compare.logical_xor
+    bitwise_not, bitwise_and = compare.bitwise_not, compare.bitwise_and
+    bitwise_or, bitwise_xor = compare.bitwise_or, compare.bitwise_xor
+    isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
+    equal, allclose, isclose = compare.equal, compare.allclose, compare.isclose
+
+    __eq__, __ne__ = _operator(compare.eq), _operator(compare.ne)  # type: ignore[assignment]
+    __lt__, __le__ = _operator(compare.lt), _operator(compare.le)
+    __gt__, __ge__ = _operator(compare.gt), _operator(compare.ge)
+    __and__ = __rand__ = _operator(compare.bitwise_and)
+    __or__ = __ror__ = _operator(compare.bitwise_or)
+    __xor__ = __rxor__ = _operator(compare.bitwise_xor)
+
+    def __invert__(self: Any):
+        if self.dtype.is_floating_point:
+            raise TypeError(
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors, got "
+                f"{self.dtype!r}"
+            )
+        return compare.bitwise_not(self)
+
+    def __hash__(
+        self: Any,
+    ) -> builtins.int:  # by identity, although == compares elements: tensors are keys of dicts
+        return id(self)
+
+    # --- reductions, shape, indexing -----------------------------------------------------------------
+
+    sum, mean, prod, var, std = (
+        reduction.sum,
+        reduction.mean,
+        reduction.prod,
+        reduction.var,
+        reduction.std,
+    )
+    max, min, amax, amin = reduction.max, reduction.min, reduction.amax, reduction.amin
+    argmax, argmin, any, all = reduction.argmax, reduction.argmin, reduction.any, reduction.all
+    logsumexp, norm = reduction.logsumexp, reduction.norm
+    cumsum, count_nonzero = reduction.cumsum, reduction.count_nonzero
+    softmax, log_softmax = softmax, log_softmax
+
+    view, reshape, flatten, unflatten = shapes.view, shapes.reshape, shapes.flatten, shapes.unflatten
+    transpose, t, permute, movedim = shapes.transpose, shapes.t, shapes.permute, shapes.movedim
+    expand, squeeze, unsqueeze = shapes.expand, shapes.squeeze, shapes.unsqueeze
+    broadcast_to, narrow = shapes.broadcast_to, shapes.narrow
+    split, chunk, unbind = shapes.split, shapes.chunk, shapes.unbind
+    swapaxes = shapes.transpose
+    flip, roll, repeat, tile = shapes.flip, shapes.roll, shapes.repeat, shapes.tile
+    repeat_interleave, tril, triu = shapes.repeat_interleave, shapes.tril, shapes.triu
+
+    def view_as(self: Any, other: Tensor) -> Tensor:
+        """Return a view in the shape of `other`."""
+        return self.view(other.shape)
+
+    def reshape_as(self: Any, other: Tensor) -> Tensor:
+        """Return the elements in the shape of `other`."""
+        return self.reshape(other.shape)
+
+    def expand_as(self: Any, other: Tensor) -> Tensor:
+        """Return a view broadcast to the shape of `other`."""
+        return self.expand(other.shape)
+
+    @property
+    def T(self: Any) -> Tensor:
+        """The dims in reverse order; a view."""
+        return shapes.permute(self, *range(self.ndim - 1, -1, -1))
+
+    @property
+    def mT(self: Any) -> Tensor:
+        """The last two dims exchanged; a view."""
+        if self.ndim < 2:
+            raise RuntimeError(
+                f"tensor.mT is only supported on matrices or batches of matrices, got {self.ndim}-D"
+            )
+        return shapes.transpose(self, -2, -1)
+
+    gather, index_select, masked_select = (
+        indexing.gather,
+        indexing.index_select,
+        indexing.masked_select,
+    )
+    nonzero, scatter_add, scatter_add_ = indexing.nonzero, indexing.scatter_add, indexing.scatter_add_
+    __getitem__, __setitem__ = indexing.getitem, indexing.setitem
+
+    def __len__(self: Any) -> builtins.int:
+        if not self.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return self._array.shape[0]
+
+    def __iter__(self: Any):
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self: Any, element) -> builtins.bool:
+        return bool((self == element).any())
+
+    def masked_fill(self: Any, mask: Tensor, value) -> Tensor:
+        """Return this tensor with `value` where `mask` holds."""
+        return elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill"), self)
+
+    def masked_fill_(self: Any, mask: Tensor, value) -> Tensor:
+        """Write `value` where `mask` holds, in place."""
+        return self.copy_(
+            elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self)
+        )
+
+    def where(self: Any, condition: Tensor, other) -> Tensor:
+        """Return this tensor where `condition` holds, else `other`."""
+        return elementwise.where(condition, self, other)
