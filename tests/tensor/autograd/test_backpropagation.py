@@ -1,4 +1,4 @@
-"""tensor/autograd.py: recording, the backward pass, in-place history, hooks, modes, memory."""
+"""tensor/autograd: recording, the backward pass, in-place history, hooks, modes, memory."""
 
 import gc
 import threading

@@ -1,0 +1,19 @@
+"""Recording operations and running them backward."""
+
+from tensor.autograd.backpropagation import accumulate, backward, grad
+from tensor.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from tensor.autograd.hooks import Hook, HookTable
+from tensor.autograd.operation import (
+    AccumulateGrad,
+    Operation,
+    Version,
+    ViewStep,
+    record_views_again,
+    view_again,
+)

@@ -1,0 +1,56 @@
+"""Hooks: functions of the user that a gradient passes through."""
+
+import itertools
+import weakref
+from collections.abc import Callable
+
+import numpy as np
+
+from tensor.autograd.grad_mode import no_grad
+
+
+class HookTable(dict):
+    """Hooks in order of registration (a dict that can be referred to weakly)."""
+
+
+class Hook:
+    """Handle of a registered hook; `remove()` takes it off again."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: "HookTable", function: Callable):
+        self._hooks, self._id = weakref.ref(hooks), next(Hook._ids)
+        hooks[self._id] = function
+
+    def remove(self) -> None:
+        """Take the hook off; a second call does nothing."""
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self._id, None)
+
+
+def run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
+    for hook in list(hooks.values()):
+        given = like(grad)
+        with no_grad():
+            returned = hook(given)
+        if returned is not None:
+            if not hasattr(returned, "_array"):
+                raise TypeError(
+                    f"register_hook: expected Variable, but hook returned {type(returned).__name__!r}; "
+                    "return a tensor, or None to leave the gradient"
+                )
+            if returned._array.dtype != grad.dtype:
+                raise RuntimeError(
+                    f"register_hook: the hook has changed the type of the gradient: {returned._array.dtype}, "
+                    f"expected {grad.dtype}"
+                )
+            if tuple(returned.shape) != grad.shape:
+                raise RuntimeError(
+                    f"register_hook: the hook returned a gradient of shape {tuple(returned.shape)}, "
+                    f"expected {grad.shape}"
+                )
+            grad = returned._array
+        else:
+            grad = given._array
+    return grad

@@ -1,0 +1,232 @@
+"""Recording operations.
+
+Every operation is a subclass of `Operation`: `forward` beside `backward`, on arrays, through the kernel table
+`k` of the tensor's device. `apply` runs `forward` and, where a gradient may be asked for, keeps the instance
+as the result's `grad_fn`. An instance knows the results it was computed *from* (its edges), never its own
+result, so a graph has no reference cycle and is freed as soon as the last tensor that needs it goes.
+"""
+
+import itertools
+import weakref
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tensor.autograd.grad_mode import _mode
+from tensor.autograd.hooks import HookTable
+
+_sequence = itertools.count()
+
+
+class Version:
+    """Counts in-place changes of one piece of memory; shared by all its views."""
+
+    count = 0  # not set in an __init__, which would take half the time of making a tensor
+
+
+class Operation:
+    """One recorded operation.
+
+    Subclasses define, as methods on arrays (never on tensors):
+        forward(k, *arrays, **options) -> array
+        backward(k, grad) -> gradient array of each input in turn (a tuple; None where there is none)
+    and, in `forward`, keep what `backward` reads: `self.saved = (arrays among the inputs, ...)` and
+    `self.result = out`, so that memory is let go early and in-place changes are noticed; shapes and options
+    may be kept as attributes. `self.needs[i]` says whether input i takes part in the gradient.
+
+    `backward` may return a gradient as it came: whoever writes into an array makes sure it is not shared.
+    """
+
+    name = ""  # what grad_fn prints, as in <TanhBackward0>; the class name unless set
+    is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
+
+    edges: Sequence = ()
+    needs: tuple[bool, ...] = ()
+    saved: Any = ()  # a tuple of arrays; None once released
+    result: np.ndarray | None = None
+    versions: Sequence[tuple] = ()
+    options: dict
+    input_shape: tuple[int, ...]
+    hooks: "HookTable | None" = None
+    retained: weakref.ref | None = None  # the tensor whose .grad is to be filled
+
+    def forward(self, k, *arrays, **options):
+        raise NotImplementedError
+
+    def backward(self, k, grad):
+        raise NotImplementedError
+
+    @staticmethod
+    def show(array, options):
+        """Return the view of `array` that `forward` makes."""
+        raise NotImplementedError
+
+    def overwrite(self, k, target, *arrays, **options) -> None:
+        """Run `forward(target, *arrays)` and write the result over `target`."""
+        k.write(target, self.forward(k, target, *arrays, **options))
+        if self.result is not None:
+            self.result = target
+
+    @classmethod
+    def apply(cls, *inputs, **options):
+        """Run on tensors of one device; record if a gradient may be asked for."""
+        node = cls()
+        arrays, needs, enabled = [], [], _mode.enabled
+        for t in inputs:
+            arrays.append(t._array)
+            # Only of a view can `requires_grad` be other than `_requires_grad`; the property takes 0.1 us.
+            needs.append(enabled and (t._requires_grad or (t._base is not None and t.requires_grad)))
+        node.needs = needs = tuple(needs)
+        first = inputs[0]
+        array = node.forward(first._kernels, *arrays, **options)
+        out = first._wrap(array)
+        if cls.is_view:
+            out._become_view_of(first, ViewStep(cls, node.options, node.input_shape, array.shape))
+        if True in needs and array.dtype.kind == "f":
+            node._record(inputs, out)
+            out._grad_fn = node
+            out._requires_grad = True
+        return out
+
+    @classmethod
+    def apply_in_place(cls, target, *others, **options):
+        """Run on tensors, overwriting `target`, which becomes this operation's result."""
+        inputs = (target, *others)
+        node = cls()
+        target._check_memory(node.op, others)
+        recording = _mode.enabled and (
+            any(t.requires_grad for t in inputs) or target._shows_recorded_memory()
+        )
+        if recording:
+            target._check_in_place(node.op)
+            node.needs = tuple([t.requires_grad for t in inputs])
+        else:
+            node.needs = (False,) * len(inputs)
+        node.overwrite(target._kernels, *[t._array for t in inputs], **options)
+        if recording:
+            node._record(inputs, target, changes=1)
+        target._version.count += 1
+        if recording:
+            target._change_history(node)
+        return target
+
+    def _record(self, inputs, out, changes: int = 0) -> None:
+        """Note where gradients go, and at which version each saved array is; `out` is about to change."""
+        self.sequence = next(_sequence)
+        self.edges = edges = []
+        for t, need in zip(inputs, self.needs):  # noqa: B905 strict=True takes 0.3 us
+            # The edge is the grad_fn or the leaf itself; only of a view can `_grad_fn` be out of date.
+            edges.append(((t._grad_fn if t._base is None else t.grad_fn) or t) if need else None)
+        array = out._array
+        self.shape, self.dtype, self._kernels = array.shape, array.dtype, out._kernels
+        self.versions = versions = []
+        for array in self.saved:
+            for t in inputs:
+                if t._array is array:
+                    versions.append((array, t._version, t._version.count))
+                    break
+        if self.result is not None:
+            versions.append((self.result, out._version, out._version.count + changes))
+
+    def check_saved(self) -> None:
+        """Raise PyTorch's errors: the graph was already freed, or a saved array was overwritten."""
+        if self.saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after "
+                "they have already been freed). Saved intermediate values of the graph are freed when you "
+                "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
+                f"through the graph a second time. (operation: {self.op})"
+            )
+        for array, version, seen in self.versions:
+            if version.count != seen:
+                kind = _TYPE_NAMES.get(array.dtype.name, "Tensor")
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace "
+                    f"operation: [torch.{kind} {list(array.shape)}], which {self.op}Backward0 needs, is at "
+                    f"version {version.count}; expected version {seen} instead. Hint: use the operation that "
+                    "makes a new tensor, or clone() before the in-place change."
+                )
+
+    def release(self) -> None:
+        """Let go of what was saved."""
+        if self.saved or self.result is not None:
+            self.saved = self.result = None
+            self.versions = ()
+
+    # --- what a drawing or a curious reader sees -------------------------------------------------
+
+    @property
+    def op(self) -> str:
+        """The operation's name."""
+        return self.name or type(self).__name__
+
+    @property
+    def parents(self) -> tuple:
+        """What this result was computed from: recorded operations and leaf tensors."""
+        return tuple(edge for edge in self.edges if edge is not None)
+
+    @property
+    def next_functions(self) -> tuple:
+        """Pairs (node, 0) as in PyTorch; a leaf appears as `AccumulateGrad`."""
+        return tuple(
+            (None if e is None else e if isinstance(e, Operation) else AccumulateGrad(e), 0)
+            for e in self.edges
+        )
+
+    label = None
+    data = None
+    grad = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op}Backward0>"
+
+
+_TYPE_NAMES = {
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "int64": "LongTensor",
+    "int32": "IntTensor",
+    "bool": "BoolTensor",
+}
+
+
+class AccumulateGrad:
+    """The end of a path: where a leaf's gradient is added up."""
+
+    def __init__(self, variable):
+        self.variable = variable
+
+    next_functions = ()
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
+
+
+class ViewStep(NamedTuple):
+    """How one view was made of another, so that it can be made again: of a gradient, or of newer history."""
+
+    kind: type[Operation]
+    options: dict
+    input_shape: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+def view_again(array: np.ndarray, steps: tuple[ViewStep, ...]) -> np.ndarray:
+    """Return the view that `steps` make of an array of the base's shape and order in memory."""
+    for step in steps:
+        array = step.kind.show(array, step.options)
+    return array
+
+
+def record_views_again(base, steps: tuple[ViewStep, ...]) -> Operation:
+    """Record the views that `steps` make of `base`, whose memory was written to; return the last."""
+    edge = base.grad_fn
+    for step in steps:
+        node = step.kind()
+        node.options, node.input_shape, node.shape = step.options, step.input_shape, step.shape
+        node.dtype, node._kernels = base._array.dtype, base._kernels
+        node.needs, node.edges, node.versions = (True,), (edge,), []
+        node.sequence = next(_sequence)
+        edge = node
+    return edge
