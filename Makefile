@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format bench parity clean
+.PHONY: help train test lint format bench parity record clean
 .NOTPARALLEL:
 
 help:  ## list the commands (what `make` alone does)
@@ -41,6 +41,9 @@ bench: $(VENV)/installed  ## measure this engine beside the peers that are insta
 
 parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside PyTorch and micrograd (a large download)
 	$(BIN)/python -m pytest $(ARGS)
+
+record: $(VENV)/installed-test $(VENV)/installed-parity  ## record what PyTorch gives for the surface table
+	$(BIN)/python tests/tensor/surface/harness.py
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
