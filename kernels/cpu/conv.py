@@ -10,6 +10,8 @@ all sums in registers (`kernels.cpu.tiles`).
                        each of the positions that an input pixel can have between two windows
     weight gradient    inner products of the gradient with x, shifted by each tap
 
+3x3 filters over many channels go another way in the first two: `kernels.cpu.winograd`.
+
 Arrays: x (n, c, h, w), weight (f, c / groups, kh, kw), out and grad (n, f, oh, ow); float32 or float64, any
 strides; the result's rows are contiguous. stride, padding and dilation are pairs; the padding is zeros, the
 same on both sides. Sums run in a fixed order, whatever the number of threads.
@@ -20,12 +22,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.cpu import winograd
 from kernels.cpu.channels import sum_channels
 from kernels.cpu.compile import jit
 from kernels.cpu.launch import share_of, shared_kernel
 from kernels.cpu.matmul import fill_product, workers_of
 from kernels.cpu.scratch import scratch
 from kernels.cpu.tiles import (
+    CHAIN,
     CORRELATION_ROWS,
     CORRELATION_TAPS,
     FILTER_ROWS,
@@ -37,7 +41,6 @@ from kernels.cpu.tiles import (
     make_filter_tile,
 )
 
-_CHAIN = 144  # products that are added up in one go, at most
 _FEW_TAPS = 64  # sums this short do not pay for a second copy of their results
 _SERIAL_PACKING = 1 << 14  # weights that one thread packs while others would wake up
 _CHUNKS = 8  # of a batch, each with its own sum of the weight gradient: not the number of threads!
@@ -136,7 +139,7 @@ def _make_plan(
     used = [int(any(row % stride[0] == r for row, _ in shifts)) for r in range(stride[0])]
     used += [int(any(column % stride[1] == c for _, column in shifts)) for c in range(stride[1])]
     depth, tiles = len(offsets), groups * -(-filters // tile_rows)
-    blocks = max(-(-depth // _CHAIN), 2 if depth > _CHAIN // 2 else 1)
+    blocks = max(-(-depth // CHAIN), 2 if depth > CHAIN // 2 else 1)
     chain = -(-depth // blocks)
     kept = tiles * tile_rows * vectors * lanes if blocks > 1 else 0
     layout = [
@@ -383,6 +386,10 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
         if _is_product(filters[2:], shape[2:], padding, groups):
             n, rows = shape[0], weight.reshape(filters[0], plan.depth)
             fill_product(x.reshape(n, plan.depth), rows.T, bias, out.reshape(n, filters[0]))
+        elif winograd.serves(
+            shape[1], filters[0], filters[2:], stride, padding, dilation, groups, out[:, 0].size // 4
+        ):
+            winograd.convolve(x, weight, bias, out, padding, 0)
         else:
             _apply(x, weight, bias, out, plan, groups, 0)
     else:
@@ -404,12 +411,16 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> np
         flat = out.reshape(n, -1)
         fill_product(grad.reshape(n, len(weight)), weight.reshape(len(weight), -1), None, flat)
         return out
+    bias = _no_bias(channels, grad.dtype)
+    kernel = weight.shape[2:]
+    if winograd.serves(channels, len(weight), kernel, stride, padding, dilation, groups, out[:, 0].size // 4):
+        winograd.convolve(grad, weight, bias, out, (2 - padding[0], 2 - padding[1]), 1)
+        return out
     stride = _stride_between(grad.shape[2:], stride)
     plans = _input_plans(
-        grad.shape[1:], channels, tuple(input_size), weight.shape[2:], stride, padding, dilation, groups,
+        grad.shape[1:], channels, tuple(input_size), kernel, stride, padding, dilation, groups,
         grad.itemsize, grad.flags.c_contiguous,
     )  # fmt: skip
-    bias = _no_bias(channels, grad.dtype)
     for (row, column), plan in plans:
         part = out[:, :, row :: stride[0], column :: stride[1]]
         if plan is None:

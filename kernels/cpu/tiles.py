@@ -30,6 +30,8 @@ SHORT_ROWS = 4
 """Rows of the tile for what is left below: fewer, but enough to keep the multipliers busy."""
 FILTER_ROWS, FILTER_VECTORS = (8, 3) if _MANY else (4, 3) if VECTOR_BYTES == 32 else (4, 2)
 """Filters and runs of positions of a tile of a convolution."""
+CHAIN = 144
+"""Products of a convolution that are added up in one go, at most: a shorter chain keeps more digits."""
 THIN_VECTORS = 2 * FILTER_VECTORS
 """Runs of positions of a tile of one filter."""
 CORRELATION_ROWS, CORRELATION_TAPS = (8, 3) if _MANY else (4, 3)
@@ -40,7 +42,7 @@ _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _BYTES = ir.IntType(8).as_pointer()
 
 
-class _Emitter:
+class Emitter:
     """What the tiles are written with: addresses, vectors with and without masks, sums."""
 
     def __init__(self, context, builder, array_type):
@@ -162,7 +164,7 @@ def make_tile(rows: int, vectors: int, masked: bool):
     @intrinsic
     def tile(typing, c, i, j, a_at, a_row, a_column, b_at, b_row, depth, add):
         def generate(context, builder, signature, args):
-            e = _Emitter(context, builder, signature.args[0])
+            e = Emitter(context, builder, signature.args[0])
             c_at, (c_rows, c_columns), (c_row, _) = e.unpack(signature.args[0], args[0])
             i, j, a_at, a_row, a_column, b_at, b_row, depth, add = args[1:]
             a_at, b_at = e.pointer(a_at), e.pointer(b_at)
@@ -202,7 +204,7 @@ def make_copy(vectors: int):
     @intrinsic
     def copy(typing, like, source_at, target_at):
         def generate(context, builder, signature, args):
-            e = _Emitter(context, builder, signature.args[0])
+            e = Emitter(context, builder, signature.args[0])
             source_at, target_at = e.pointer(args[1]), e.pointer(args[2])
             for v in range(vectors):
                 e.store(e.load(e.step(source_at, v, VECTOR_BYTES)), e.step(target_at, v, VECTOR_BYTES))
@@ -231,7 +233,7 @@ def make_filter_tile(rows: int, vectors: int):
         kept_at, is_first, is_last,
     ):  # fmt: skip
         def generate(context, builder, signature, args):
-            e = _Emitter(context, builder, signature.args[0])
+            e = Emitter(context, builder, signature.args[0])
             out_at, out_row, last, x_at, starts_at, places_at, panel_at, taps_at, depth, begin_at = args[1:11]
             kept_at, is_first, is_last = args[11:]
             out_at, x_at, panel_at, begin_at = (e.pointer(a) for a in (out_at, x_at, panel_at, begin_at))
@@ -301,7 +303,7 @@ def make_correlation_tile(rows: int, taps: int):
         run,
     ):
         def generate(context, builder, signature, args):
-            e = _Emitter(context, builder, signature.args[0])
+            e = Emitter(context, builder, signature.args[0])
             sums_at, sums_row, last, last_tap, g_at, g_row, g_image, x_at, x_image, taps_at, images, run = (
                 args[1:]
             )
@@ -350,7 +352,7 @@ def copy_plane(
     """
 
     def generate(context, builder, signature, args):
-        e = _Emitter(context, builder, signature.args[0])
+        e = Emitter(context, builder, signature.args[0])
         source_at, source_row, source_step, target_at, target_row, target_step, rows, count = args[1:]
         source_at, target_at = e.pointer(source_at), e.pointer(target_at)
         size, lanes = e.index(e.itemsize), e.index(e.lanes)
@@ -391,7 +393,7 @@ def transpose_square(typing, like, source_at, source_row, target_at, target_row)
     """
 
     def generate(context, builder, signature, args):
-        e = _Emitter(context, builder, signature.args[0])
+        e = Emitter(context, builder, signature.args[0])
         source_at, source_row, target_at, target_row = args[1:]
         source_at, target_at = e.pointer(source_at), e.pointer(target_at)
         lines = [e.load(e.step(source_at, r, source_row)) for r in range(e.lanes)]
@@ -420,7 +422,7 @@ def make_dot_tile(rows: int, columns: int):
     @intrinsic
     def tile(typing, a, b, c, i, j):
         def generate(context, builder, signature, args):
-            e = _Emitter(context, builder, signature.args[0])
+            e = Emitter(context, builder, signature.args[0])
             a_at, (_, inner), (a_row, _) = e.unpack(signature.args[0], args[0])
             b_at, _, (b_row, _) = e.unpack(signature.args[1], args[1])
             c_at, _, (c_row, c_column) = e.unpack(signature.args[2], args[2])
