@@ -5,7 +5,7 @@
 """
 
 from kernels.cpu import get_num_threads, set_num_threads
-from tensor import autograd, cuda, data, nn, optim, utils
+from tensor import autograd, cuda, data, nn, optim, return_types, utils
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.compare import (
     allclose,
@@ -129,20 +129,35 @@ from tensor.reduction import (
     all,
     amax,
     amin,
+    aminmax,
     any,
     argmax,
     argmin,
     count_nonzero,
-    cumsum,
     logsumexp,
     max,
     mean,
     min,
-    norm,
+    nanmean,
+    nansum,
     prod,
     std,
+    std_mean,
     sum,
     var,
+    var_mean,
+)
+from tensor.scan import (
+    cummax,
+    cummin,
+    cumprod,
+    cumsum,
+    cumulative_trapezoid,
+    diff,
+    gradient,
+    logcumsumexp,
+    trapezoid,
+    trapz,
 )
 from tensor.shape import (
     broadcast_to,
@@ -172,5 +187,6 @@ from tensor.shape import (
     vstack,
 )
 from tensor.softmax import log_softmax, softmax
+from tensor.vector_norm import dist, norm, renorm
 
 warn_of_serial_kernels()

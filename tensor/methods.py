@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensor import compare, elementwise, indexing, linalg, reduction
+from tensor import compare, elementwise, indexing, linalg, reduction, scan, vector_norm
 from tensor import shape as shapes
 from tensor.operands import as_tensor_like
 from tensor.softmax import log_softmax, softmax
@@ -137,8 +137,13 @@ class Methods:
     )
     max, min, amax, amin = reduction.max, reduction.min, reduction.amax, reduction.amin
     argmax, argmin, any, all = reduction.argmax, reduction.argmin, reduction.any, reduction.all
-    logsumexp, norm = reduction.logsumexp, reduction.norm
-    cumsum, count_nonzero = reduction.cumsum, reduction.count_nonzero
+    logsumexp, count_nonzero, aminmax = reduction.logsumexp, reduction.count_nonzero, reduction.aminmax
+    nansum, nanmean = reduction.nansum, reduction.nanmean
+    cumsum, cumsum_ = scan.cumsum, scan.cumsum_
+    cumprod, cumprod_ = scan.cumprod, scan.cumprod_
+    cummax, cummin, logcumsumexp, diff = scan.cummax, scan.cummin, scan.logcumsumexp, scan.diff
+    norm, dist = vector_norm.norm, vector_norm.dist
+    renorm, renorm_ = vector_norm.renorm, vector_norm.renorm_
     softmax, log_softmax = softmax, log_softmax
 
     view, reshape, flatten, unflatten = shapes.view, shapes.reshape, shapes.flatten, shapes.unflatten

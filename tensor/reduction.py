@@ -1,12 +1,8 @@
 """Operations that reduce dimensions: sums, means, variances, extrema and their positions."""
 
-from collections import namedtuple
-
-from tensor import dtypes, elementwise
+from tensor import compare, dtypes, elementwise, return_types
 from tensor.autograd import Operation
 from tensor.operands import along_dims, normalize_dim, normalize_dims
-
-MinMax = namedtuple("MinMax", "values indices")
 
 
 def _kept_shape(shape, dims):
@@ -16,8 +12,8 @@ def _kept_shape(shape, dims):
 class Sum(Operation):
     """Sum over dims; the gradient is the same for every summand."""
 
-    def forward(self, k, x, dims, keepdim):
-        self.input_shape, self.dims = x.shape, dims
+    def forward(self, k, x, dims, keepdim, overload):
+        self.input_shape, self.dims, self.overload = x.shape, dims, overload
         return k.sum(x, dims, keepdim)
 
     def backward(self, k, grad):
@@ -27,8 +23,8 @@ class Sum(Operation):
 class Mean(Operation):
     """Average over dims; nan over nothing."""
 
-    def forward(self, k, x, dims, keepdim):
-        self.input_shape, self.dims = x.shape, dims
+    def forward(self, k, x, dims, keepdim, overload=0):
+        self.input_shape, self.dims, self.overload = x.shape, dims, overload
         self.count = _count(x.shape, dims)
         return k.forward("div", k.sum(x, dims, keepdim), k.full((), self.count, x.dtype))
 
@@ -37,24 +33,38 @@ class Mean(Operation):
         return (k.expand(grad.reshape(_kept_shape(self.input_shape, self.dims)), self.input_shape),)
 
 
+class NanSum(Operation):
+    """Sum over dims of what is not nan; the others get no gradient."""
+
+    name = "Nansum"
+
+    def forward(self, k, x, dims, keepdim):
+        self.saved, self.kept = (x,), _kept_shape(x.shape, dims)
+        return k.sum(k.where(k.compare("isnan", x), k.zeros((), x.dtype), x), dims, keepdim)
+
+    def backward(self, k, grad):
+        return (k.where(k.compare("isnan", self.saved[0]), k.zeros((), grad.dtype), grad.reshape(self.kept)),)
+
+
 class Var(Operation):
     """Variance over dims: sum (x - mean)^2 / (count - correction)."""
 
     def forward(self, k, x, dims, keepdim, correction):
         kept = _kept_shape(x.shape, dims)
         count = _count(x.shape, dims)
-        self.mean = k.forward("div", k.sum(x, dims, True), k.full((), count, x.dtype))
+        mean = k.forward("div", k.sum(x, dims, True), k.full((), count, x.dtype))
         self.free = count - correction if count > correction else 0
-        out = k.square_deviation(x, self.mean, dims)
+        out = k.square_deviation(x, mean, dims)
         out = k.forward("div", out, k.full((), self.free, x.dtype))
-        self.saved, self.kept = (x,), kept
+        self.saved, self.dims, self.count, self.kept = (x,), dims, count, kept
         return out.reshape(kept) if keepdim else out
 
     def backward(self, k, grad):
         x = self.saved[0]
         scale = k.forward("mul", grad.reshape(self.kept), k.full((), 2.0, grad.dtype))
         scale = k.forward("div", scale, k.full((), self.free, grad.dtype))
-        return (k.forward("mul", k.forward("sub", x, self.mean), scale),)
+        mean = k.forward("div", k.sum(x, self.dims, True), k.full((), self.count, grad.dtype))
+        return (k.forward("mul", k.forward("sub", x, mean), scale),)
 
 
 class Std(Var):
@@ -75,8 +85,8 @@ class Std(Var):
 class Prod(Operation):
     """Product over dims."""
 
-    def forward(self, k, x, dims, keepdim):
-        self.saved, self.dims = (x,), dims
+    def forward(self, k, x, dims, keepdim, overload):
+        self.saved, self.dims, self.overload = (x,), dims, overload
         out = k.prod(x, dims)
         return out.reshape(_kept_shape(x.shape, dims)) if keepdim else out
 
@@ -87,8 +97,9 @@ class Prod(Operation):
 class Extreme(Operation):
     """Largest or smallest along a dim, at known positions; the gradient goes to that element."""
 
-    def forward(self, k, x, positions, values, dim, keepdim):
+    def forward(self, k, x, positions, values, dim, keepdim, name, overload=0):
         self.saved, self.input_shape, self.dim, self.keepdim = (positions,), x.shape, dim, keepdim
+        self.name, self.overload = name, overload
         return values
 
     def backward(self, k, grad):
@@ -102,7 +113,8 @@ class Extreme(Operation):
 class ExtremeValue(Operation):
     """Largest (sign 1) or smallest (-1) over dims; equals share the gradient."""
 
-    def forward(self, k, x, dims, keepdim, sign):
+    def forward(self, k, x, dims, keepdim, sign, name, overload=0):
+        self.name, self.overload = name, overload
         moved = x
         for d in reversed(dims):
             moved = k.extreme(moved, d, sign)[0]
@@ -116,17 +128,6 @@ class ExtremeValue(Operation):
         hit = k.cast(k.compare("logical_or", k.compare("eq", x, out), both_nan), grad.dtype)
         count = k.sum(hit, self.dims, True)
         return (k.forward("mul", hit, k.forward("div", grad.reshape(self.kept), count)),)
-
-
-class CumSum(Operation):
-    """Running sums along a dim."""
-
-    def forward(self, k, x, dim):
-        self.dim = dim
-        return k.cumsum(x, dim)
-
-    def backward(self, k, grad):
-        return (k.cumsum(grad, self.dim, from_end=True),)
 
 
 def _count(shape, dims) -> int:
@@ -145,18 +146,54 @@ def _float(x, operation: str):
     return x
 
 
+def _dims(name, x, dim, keepdim):
+    """Return the dims to reduce; TypeError unless keepdim is a bool."""
+    if not isinstance(keepdim, bool):
+        raise TypeError(f"{name}(): argument 'keepdim' must be bool, not {type(keepdim).__name__}")
+    return normalize_dims(dim, x.ndim, name)
+
+
+def _converted(name, x, dtype):
+    if dtype is None or x.dtype is dtype:
+        return x
+    if x.requires_grad and not dtype.is_floating_point:
+        raise RuntimeError(
+            f"{name}: Autograd not support dtype: {dtype!r}; detach() first: integers have no gradient"
+        )
+    return x.to(dtype)
+
+
 @along_dims
 def sum(input, dim=None, keepdim=False, *, dtype=None):
-    """Sum over `dim` (an int, several, or None for all). Integers and bools give int64."""
-    input = input if dtype is None else input.to(dtype)
-    return Sum.apply(input, dims=normalize_dims(dim, input.ndim, "sum"), keepdim=keepdim)
+    """Sum over `dim` (an int, several, or None for all). Integers and bools give int64, or `dtype`."""
+    dims = _dims("sum", input, dim, keepdim)
+    x = input if dtype is None else _converted("sum", input, dtype)
+    out = Sum.apply(x, dims=dims, keepdim=keepdim, overload=0 if dim is None else 1)
+    return out if dtype is None else out.to(dtype)
+
+
+@along_dims
+def nansum(input, dim=None, keepdim=False, *, dtype=None):
+    """Sum over `dim` (an int, several, or None for all) what is not nan."""
+    if not input.dtype.is_floating_point:
+        return sum(input, dim, keepdim, dtype=dtype)
+    dims = _dims("nansum", input, dim, keepdim)
+    return NanSum.apply(_converted("nansum", input, dtype), dims=dims, keepdim=keepdim)
 
 
 @along_dims
 def mean(input, dim=None, keepdim=False, *, dtype=None):
     """Average over `dim` (an int, several, or None for all) of a float tensor; nan over nothing."""
-    input = input if dtype is None else input.to(dtype)
-    return Mean.apply(_float(input, "mean"), dims=normalize_dims(dim, input.ndim, "mean"), keepdim=keepdim)
+    dims = _dims("mean", input, dim, keepdim)
+    x = _float(input if dtype is None else _converted("mean", input, dtype), "mean")
+    return Mean.apply(x, dims=dims, keepdim=keepdim, overload=0 if dim is None else 1)
+
+
+@along_dims
+def nanmean(input, dim=None, keepdim=False, *, dtype=None):
+    """Average over `dim` (an int, several, or None for all) of what is not nan; nan over nothing."""
+    counts = sum(compare.logical_not(compare.isnan(_float(input, "nanmean"))), dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / counts
 
 
 def _correction(unbiased, correction):
@@ -175,7 +212,7 @@ def _split_unbiased(dim, unbiased):
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Variance over `dim`, divided by count - correction (1 by default: Bessel's)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = normalize_dims(dim, input.ndim, "var")
+    dims = _dims("var", input, dim, keepdim)
     return Var.apply(
         _float(input, "var"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
     )
@@ -185,21 +222,58 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Standard deviation over `dim`, divided by count - correction (1 by default)."""
     dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = normalize_dims(dim, input.ndim, "std")
+    dims = _dims("std", input, dim, keepdim)
     return Std.apply(
         _float(input, "std"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
     )
 
 
+class VarMean(Var):
+    """The variance of the pair that `var_mean` returns."""
+
+
+class StdMean(Std):
+    """The standard deviation of the pair that `std_mean` returns."""
+
+
+class _MeanOfPair(Mean):
+    def forward(self, k, x, dims, keepdim, name):
+        self.name = name
+        return super().forward(k, x, dims, keepdim)
+
+
+def _with_mean(operation, name, x, dim, unbiased, keepdim, correction):
+    dim, unbiased = _split_unbiased(dim, unbiased)
+    dims = _dims(name, x, dim, keepdim)
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(f"{name} only support floating point dtypes, got {x.dtype!r}; use x.float()")
+    spread = operation.apply(x, dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction))
+    return spread, _MeanOfPair.apply(x, dims=dims, keepdim=keepdim, name=operation.__name__)
+
+
+@along_dims
+def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """Return (variance, mean) over `dim`; the options are those of `var`."""
+    return _with_mean(VarMean, "var_mean", input, dim, unbiased, keepdim, correction)
+
+
+@along_dims
+def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
+    """Return (standard deviation, mean) over `dim`; the options are those of `std`."""
+    return _with_mean(StdMean, "std_mean", input, dim, unbiased, keepdim, correction)
+
+
 @along_dims
 def prod(input, dim=None, keepdim=False, *, dtype=None):
-    """Multiply over one `dim`, or over all for None. Integers and bools give int64."""
-    input = input if dtype is None else input.to(dtype)
+    """Multiply over one `dim`, or over all for None. Integers and bools give int64, or `dtype`."""
     if isinstance(dim, tuple | list):
         raise TypeError(
             f"prod: dim must be one int or None, got {dim!r}; multiply over one dim after the other"
         )
-    return Prod.apply(input, dims=normalize_dims(dim, input.ndim, "prod"), keepdim=keepdim)
+    dims = _dims("prod", input, dim, keepdim)
+    x = input if dtype is None else _converted("prod", input, dtype)
+    out = Prod.apply(x, dims=dims, keepdim=keepdim, overload=0 if dim is None else 1)
+    return out if dtype is None else out.to(dtype)
 
 
 def _not_empty(x, dims, operation, whole=True):
@@ -213,54 +287,86 @@ def _not_empty(x, dims, operation, whole=True):
             raise IndexError(f"{operation}(): Expected reduction dim {d} to have non-zero size.")
 
 
-def _extreme(name, sign, x, dim, keepdim, other):
+def _extreme(kind, sign, x, dim, keepdim, other):
+    name = kind.__name__
     if hasattr(dim, "_array") or other is not None:
         pairwise = elementwise.maximum if sign > 0 else elementwise.minimum
         return pairwise(x, dim if other is None else other)
     if dim is None:
         _not_empty(x, range(x.ndim), name)
-        return ExtremeValue.apply(x, dims=tuple(range(x.ndim)), keepdim=False, sign=sign)
+        return ExtremeValue.apply(
+            x, dims=tuple(range(x.ndim)), keepdim=False, sign=sign, name=name.title(), overload=1
+        )
     dim = normalize_dim(dim, x.ndim, name)
-    if x.ndim == 0:
-        return MinMax(x.clone(), x._wrap(x._kernels.zeros((), dtypes.int64._array)))
-    _not_empty(x, (dim,), name, whole=False)
-    found = x._kernels.extreme(x._array, dim, sign)
-    if keepdim:
+    if x.ndim:
+        _not_empty(x, (dim,), name, whole=False)
+    return kind(*pick_along(x, dim, keepdim, name.title(), lambda k, rows, d: k.extreme(rows, d, sign)))
+
+
+def pick_along(x, dim, keepdim, name, find, overload=0):
+    """Return the elements of `x` that `find` picks, one for each row along `dim`, and their positions.
+
+    find(k, array, dim) returns two arrays without `dim`: values and int64 positions. Gradients go to what was
+    picked. A 0-dim tensor counts as one of a single element.
+    """
+    array = x._array if x.ndim else x._array.reshape(1)
+    values, positions = find(x._kernels, array, dim)
+    if keepdim and x.ndim:
         kept = _kept_shape(x.shape, (dim,))
-        found = [a.reshape(kept) for a in found]
-    indices = x._wrap(found[1])
-    return MinMax(Extreme.apply(x, indices, values=found[0], dim=dim, keepdim=keepdim), indices)
+        values, positions = values.reshape(kept), positions.reshape(kept)
+    indices = x._wrap(positions)
+    keepdim = keepdim and x.ndim > 0
+    if not x.ndim:
+        x = x.reshape(1)
+    out = Extreme.apply(x, indices, values=values, dim=dim, keepdim=keepdim, name=name, overload=overload)
+    return out, indices
 
 
 @along_dims
 def max(input, dim=None, keepdim=False, *, other=None):
     """Return the largest element; with `dim`, (values, indices); with a tensor, `maximum`."""
-    return _extreme("max", 1, input, dim, keepdim, other)
+    return _extreme(return_types.max, 1, input, dim, keepdim, other)
 
 
 @along_dims
 def min(input, dim=None, keepdim=False, *, other=None):
     """Return the smallest element; with `dim`, (values, indices); with a tensor, `minimum`."""
-    return _extreme("min", -1, input, dim, keepdim, other)
+    return _extreme(return_types.min, -1, input, dim, keepdim, other)
 
 
 @along_dims
 def amax(input, dim=(), keepdim=False):
     """Return the largest over `dim` (all by default); equals share the gradient."""
-    dims = normalize_dims(dim, input.ndim, "amax")
+    dims = _dims("amax", input, dim, keepdim)
     _not_empty(input, dims, "amax")
-    return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=1)
+    return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=1, name="Amax")
 
 
 @along_dims
 def amin(input, dim=(), keepdim=False):
     """Return the smallest over `dim` (all by default); equals share the gradient."""
-    dims = normalize_dims(dim, input.ndim, "amin")
+    dims = _dims("amin", input, dim, keepdim)
     _not_empty(input, dims, "amin")
-    return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=-1)
+    return ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=-1, name="Amin")
+
+
+@along_dims
+def aminmax(input, *, dim=None, keepdim=False):
+    """Return (min, max) of all elements, or along `dim`; equals share the gradient."""
+    dims = _dims("aminmax", input, dim, keepdim)
+    if dim is None and not input.numel():
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+        )
+    _not_empty(input, dims, "aminmax", whole=False)
+    return return_types.aminmax(
+        *(ExtremeValue.apply(input, dims=dims, keepdim=keepdim, sign=s, name="Aminmax") for s in (-1, 1))
+    )
 
 
 def _arg(name, sign, x, dim, keepdim):
+    if x.dtype is dtypes.bool:
+        raise RuntimeError(f"{name}(): does not support bool input; use x.int()")
     flat = x._array.reshape(-1) if dim is None else x._array if x.ndim else x._array.reshape(1)
     d = 0 if dim is None else normalize_dim(dim, x.ndim, name)
     if flat.shape[d] == 0:
@@ -286,7 +392,7 @@ def argmin(input, dim=None, keepdim=False):
 
 
 def _whether(name, x, dim, keepdim):
-    dims = normalize_dims(dim, x.ndim, name)
+    dims = _dims(name, x, dim, keepdim)
     out = getattr(x._kernels, name)(x._array, dims)
     if x.dtype is dtypes.uint8:  # as PyTorch, where uint8 was the mask before bool existed
         out = x._kernels.cast(out, x._array.dtype)
@@ -311,61 +417,42 @@ def count_nonzero(input, dim=None):
     return (input != 0).sum(dim)
 
 
-@along_dims
-def cumsum(input, dim, *, dtype=None):
-    """Return the running sums along `dim`. Integers and bools give int64."""
-    input = input if dtype is None else input.to(dtype)
-    return CumSum.apply(input, dim=normalize_dim(dim, input.ndim, "cumsum"))
+class LogSumExp(Operation):
+    """log(sum(exp(x))) over dims; the largest is subtracted first."""
+
+    name = "Logsumexp"
+
+    def forward(self, k, x, dims, keepdim):
+        self.saved, self.kept = (x,), _kept_shape(x.shape, dims)
+        top = x
+        if x.size:
+            for d in dims:
+                top = k.extreme(top, d, 1)[0].reshape(_kept_shape(top.shape, (d,)))
+            top = k.where(k.compare("isinf", top), k.zeros((), x.dtype), top)
+        else:
+            top = k.zeros((), x.dtype)
+        total = k.sum(k.forward("exp", k.forward("sub", x, top)), dims, True)
+        out = k.forward("add", k.forward("log", total), top)
+        if not keepdim:
+            out = out.reshape(tuple(n for d, n in enumerate(x.shape) if d not in dims))
+        self.result = out
+        return out
+
+    def backward(self, k, grad):
+        share = k.forward("exp", k.forward("sub", self.saved[0], self.result.reshape(self.kept)))
+        return (k.forward("mul", grad.reshape(self.kept), share),)
 
 
 @along_dims
 def logsumexp(input, dim, keepdim=False):
     """Return log(sum(exp(input))) over `dim`, stable: the largest is subtracted first."""
-    dims = normalize_dims(dim, input.ndim, "logsumexp")
-    top = amax(input, dims, True).detach()
-    top = top.masked_fill(top.isinf(), 0.0)
-    out = (input - top).exp().sum(dims, True).log() + top
-    return out if keepdim else out.squeeze(dims)
-
-
-@along_dims
-def norm(input, p=2, dim=None, keepdim=False):
-    """Return (sum |input|^p)^(1/p) over `dim`; p: a number, inf, -inf or "fro" (2)."""
-    p = 2 if p in ("fro", None) else float(p)
-    if p == float("inf"):
-        return amax(input.abs(), () if dim is None else dim, keepdim)
-    if p == -float("inf"):
-        return amin(input.abs(), () if dim is None else dim, keepdim)
-    if p == 0:
-        return (input != 0).to(input.dtype).sum(dim, keepdim)
-    if p == 1:
-        return input.abs().sum(dim, keepdim)
-    if p == 2:
-        return Norm.apply(
-            _float(input, "norm"), dims=normalize_dims(dim, input.ndim, "norm"), keepdim=keepdim
-        )
-    return (input.abs() ** p).sum(dim, keepdim) ** (1 / p)
-
-
-class Norm(Operation):
-    """Euclidean norm over dims; its gradient is x / norm, and 0 where the norm is 0."""
-
-    name = "LinalgVectorNorm"
-
-    def forward(self, k, x, dims, keepdim):
-        self.kept = _kept_shape(x.shape, dims)
-        out = k.forward("sqrt", k.sum(k.forward("mul", x, x), dims, keepdim))
-        self.saved, self.result = (x,), out
-        return out
-
-    def backward(self, k, grad):
-        x, out = self.saved[0], self.result
-        zero = k.zeros((), grad.dtype)
-        scale = k.where(k.compare("eq", out, zero), zero, k.forward("div", grad, out))
-        return (k.forward("mul", x, scale.reshape(self.kept)),)
+    dims = _dims("logsumexp", input, dim, keepdim)
+    if not input.dtype.is_floating_point:
+        input = input.to(dtypes.get_default_dtype())
+    return LogSumExp.apply(input, dims=dims, keepdim=keepdim)
 
 
 __all__ = [
-    "MinMax", "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "cumsum", "logsumexp", "max",
-    "mean", "min", "norm", "prod", "std", "sum", "var",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean",
+    "min", "nanmean", "nansum", "pick_along", "prod", "std", "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip

@@ -59,7 +59,8 @@ from kernels.cpu.random import (
     permutation_from_bits,
     uniform_from_bits,
 )
-from kernels.cpu.reduce import all, any, cumsum, extreme, prod, prod_dx, square_deviation, sum, sum_to
+from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
+from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
     cross_entropy,
     cross_entropy_dx,
@@ -96,6 +97,9 @@ __all__ = [
     "copy_in_order",
     "cross_entropy",
     "cross_entropy_dx",
+    "cumextreme",
+    "cumprod",
+    "cumprod_dx",
     "cumsum",
     "derivative",
     "describe",
@@ -117,6 +121,7 @@ __all__ = [
     "linear",
     "log_softmax",
     "log_softmax_dx",
+    "logcumsumexp",
     "matmul",
     "max_pool",
     "max_pool_dx",

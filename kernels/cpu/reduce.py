@@ -169,18 +169,6 @@ def prod_dx(x: np.ndarray, grad: np.ndarray, dims: tuple[int, ...]) -> np.ndarra
     return moved.transpose(np.argsort(order)) if order else moved
 
 
-def cumsum(x: np.ndarray, dim: int, from_end: bool = False) -> np.ndarray:
-    """Return the running sums along `dim`, from the first element or from the last."""
-    if x.ndim == 0:
-        return cumsum(x.reshape(1), 0).reshape(())
-    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
-    wide = np.float64 if dtype.kind == "f" else dtype
-    with np.errstate(all="ignore"):
-        if from_end:
-            return np.flip(np.cumsum(np.flip(x, dim), dim, wide), dim).astype(dtype, copy=False)
-        return np.cumsum(x, dim, wide).astype(dtype, copy=False)
-
-
 def any(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """Return whether any element over `dims` is not zero."""
     return np.asarray(np.any(x, axis=dims))

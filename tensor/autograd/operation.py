@@ -39,6 +39,7 @@ class Operation:
     """
 
     name = ""  # what grad_fn prints, as in <TanhBackward0>; the class name unless set
+    overload = 0  # the digit it prints: PyTorch numbers the signatures of a name: sum() is 0, sum(dim) 1
     is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
 
     edges: Sequence = ()
@@ -143,7 +144,7 @@ class Operation:
                 kind = _TYPE_NAMES.get(array.dtype.name, "Tensor")
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace "
-                    f"operation: [torch.{kind} {list(array.shape)}], which {self.op}Backward0 needs, is at "
+                    f"operation: [torch.{kind} {list(array.shape)}], which {self!r} needs, is at "
                     f"version {version.count}; expected version {seen} instead. Hint: use the operation that "
                     "makes a new tensor, or clone() before the in-place change."
                 )
@@ -179,7 +180,7 @@ class Operation:
     grad = None
 
     def __repr__(self) -> str:
-        return f"<{self.op}Backward0>"
+        return f"<{self.op}Backward{self.overload}>"
 
 
 _TYPE_NAMES = {
