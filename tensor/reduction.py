@@ -1,5 +1,7 @@
 """Operations that reduce dimensions: sums, means, variances, extrema and their positions."""
 
+import warnings
+
 from tensor import compare, dtypes, elementwise, return_types
 from tensor.autograd import Operation
 from tensor.operands import along_dims, normalize_dim, normalize_dims
@@ -204,6 +206,19 @@ def _correction(unbiased, correction):
     return 0 if unbiased is False else 1
 
 
+def _spread(operation, name, x, dim, unbiased, keepdim, correction):
+    dim, unbiased = _split_unbiased(dim, unbiased)
+    dims = _dims(name, x, dim, keepdim)
+    correction = _correction(unbiased, correction)
+    if _count(x.shape, dims) <= correction:
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            f"factor (input numel divided by output numel), got {correction} for {_count(x.shape, dims)}.",
+            stacklevel=4,
+        )
+    return operation.apply(_float(x, name), dims=dims, keepdim=keepdim, correction=correction)
+
+
 def _split_unbiased(dim, unbiased):
     return (None, dim) if isinstance(dim, bool) else (dim, unbiased)  # x.var(False): the old signature
 
@@ -211,21 +226,13 @@ def _split_unbiased(dim, unbiased):
 @along_dims
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Variance over `dim`, divided by count - correction (1 by default: Bessel's)."""
-    dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = _dims("var", input, dim, keepdim)
-    return Var.apply(
-        _float(input, "var"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
-    )
+    return _spread(Var, "var", input, dim, unbiased, keepdim, correction)
 
 
 @along_dims
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """Standard deviation over `dim`, divided by count - correction (1 by default)."""
-    dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = _dims("std", input, dim, keepdim)
-    return Std.apply(
-        _float(input, "std"), dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction)
-    )
+    return _spread(Std, "std", input, dim, unbiased, keepdim, correction)
 
 
 class VarMean(Var):
@@ -243,11 +250,10 @@ class _MeanOfPair(Mean):
 
 
 def _with_mean(operation, name, x, dim, unbiased, keepdim, correction):
-    dim, unbiased = _split_unbiased(dim, unbiased)
-    dims = _dims(name, x, dim, keepdim)
     if not x.dtype.is_floating_point:
         raise RuntimeError(f"{name} only support floating point dtypes, got {x.dtype!r}; use x.float()")
-    spread = operation.apply(x, dims=dims, keepdim=keepdim, correction=_correction(unbiased, correction))
+    spread = _spread(operation, name, x, dim, unbiased, keepdim, correction)
+    dims = normalize_dims(_split_unbiased(dim, unbiased)[0], x.ndim, name)
     return spread, _MeanOfPair.apply(x, dims=dims, keepdim=keepdim, name=operation.__name__)
 
 
