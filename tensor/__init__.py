@@ -159,6 +159,7 @@ from tensor.scan import (
     trapezoid,
     trapz,
 )
+from tensor.saving import load, save
 from tensor.shape import (
     broadcast_to,
     cat,

@@ -23,6 +23,9 @@ _HEADER, _ZIP64_EXTRA = 30, 20
 _YEAR_ONE = (1980, 1, 1, 0, 0, 0)  # of zip; the same object gives the same bytes on any day
 
 
+_DAMAGED = (EOFError, LookupError, ValueError, OverflowError, struct.error)
+
+
 def encode(value: Any) -> tuple[bytes, Storages]:
     """Return the pickle of an object and its storages; TypeError for what files do not hold."""
     memory = Storages()
@@ -54,12 +57,17 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:
         entry.write(data)
 
 
-def read(stream: IO[bytes], size: int, to: MapLocation, mapped: Path | None, encoding: str) -> Any:
-    """Return the object in an archive of `size` bytes; `mapped`: the file to map storages from, if any."""
+def read(
+    stream: IO[bytes], size: int, to: MapLocation, mapped: Path | None, encoding: str
+) -> tuple[Any, set[str]]:
+    """Return the object in an archive of `size` bytes, and which element types were read as wider ones.
+
+    mapped: the file to map storages from, if any.
+    """
     try:
         with zipfile.ZipFile(stream) as archive:
             return _Archive(archive, size, to, mapped, encoding).load()
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, struct.error) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, *_DAMAGED) as error:
         raise RuntimeError(f"load: the file is damaged or cut off: {error}") from None
 
 
@@ -81,6 +89,8 @@ class _Archive:
         # Nothing is unpacked to files, and nothing can become larger than the file: no bombs.
         if any(info.compress_type != zipfile.ZIP_STORED for info in self._infos.values()):
             raise RuntimeError("load: the archive is compressed; torch.save stores its entries as they are")
+        if any(info.flag_bits & 1 or info.header_offset < 0 for info in self._infos.values()):
+            raise RuntimeError("load: the file is damaged: it has entries that are encrypted or nowhere")
         if sum(info.file_size for info in self._infos.values()) > size:
             raise RuntimeError("load: the file is damaged: its entries are larger than the file")
         self._foreign_order = self._byteorder() != sys.byteorder
@@ -93,12 +103,10 @@ class _Archive:
             raise RuntimeError(f"load: the file is damaged: its byteorder is {order!r}")
         return order
 
-    def load(self) -> Any:
+    def load(self) -> tuple[Any, set[str]]:
         with self._archive.open(f"{self._folder}/data.pkl") as stream:
             reader = Unpickler(stream, self._find, self._encoding)
-            value = reader.load()
-        storages.warn_of_widening(reader.widened)
-        return value
+            return reader.load(), reader.widened
 
     def _find(self, element: Element | None, key: str, location: str, count: int) -> Storage:
         known = self._storages.get(key)
@@ -126,7 +134,7 @@ class _Archive:
         else:
             array = np.empty(info.file_size, np.uint8)
             with self._archive.open(info) as stream:
-                _fill(memoryview(array), stream)
+                _fill(array.data, stream)
         if self._foreign_order:
             array = array.view(raw).byteswap().view(np.uint8)
         if element is None:

@@ -6,9 +6,10 @@ import pickle as standard_pickle
 from pathlib import Path
 from typing import IO, Any
 
+from tensor.devices import device as Device
 from tensor.files import atomic_write
 from tensor.saving import archive, flat, legacy
-from tensor.saving.storages import MapLocation
+from tensor.saving.storages import MapLocation, MapLocationFailed, warn_of_widening
 
 File = str | os.PathLike[str] | IO[bytes]
 
@@ -20,7 +21,7 @@ def save(
     pickle_protocol: int = 2,
     _use_new_zipfile_serialization: bool = True,
 ) -> None:
-    """Write an object to a file, in the format of `torch.save`: PyTorch reads it, also with weights_only=True.
+    """Write an object to a file as `torch.save` does; PyTorch reads it, also with weights_only=True.
 
     obj: tensors, parameters, and plain containers, numbers, strings, NumPy arrays and so on around them, as
         state dicts of modules, optimisers and schedulers are. Tensors that share memory still share it when
@@ -36,19 +37,18 @@ def save(
         raise TypeError("save: pickle_module cannot be replaced: files are written without pickle")
     if type(pickle_protocol) is not int or not 2 <= pickle_protocol <= 5:
         raise ValueError(f"save: expected a pickle_protocol from 2 to 5, got {pickle_protocol!r}")
-    to_path = isinstance(f, str | os.PathLike)
-    if not to_path and not hasattr(f, "write"):
+    path = Path(os.fspath(f)) if isinstance(f, str | os.PathLike) else None
+    if path is None and not hasattr(f, "write"):
         raise AttributeError(f"save: expected a path or a file to write to, got {type(f).__name__}")
-    if to_path and os.fspath(f).endswith(flat.SUFFIX):  # type: ignore[type-var, union-attr]
+    if path is not None and path.suffix == flat.SUFFIX:
         parts: Any = [flat.encode(obj)]
     elif _use_new_zipfile_serialization:
         parts = archive.encode(obj)
     else:
         parts = legacy.encode(obj)
-    if not to_path:
+    if path is None:
         _write(f, parts, "archive")  # type: ignore[arg-type]
         return
-    path = Path(os.fspath(f))  # type: ignore[arg-type]
     if not path.parent.is_dir():
         raise RuntimeError(f"save: Parent directory {path.parent} does not exist.")
     with atomic_write(path) as stream:
@@ -89,6 +89,18 @@ def load(
         raise TypeError("load: pickle_module cannot be replaced: files are read without pickle")
     if not isinstance(weights_only, bool | None) or not isinstance(mmap, bool | None):
         raise TypeError("load: weights_only and mmap must be True, False or None")
+    if not (map_location is None or isinstance(map_location, str | Device | dict) or callable(map_location)):
+        kind = type(map_location).__name__
+        raise TypeError(f"load: map_location must be a device, a dict or a function, got {kind}")
+    try:
+        value, widened = _open(f, map_location, bool(mmap), encoding)
+    except MapLocationFailed as failed:
+        raise failed.error from None
+    warn_of_widening(widened)
+    return value
+
+
+def _open(f: File, map_location: MapLocation, mmap: bool, encoding: str) -> tuple[Any, set[str]]:
     if isinstance(f, str | os.PathLike):
         path = Path(os.fspath(f))
         if path.is_dir():
@@ -103,7 +115,7 @@ def load(
     return _read(f, map_location, None, encoding)
 
 
-def _read(stream: IO[bytes], to: MapLocation, mapped: Path | None, encoding: str) -> Any:
+def _read(stream: IO[bytes], to: MapLocation, mapped: Path | None, encoding: str) -> tuple[Any, set[str]]:
     start = stream.tell()
     size = stream.seek(0, io.SEEK_END) - start
     stream.seek(start)

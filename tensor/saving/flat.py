@@ -42,8 +42,11 @@ def looks_like_one(head: bytes) -> bool:
     return len(head) >= 9 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] < 100_000_000
 
 
-def decode(data: bytes, to: MapLocation) -> dict[str, Tensor]:
-    """Return the dict of tensors; RuntimeError for a file that is damaged."""
+def decode(data: bytes, to: MapLocation) -> tuple[dict[str, Tensor], set[str]]:
+    """Return the tensors by name, and which element types were read as wider ones.
+
+    Raises RuntimeError for a file that is damaged.
+    """
     try:
         entries = deserialize(data)
     except SafetensorError as error:
@@ -60,5 +63,4 @@ def decode(data: bytes, to: MapLocation) -> dict[str, Tensor]:
         shape = tuple(facts["shape"])
         strides = tuple(np.cumprod([1, *shape[:0:-1]])[::-1].tolist()) if shape else ()
         found[name] = storages.rebuild(storage, 0, shape, strides, None)
-    storages.warn_of_widening(widened)
-    return found
+    return found, widened

@@ -43,8 +43,8 @@ def _plain(value: Any) -> bytes:
     return Pickler(Storages()).dump(value)
 
 
-def read(stream: IO[bytes], size: int, to: MapLocation, encoding: str) -> Any:
-    """Return the object in a file of `size` bytes."""
+def read(stream: IO[bytes], size: int, to: MapLocation, encoding: str) -> tuple[Any, set[str]]:
+    """Return the object in a file of `size` bytes, and which element types were read as wider ones."""
     pending: dict[str, tuple[Element, int, Storage]] = {}
     total = 0
 
@@ -87,8 +87,7 @@ def read(stream: IO[bytes], size: int, to: MapLocation, encoding: str) -> Any:
         _fill(storage.array, element, count, stream.read)
     if pending:
         raise CorruptPickle("load: the file is cut off: storages are missing")
-    storages.warn_of_widening(reader.widened)
-    return value
+    return value, reader.widened
 
 
 def _fill(array: NDArray, element: Element, count: int, take: Callable[[int], bytes]) -> None:

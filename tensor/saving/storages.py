@@ -79,12 +79,14 @@ def warn_of_widening(widened: set[str]) -> None:
     """Say once a file which element types were read as wider ones."""
     if widened:
         kinds = ", ".join(f"{name} as {BY_NAME[name].wider}" for name in sorted(widened))
-        warnings.warn(f"load: this engine has no such dtype, so the file was read with {kinds}", stacklevel=4)
+        warnings.warn(f"load: this engine has no such dtype, so the file was read with {kinds}", stacklevel=3)
 
 
 def convert(raw: NDArray, element: Element, target: dtypes.dtype) -> NDArray:
     """Return the bytes of a storage as an array of `target`; no copy unless the type is widened."""
     raw = raw.view(np.dtype(element.raw))
+    if element.name == "bool":
+        return raw != 0
     if element.own is target:
         return raw.view(target._array)
     if element.name == "bfloat16":  # the upper half of a float32
@@ -121,6 +123,14 @@ class Storage:
     size = __len__
 
 
+class MapLocationFailed(Exception):
+    """An exception of the caller's map_location, which says nothing about the file."""
+
+    def __init__(self, error: Exception):
+        super().__init__(str(error))
+        self.error = error
+
+
 MapLocation = str | Device | dict | Callable[[Storage, str], Any] | None
 
 
@@ -134,15 +144,8 @@ def relocate(storage: Storage, to: MapLocation) -> Storage:
     elif isinstance(to, dict):
         location = str(to.get(location, location))
     elif callable(to):
-        found = to(storage, location)
-        if found is not None:
-            if not isinstance(found, Storage):
-                raise TypeError(
-                    f"load: map_location(storage, location) must return a storage or None, got {type(found).__name__}"
-                )
-            storage, location = found, found.location
-    elif to is not None:
-        raise TypeError(f"load: map_location must be a device, a dict or a function, got {type(to).__name__}")
+        storage = _call(to, storage)
+        location = storage.location
     try:
         Device(location).require()
     except RuntimeError as error:
@@ -151,6 +154,17 @@ def relocate(storage: Storage, to: MapLocation) -> Storage:
             "use load(..., map_location='cpu')"
         ) from None
     return storage if location == storage.location else Storage(storage.array, location)
+
+
+def _call(to: Callable[[Storage, str], Any], storage: Storage) -> Storage:
+    try:
+        found = to(storage, storage.location)
+        if not isinstance(found, Storage | None):
+            kind = type(found).__name__
+            raise TypeError(f"load: map_location() must return the storage or None, got {kind}")
+    except Exception as error:
+        raise MapLocationFailed(error) from error
+    return storage if found is None else found
 
 
 def rebuild(storage: Storage, offset: int, size: tuple, stride: tuple, dtype: dtypes.dtype | None) -> Tensor:
@@ -226,7 +240,7 @@ class Storages:
     def read(self, key: int) -> memoryview:
         """Return the bytes of a storage."""
         array = self.arrays[key]
-        return memoryview(array.ravel(order="K").view(np.uint8))
+        return array.ravel(order="K").view(np.uint8).data
 
 
 def _root(array: NDArray) -> NDArray:
@@ -234,4 +248,4 @@ def _root(array: NDArray) -> NDArray:
     found = array
     while isinstance(found.base, np.ndarray):
         found = found.base
-    return found if found.flags.forc and type(found) is np.ndarray else np.array(array, order="C")
+    return np.asarray(found) if found.flags.forc else np.array(array, order="C")

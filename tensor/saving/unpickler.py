@@ -87,6 +87,9 @@ class Unpickler:
         found, self._stack = self._stack, self._marks.pop()
         return found
 
+    def _pop_mark(self) -> None:
+        self._since_mark()
+
     def _pop(self, _) -> None:
         if self._stack:
             self._stack.pop()
@@ -358,7 +361,7 @@ def _make_numpy_number(dtype: np.dtype, data: bytes) -> Any:
 
 def _build_numpy(target: _Numpy, state: Any) -> Any:
     if isinstance(target, _NumpyType):
-        return target.found.newbyteorder({"<": "<", ">": ">"}.get(state[1], "="))
+        return target.found.newbyteorder(">") if state[1] == ">" else target.found
     _, shape, dtype, fortran, data = state
     if isinstance(data, str):
         data = data.encode("latin1")
@@ -435,7 +438,7 @@ _STEPS: dict[str, Callable[[Unpickler, Any], None]] = {
     "NEWFALSE": lambda m, _: m._push(False),
     "MARK": Unpickler._mark,
     "POP": Unpickler._pop,
-    "POP_MARK": lambda m, _: m._since_mark() and None,
+    "POP_MARK": lambda m, _: m._pop_mark(),
     "EMPTY_TUPLE": lambda m, _: m._push(()),
     "EMPTY_LIST": lambda m, _: m._push([]),
     "EMPTY_DICT": lambda m, _: m._push({}),
