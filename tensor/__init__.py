@@ -147,6 +147,7 @@ from tensor.reduction import (
     var,
     var_mean,
 )
+from tensor.saving import load, save
 from tensor.scan import (
     cummax,
     cummin,
@@ -159,7 +160,6 @@ from tensor.scan import (
     trapezoid,
     trapz,
 )
-from tensor.saving import load, save
 from tensor.shape import (
     broadcast_to,
     cat,

@@ -252,8 +252,8 @@ def test_map_location():
         buffer.seek(0)
         assert tensor.load(buffer, map_location=to).tolist() == [1.0, 1.0]
     assert seen == [(2, 8, "cpu")]
+    buffer.seek(0)
     with pytest.raises(KeyError, match="mine"):
-        buffer.seek(0)
         tensor.load(buffer, map_location=lambda storage, location: {}["mine"])
     for wrong in (3, lambda storage, location: 3):
         buffer.seek(0)
