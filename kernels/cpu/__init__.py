@@ -59,6 +59,7 @@ from kernels.cpu.random import (
     permutation_from_bits,
     uniform_from_bits,
 )
+from kernels.cpu.recurrent import recurrent, recurrent_dx
 from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
@@ -140,6 +141,8 @@ __all__ = [
     "prod",
     "prod_dx",
     "put",
+    "recurrent",
+    "recurrent_dx",
     "remainder",
     "round",
     "scatter_add",
