@@ -3,7 +3,11 @@
 A layer works on packed rows (`kernels.cpu.recurrent`): those of the first step, of the second, and so on.
 """
 
+import itertools
+
 from tensor.autograd import Operation
+from tensor.linalg import linear
+from tensor.shape import cat, stack
 
 
 class Recurrence(Operation):
@@ -54,17 +58,43 @@ class _Rows(Operation):
         return (k.cat([p for p in parts if len(p)], 0),)
 
 
-def run_layer(x, state, weights, kind, sizes, backwards=False, shape=None, name="Stack"):
+def _project(x, state, weights, sizes, backwards, dense):
+    """Run one direction of an LSTM with projected states, step by step, of ordinary operations."""
+    weight_ih, weight_hh, *biases, weight_hr = weights
+    bias_ih, bias_hh = biases or (None, None)
+    gates = linear(x, weight_ih, bias_ih)
+    starts = [0, *itertools.accumulate(sizes)]
+    (h, c), outputs = state, {}
+    for t in reversed(range(len(sizes))) if backwards else range(len(sizes)):
+        size = sizes[t]
+        sums = gates[starts[t] : starts[t + 1]] + linear(h[:size], weight_hh, bias_hh)
+        i, f, g, o = sums.chunk(4, 1)
+        new_c = f.sigmoid() * c[:size] + i.sigmoid() * g.tanh()
+        outputs[t] = linear(o.sigmoid() * new_c.tanh(), weight_hr)
+        rest = size < h.shape[0]  # sequences that do not have this step
+        h = cat([outputs[t], h[size:]]) if rest else outputs[t]
+        c = cat([new_c, c[size:]]) if rest else new_c
+    ordered = [outputs[t] for t in range(len(sizes))]
+    return (stack(ordered) if dense else cat(ordered)), (h, c)
+
+
+def run_layer(
+    x, state, weights, kind, sizes, backwards=False, shape=None, name="Stack", end_names=("Slice", "Slice")
+):
     """Run one direction of a layer; returns (outputs, last state), a pair of states for an LSTM.
 
     x: (rows, inputs), packed by `sizes`; state: (h0,) or (h0, c0), each (batch, hidden); weights: (weight_ih,
-    weight_hh) or with (bias_ih, bias_hh); shape: of the outputs, by default (rows, hidden).
+    weight_hh), then bias_ih and bias_hh if there are any, then weight_hr if an LSTM projects its states;
+    shape: of the outputs, by default (rows, hidden); name, end_names: of the
+    grad_fn of the outputs and of the last states.
     """
+    if len(weights) % 2:
+        return _project(x, state, weights, sizes, backwards, shape is not None)
     states = Recurrence.apply(x, *state, *weights, kind=kind, sizes=sizes, backwards=backwards)
     rows, (batch, hidden) = x.shape[0], state[0].shape
     out = _Rows.apply(states, first=0, last=rows, shape=shape or (rows, hidden), name=name)
     ends = tuple(
-        _Rows.apply(states, first=at, last=at + batch, shape=(batch, hidden), name="Slice")
-        for at in range(rows, states.shape[0], batch)
+        _Rows.apply(states, first=at, last=at + batch, shape=(batch, hidden), name=end)
+        for end, at in zip(end_names, range(rows, states.shape[0], batch), strict=False)
     )
     return out, ends

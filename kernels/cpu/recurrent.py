@@ -9,7 +9,7 @@ The products with the inputs of all steps are one matrix product, made before; i
 product with the weights, packed once for all steps, and the arithmetic of the gates.
 """
 
-from types import FunctionType
+from collections.abc import Callable
 
 import numpy as np
 from numba import types
@@ -26,7 +26,7 @@ RNN_TANH, RNN_RELU, LSTM, GRU = range(4)
 KINDS = {"RNN_TANH": RNN_TANH, "RNN_RELU": RNN_RELU, "LSTM": LSTM, "GRU": GRU}
 
 
-def _by_type(formula: FunctionType):
+def _by_type(formula: Callable):
     """Return a function for kernels: the formula, compiled for the type of number that it is given."""
     single, double = formula_for(formula, np.dtype("float32")), formula_for(formula, np.dtype("float64"))
 
@@ -266,7 +266,7 @@ def recurrent(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, sizes: tuple, b
 
 
 def states_before(states, first, sizes: tuple, backwards: bool) -> np.ndarray:
-    """Return the state that each step began with. states: (rows, hidden) after each; first: (batch, hidden)."""
+    """Return the state each step began with. states: (rows, hidden) after each; first: (batch, hidden)."""
     before = np.empty_like(states)
     rows, batch = len(states), len(first)
     if len(sizes) and sizes[-1] == batch:  # equally long: the rows of all but one step, moved by a step
