@@ -17,7 +17,8 @@ def layer(kind="LSTM", **options):
 
 def test_outputs_take_the_shape_and_name_asked_for():
     _, (out, (h, c)) = layer(shape=(4, 2, 3), name="Stack")
-    assert out.shape == (4, 2, 3) and h.shape == c.shape == (2, 3)
+    assert out.shape == (4, 2, 3)
+    assert h.shape == c.shape == (2, 3)
     assert out.grad_fn.op == "Stack"
     assert tensor.equal(out[-1], h)
 
