@@ -3,6 +3,7 @@
 `kernels.cuda` will answer to the same names. The tensor engine reaches kernels only through such a table.
 """
 
+from kernels.cpu.attention import attention, attention_dx
 from kernels.cpu.channels import sum_channels
 from kernels.cpu.compare import compare
 from kernels.cpu.compile import (
@@ -81,6 +82,8 @@ __all__ = [
     "all",
     "along",
     "any",
+    "attention",
+    "attention_dx",
     "available_threads",
     "average_pool",
     "average_pool_dx",
