@@ -46,13 +46,13 @@ def _check(query, key, value, mask, dropout_p) -> None:
         )
     if query.shape[-1] != key.shape[-1]:
         raise RuntimeError(
-            f"{name}: query of shape {tuple(query.shape)} and key of shape {tuple(key.shape)} differ in their "
-            "last size"
+            f"{name}: query of shape {tuple(query.shape)} and key of shape {tuple(key.shape)} differ in "
+            "their last size"
         )
     if key.shape[-2] != value.shape[-2]:
         raise RuntimeError(
-            f"{name}: key of shape {tuple(key.shape)} and value of shape {tuple(value.shape)} differ in their "
-            "length, the last size but one"
+            f"{name}: key of shape {tuple(key.shape)} and value of shape {tuple(value.shape)} differ in "
+            "their length, the last size but one"
         )
     if mask is not None:
         require_tensor(name, "attn_mask", mask)
@@ -139,8 +139,8 @@ def scaled_dot_product_attention(
             fits = False
         if not fits:
             raise RuntimeError(
-                f"scaled_dot_product_attention: an attn_mask of shape {tuple(attn_mask.shape)} does not match "
-                f"the scores, {scores}: The size of tensor a must match the size of tensor b"
+                f"scaled_dot_product_attention: an attn_mask of shape {tuple(attn_mask.shape)} does not "
+                f"match the scores, {scores}: The size of tensor a must match the size of tensor b"
             )
         if mask.requires_grad:
             return _composed(q, k, v, lead, mask, dropout_p, is_causal, scale)
@@ -148,15 +148,17 @@ def scaled_dot_product_attention(
             mask = mask.expand(scores).reshape(q.shape[0], *scores[-3:])
     kept, factor = None, 1.0
     if dropout_p > 0.0:
-        kept, factor = (
-            dropout.draw(dropout_p, (q.shape[0], q.shape[1], *scores[-2:])),
-            dropout.scale_for(dropout_p),
-        )
-    options = {"causal": bool(is_causal), "scale": scale, "kept": kept, "factor": factor}
-    out = ScaledDotProductAttention.apply(q, k, v, mask=None if mask is None else mask._array, **options)
+        kept = dropout.draw(dropout_p, (*q.shape[:2], *scores[-2:]))
+        factor = dropout.scale_for(dropout_p)
+    numbers = None if mask is None else mask._array
+    out = ScaledDotProductAttention.apply(
+        q, k, v, mask=numbers, causal=bool(is_causal), scale=scale, kept=kept, factor=factor
+    )
+    if len(lead) != 2:
+        out = out.reshape(*lead, *out.shape[-2:])
     if out.grad_fn is not None and not (plain and heads_fit and kept is None):
-        out.grad_fn.name = "UnsafeView" if len(lead) else "Mm"  # what PyTorch's other way ends with
-    return out if len(lead) == 2 else out.reshape(*lead, *out.shape[-2:])
+        out.grad_fn.name = "UnsafeView" if lead else "Mm"  # what PyTorch ends with where it composes
+    return out
 
 
 def _composed(query, key, value, lead, mask, dropout_p, is_causal, scale):
