@@ -59,7 +59,7 @@ def test_against_the_matrix_of_weights(dtype, shape, case):
     found = out, *cpu.attention_dx(q, k, v, *options, stats, grad)
     limit = 2e-5 if dtype == "float32" else 1e-12
     for ours, exact in zip(found, _reference(q, k, v, *options, grad), strict=True):
-        assert ours.dtype == dtype and ours.shape == exact.shape
+        assert (ours.dtype, ours.shape) == (dtype, exact.shape)
         assert np.abs(ours - exact).max() < limit
 
 
