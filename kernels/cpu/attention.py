@@ -15,7 +15,7 @@ import numpy as np
 
 from kernels.cpu.compile import jit
 from kernels.cpu.launch import share_of, shared_kernel, workers_for
-from kernels.cpu.matmul import _fill_strip, _pack_b
+from kernels.cpu.matmul import fill_strip, pack_b
 from kernels.cpu.scratch import scratch
 from kernels.cpu.softmax import LANES, exponentials, inner, largest, scale_row
 from kernels.cpu.tiles import TILE_VECTORS, VECTOR_BYTES
@@ -38,7 +38,7 @@ def _multiply(a, b_at, depth, packed_depth, columns, c, add):
     a_row, a_column = a.strides
     for j in range(0, columns, width):
         strip = b_at + j * packed_depth * size
-        _fill_strip(
+        fill_strip(
             c, 0, j, a.shape[0], a.ctypes.data, a_row, a_column, a_row, strip, width * size, depth, add
         )
 
@@ -72,7 +72,7 @@ def _scores(q, packed_keys, columns, first, causal, scale, mask, scores):
 @jit
 def _pack(b, room):
     """Write b into strips, and return where they begin."""
-    _pack_b(b, 0, b.shape[0], 0, b.shape[1], _strip_width(b), room)
+    pack_b(b, 0, b.shape[0], 0, b.shape[1], _strip_width(b), room)
     return room.ctypes.data
 
 
