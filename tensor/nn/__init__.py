@@ -4,7 +4,7 @@
 layer is a module around functions of `functional`.
 """
 
-from tensor.nn import functional, init, utils
+from tensor.nn import functional, init, modules, utils
 from tensor.nn.activation import (
     ELU,
     GELU,
@@ -139,5 +139,6 @@ __all__ = [
     "ZeroPad2d",
     "functional",
     "init",
+    "modules",
     "utils",
 ]
