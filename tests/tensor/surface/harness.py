@@ -252,8 +252,10 @@ def _tensors(value: Any) -> Iterator[Any]:
 def describe(value: Any) -> Any:
     """Return a value in plain words, the same for both engines: lists and dicts that JSON can hold."""
     kind = type(value).__name__
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, type):
         return ["class", value.__name__]
     if isinstance(value, int):
