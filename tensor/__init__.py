@@ -5,26 +5,7 @@
 """
 
 from kernels.cpu import get_num_threads, set_num_threads
-from tensor import (
-    accelerator,
-    amp,
-    autograd,
-    backends,
-    compiler,
-    cuda,
-    data,
-    missing,
-    mps,
-    nn,
-    optim,
-    return_types,
-    testing,
-    types,
-    utils,
-    version,
-    xpu,
-)
-from tensor.amp import autocast, is_autocast_available, is_autocast_enabled
+from tensor import autograd, cuda, data, nn, optim, return_types, utils
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.compare import (
     allclose,
@@ -49,7 +30,6 @@ from tensor.compare import (
     lt,
     ne,
 )
-from tensor.compiler import compile
 from tensor.config import show_config, warn_of_serial_kernels
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.creation import (
@@ -74,7 +54,8 @@ from tensor.creation import (
     zeros,
     zeros_like,
 )
-from tensor.devices import device, get_default_device, set_default_device
+from tensor.devices import device
+from tensor.diagonals import diag, diag_embed, diagflat, trace, tril, triu
 from tensor.dtypes import (
     bool,
     can_cast,
@@ -131,9 +112,41 @@ from tensor.elementwise import (
     trunc,
     where,
 )
-from tensor.engine import Size, Tensor
+from tensor.engine import Tensor
 from tensor.indexing import gather, index_select, masked_select, nonzero, scatter_add
+from tensor.join import (
+    block_diag,
+    cartesian_prod,
+    cat,
+    chunk,
+    column_stack,
+    combinations,
+    concat,
+    concatenate,
+    dsplit,
+    dstack,
+    hsplit,
+    hstack,
+    row_stack,
+    split,
+    split_with_sizes,
+    stack,
+    tensor_split,
+    unbind,
+    vsplit,
+    vstack,
+)
+from tensor.layouts import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from tensor.linalg import bmm, dot, matmul, mm, mv, outer
+from tensor.memory import as_strided, diagonal
 from tensor.operands import result_type
 from tensor.pool import (
     adaptive_avg_pool1d,
@@ -145,6 +158,7 @@ from tensor.pool import (
 from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from tensor.rearrange import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from tensor.reduction import (
     all,
     amax,
@@ -181,75 +195,31 @@ from tensor.scan import (
     trapz,
 )
 from tensor.shape import (
+    adjoint,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d,
+    broadcast_shapes,
+    broadcast_tensors,
     broadcast_to,
-    cat,
-    chunk,
     flatten,
-    flip,
-    hstack,
+    moveaxis,
     movedim,
     narrow,
     permute,
-    repeat_interleave,
+    ravel,
     reshape,
-    roll,
-    split,
+    select,
     squeeze,
-    stack,
     swapaxes,
+    swapdims,
     t,
-    tile,
     transpose,
-    tril,
-    triu,
-    unbind,
     unflatten,
     unsqueeze,
-    vstack,
 )
+from tensor.sizes import Size
 from tensor.softmax import log_softmax, softmax
-from tensor.switches import (
-    are_deterministic_algorithms_enabled,
-    get_deterministic_debug_mode,
-    get_float32_matmul_precision,
-    get_num_interop_threads,
-    is_deterministic_algorithms_warn_only_enabled,
-    is_warn_always_enabled,
-    set_deterministic_debug_mode,
-    set_float32_matmul_precision,
-    set_flush_denormal,
-    set_num_interop_threads,
-    set_warn_always,
-    use_deterministic_algorithms,
-)
-from tensor.typed import (
-    BoolTensor,
-    ByteTensor,
-    DoubleTensor,
-    FloatTensor,
-    IntTensor,
-    LongTensor,
-    set_default_tensor_type,
-    typename,
-)
 from tensor.vector_norm import dist, norm, renorm
-from tensor.version import __version__
 
-missing.watch(
-    "tensor",
-    "tensor.accelerator",
-    "tensor.autograd",
-    "tensor.backends",
-    "tensor.cuda",
-    "tensor.mps",
-    "tensor.nn",
-    "tensor.nn.functional",
-    "tensor.nn.init",
-    "tensor.nn.utils",
-    "tensor.optim",
-    "tensor.testing",
-    "tensor.utils",
-    "tensor.utils.data",
-    "tensor.xpu",
-)
 warn_of_serial_kernels()

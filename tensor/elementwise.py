@@ -407,8 +407,8 @@ class ToCopy(Operation):
 class Clone(Operation):
     """Copy."""
 
-    def forward(self, k, x):
-        return k.copy(x)
+    def forward(self, k, x, strides=None):
+        return k.copy(x) if strides is None else k.copy_in_order(x, strides)
 
     def backward(self, k, grad):
         return (grad,)
@@ -433,7 +433,7 @@ class Where(Operation):
 class Copy(Operation):
     """Overwrite the first input with the second, which broadcasts."""
 
-    name = "CopySlices"
+    name, overload = "CopyBackwards", None
 
     def overwrite(self, k, target, source):
         self.source_shape, self.source_dtype = source.shape, source.dtype

@@ -8,37 +8,16 @@ import weakref
 import numpy as np
 
 from kernels import cpu
-from tensor import autograd, dtypes, elementwise, missing, printing, random
+from tensor import autograd, dtypes, elementwise, layouts, printing, random
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
 from tensor.methods import Methods
-from tensor.operands import as_tensor_like, check_range, common_dtype, to_array
+from tensor.operands import as_tensor_like, check_range, common_dtype, normalize_dim, to_array
+from tensor.sizes import Size
 
 _CPU = Device("cpu")
 _new = object.__new__
-
-
-class Size(tuple):
-    """The shape of a tensor: a tuple that prints as PyTorch's and counts its elements."""
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        """Return the number of elements."""
-        total = 1
-        for n in self:
-            total *= n
-        return total
-
-    def __repr__(self) -> str:
-        return f"torch.Size({list(self)})"
-
-    def __getitem__(self, index):
-        found = tuple.__getitem__(self, index)
-        return Size(found) if isinstance(index, slice) else found
-
-    def __add__(self, other):
-        return Size(tuple.__add__(self, tuple(other)))
+_new_tuple = tuple.__new__  # without asking whether the sizes are integers
 
 
 class Tensor(Methods):
@@ -84,7 +63,7 @@ class Tensor(Methods):
     @property
     def shape(self) -> Size:
         """The sizes of the dims."""
-        return Size(self._array.shape)
+        return _new_tuple(Size, self._array.shape)
 
     @property
     def dtype(self) -> dtypes.dtype:
@@ -122,6 +101,8 @@ class Tensor(Methods):
         """Return the number of dims."""
         return self._array.ndim
 
+    ndimension = dim
+
     def numel(self) -> int:
         """Return the number of elements."""
         return self._array.size
@@ -135,11 +116,9 @@ class Tensor(Methods):
     def stride(self, dim: int | None = None):
         """Return the steps, in elements, from one position to the next along each dim (or one)."""
         steps = tuple(s // self._array.itemsize for s in self._array.strides)
-        return steps if dim is None else steps[dim]
-
-    def is_contiguous(self) -> bool:
-        """Return whether the elements lie in memory in order."""
-        return self._array.flags.c_contiguous
+        if dim is None:
+            return steps
+        return steps[normalize_dim(dim, self.ndim, "stride")] if steps else _no_dims("stride")
 
     def is_floating_point(self) -> bool:
         """Return whether the element type is a float."""
@@ -148,6 +127,13 @@ class Tensor(Methods):
     def data_ptr(self) -> int:
         """Return the address of the first element."""
         return self._array.ctypes.data
+
+    @property
+    def layout(self) -> layouts.layout:
+        """How the elements are stored: torch.strided."""
+        return layouts.strided
+
+    is_sparse = is_quantized = is_mkldnn = is_meta = False
 
     @property
     def is_cuda(self) -> bool:
@@ -295,6 +281,9 @@ class Tensor(Methods):
             setattr(owner, name, HookTable())
         return Hook(getattr(owner, name), hook)
 
+    def _is_view(self) -> bool:
+        return self._base is not None
+
     def _become_view_of(self, source: Tensor, step: autograd.ViewStep) -> None:
         """Share memory and versions with `source`, of which `step` made this."""
         self._version = source._version
@@ -436,7 +425,9 @@ class Tensor(Methods):
     def __format__(self, spec: str) -> str:
         return object.__format__(self, spec) if self.ndim else format(self.item(), spec)
 
-    def to(self, *args, dtype=None, device=None, copy=False, non_blocking=False) -> Tensor:
+    def to(
+        self, *args, dtype=None, device=None, copy=False, non_blocking=False, memory_format=None
+    ) -> Tensor:
         """Return this tensor as another dtype and on another device; itself if nothing changes.
 
         Takes a dtype, a device, another tensor to follow, or dtype= and device=. non_blocking is accepted:
@@ -452,15 +443,21 @@ class Tensor(Methods):
         if device is not None:
             Device(device).require()
         array_dtype = self._array.dtype if dtype is None else dtypes.array_dtype(dtype)
-        if array_dtype == self._array.dtype:
-            return self.clone() if copy else self
-        return elementwise.ToCopy.apply(self, dtype=array_dtype)
+        found = self
+        if array_dtype != self._array.dtype:
+            found = elementwise.ToCopy.apply(self, dtype=array_dtype)
+        elif copy:
+            found = self.clone()
+        if memory_format is not None and memory_format is not layouts.preserve_format:
+            found = found.contiguous(memory_format)
+        return found
 
     def type(self, dtype=None):
         """Convert to `dtype`; without it, return the type's name as in PyTorch ('torch.FloatTensor')."""
         if dtype is not None:
-            return self.to(dtypes.of_type(dtype))
-        return f"torch.{dtypes.LEGACY_NAMES[self.dtype.name]}"
+            return self.to(dtype)
+        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "uint8": "Byte"}
+        return f"torch.{names.get(self.dtype.name, 'Bool')}Tensor"
 
     def type_as(self, other: Tensor) -> Tensor:
         """Convert to the dtype of `other`."""
@@ -498,16 +495,13 @@ class Tensor(Methods):
         """Return this tensor in a GPU's memory."""
         return self.to("cuda" if device is None else device)
 
-    def clone(self) -> Tensor:
-        """Return a copy; gradients flow through it."""
-        return elementwise.Clone.apply(self)
+    def clone(self, *, memory_format=layouts.preserve_format) -> Tensor:
+        """Return a copy; gradients flow through it. Its elements lie in memory in the same order.
 
-    def contiguous(self) -> Tensor:
-        """Return this tensor if its elements lie in order, else a copy in order."""
-        return self if self.is_contiguous() else self.clone()
-
-    def __getattr__(self, name: str):
-        raise missing.error_for("tensor.Tensor", name, dir(Tensor))
+        memory_format: another order, torch.contiguous_format or torch.channels_last.
+        """
+        strides = layouts.strides_of(self._array, memory_format, "clone")
+        return elementwise.Clone.apply(self, strides=strides)
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:
@@ -601,7 +595,7 @@ class Parameter(Tensor):
 class _CopySlices(Operation):
     """The history of a tensor of which a view was overwritten: old outside the view, new inside."""
 
-    name = "CopySlices"
+    name, overload = "CopySlices", None
 
     def __init__(self, base: Tensor, steps: tuple[autograd.ViewStep, ...], inner: Operation):
         self.steps, self.inner, self.strides = steps, inner, base._array.strides
@@ -637,6 +631,10 @@ _UFUNC_METHODS = {
     np.greater: "gt",
     np.greater_equal: "ge",
 }
+
+
+def _no_dims(operation: str):
+    raise IndexError(f"{operation}: Dimension specified but tensor has no dimensions")
 
 
 def _repeats(array: np.ndarray) -> bool:

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tensor import compare, elementwise, indexing, linalg, reduction, scan, vector_norm
+from tensor import (
+    compare,
+    diagonals,
+    elementwise,
+    indexing,
+    join,
+    linalg,
+    memory,
+    rearrange,
+    reduction,
+    scan,
+    vector_norm,
+)
 from tensor import shape as shapes
+from tensor import (
+    storage as storages,
+)
 from tensor.operands import as_tensor_like
 from tensor.softmax import log_softmax, softmax
 
@@ -148,12 +164,31 @@ class Methods:
 
     view, reshape, flatten, unflatten = shapes.view, shapes.reshape, shapes.flatten, shapes.unflatten
     transpose, t, permute, movedim = shapes.transpose, shapes.t, shapes.permute, shapes.movedim
-    expand, squeeze, unsqueeze = shapes.expand, shapes.squeeze, shapes.unsqueeze
-    broadcast_to, narrow = shapes.broadcast_to, shapes.narrow
-    split, chunk, unbind = shapes.split, shapes.chunk, shapes.unbind
-    swapaxes = shapes.transpose
-    flip, roll, repeat, tile = shapes.flip, shapes.roll, shapes.repeat, shapes.tile
-    repeat_interleave, tril, triu = shapes.repeat_interleave, shapes.tril, shapes.triu
+    swapaxes, swapdims, moveaxis = shapes.swapaxes, shapes.swapdims, shapes.moveaxis
+    transpose_, t_, swapaxes_, swapdims_ = (
+        shapes.transpose_,
+        shapes.t_,
+        shapes.swapaxes_,
+        shapes.swapdims_,
+    )
+    expand, squeeze, unsqueeze, ravel = shapes.expand, shapes.squeeze, shapes.unsqueeze, shapes.ravel
+    squeeze_, unsqueeze_, adjoint = shapes.squeeze_, shapes.unsqueeze_, shapes.adjoint
+    broadcast_to, narrow, select = shapes.broadcast_to, shapes.narrow, shapes.select
+    unfold, as_strided, storage_offset = memory.unfold, memory.as_strided, memory.storage_offset
+    diagonal, diag, diag_embed = memory.diagonal, diagonals.diag, diagonals.diag_embed
+    diagflat, trace, fill_diagonal_ = diagonals.diagflat, diagonals.trace, diagonals.fill_diagonal_
+    tril, tril_, triu, triu_ = diagonals.tril, diagonals.tril_, diagonals.triu, diagonals.triu_
+    split, split_with_sizes, chunk, unbind = join.split, join.split_with_sizes, join.chunk, join.unbind
+    tensor_split, hsplit, vsplit, dsplit = join.tensor_split, join.hsplit, join.vsplit, join.dsplit
+    unsafe_split, unsafe_chunk = join.split, join.chunk
+    is_contiguous, contiguous = storages.is_contiguous, storages.contiguous
+    untyped_storage, storage = storages.untyped_storage, storages.storage
+    resize_, resize_as_, is_same_size = storages.resize_, storages.resize_as_, storages.is_same_size
+    is_shared, share_memory_ = storages.is_shared, storages.share_memory_
+    is_pinned, pin_memory = storages.is_pinned, storages.pin_memory
+    flip, fliplr, flipud, rot90 = rearrange.flip, rearrange.fliplr, rearrange.flipud, rearrange.rot90
+    roll, repeat, tile = rearrange.roll, rearrange.repeat, rearrange.tile
+    repeat_interleave = rearrange.repeat_interleave
 
     def view_as(self: Any, other: Tensor) -> Tensor:
         """Return a view in the shape of `other`."""
@@ -169,7 +204,14 @@ class Methods:
 
     @property
     def T(self: Any) -> Tensor:
-        """The dims in reverse order; a view."""
+        """The dims in reverse order; a view. As PyTorch it warns unless there are two of them."""
+        if self.ndim != 2:
+            warnings.warn(
+                "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated; "
+                "use `x.mT` for batches of matrices or `x.permute(*range(x.ndim - 1, -1, -1))`.",
+                UserWarning,
+                stacklevel=2,
+            )
         return shapes.permute(self, *range(self.ndim - 1, -1, -1))
 
     @property
@@ -178,6 +220,25 @@ class Methods:
         if self.ndim < 2:
             raise RuntimeError(
                 f"tensor.mT is only supported on matrices or batches of matrices, got {self.ndim}-D"
+            )
+        return shapes.transpose(self, -2, -1)
+
+    @property
+    def H(self: Any) -> Tensor:
+        """A matrix transposed: numbers here are real; a view."""
+        if self.ndim != 2:
+            raise RuntimeError(
+                f"tensor.H is only supported on matrices (2-D tensors). Got {self.ndim}-D tensor. For "
+                "batches of matrices, consider using tensor.mH"
+            )
+        return shapes.transpose(self, 0, 1)
+
+    @property
+    def mH(self: Any) -> Tensor:
+        """The last two dims exchanged, as `mT`: numbers here are real; a view."""
+        if self.ndim < 2:
+            raise RuntimeError(
+                f"tensor.mH is only supported on matrices or batches of matrices, got {self.ndim}-D"
             )
         return shapes.transpose(self, -2, -1)
 

@@ -2,9 +2,10 @@
 
 from tensor import compare, dtypes, return_types
 from tensor.autograd import Operation
+from tensor.join import cat
 from tensor.operands import along_dims, normalize_dim, normalize_dims
 from tensor.reduction import sum
-from tensor.shape import cat, narrow
+from tensor.shape import narrow
 
 
 class CumSum(Operation):

@@ -1,12 +1,14 @@
-"""Operations that change the shape: views of the same memory where possible, joins and splits."""
+"""The same elements in another shape or order: views of the same memory where possible."""
 
+import itertools
 import math
 
 import numpy as np
 
-from tensor import elementwise
+from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import accept_numpy_names, common_dtype, normalize_dim, normalize_dims, to_sizes
+from tensor.operands import normalize_dim, normalize_dims, to_sizes
+from tensor.sizes import Size
 
 
 class View(Operation):
@@ -17,6 +19,17 @@ class View(Operation):
     def forward(self, k, x, **options):
         self.input_shape, self.options = x.shape, options
         return self.show(x, options)
+
+
+class Alias(View):
+    """The same elements in the same shape."""
+
+    @staticmethod
+    def show(array, options):
+        return array.view()
+
+    def backward(self, k, grad):
+        return (grad,)
 
 
 class Reshape(View):
@@ -45,6 +58,12 @@ class ReshapeCopy(Operation):
         return (grad.reshape(self.input_shape),)
 
 
+class ViewOfCopy(ReshapeCopy):
+    """The same elements in another shape, copied, as PyTorch's `flatten` names it."""
+
+    name = "View"
+
+
 class Permute(View):
     """Dims in another order."""
 
@@ -58,14 +77,18 @@ class Permute(View):
 
 
 class Transpose(View):
-    """Two dims exchanged."""
+    """Two dims exchanged; a number stays as it is."""
 
     @staticmethod
     def show(array, options):
-        return array.swapaxes(*options["pair"])
+        return array.swapaxes(*options["pair"]) if array.ndim > 1 else array.view()
 
     def backward(self, k, grad):
-        return (grad.swapaxes(*self.options["pair"]),)
+        return (grad.swapaxes(*self.options["pair"]) if len(self.input_shape) > 1 else grad,)
+
+
+class T(Transpose):
+    """A matrix transposed."""
 
 
 class Expand(View):
@@ -82,9 +105,21 @@ class Expand(View):
 
 
 class Squeeze(Reshape):
-    """Size-1 dims dropped."""
+    """All size-1 dims dropped."""
 
     name = "Squeeze"
+
+
+class SqueezeDim(Squeeze):
+    """A dim dropped if it is of size 1."""
+
+    overload = 1
+
+
+class SqueezeDims(Squeeze):
+    """Several dims dropped, those that are of size 1."""
+
+    overload = 2
 
 
 class Unsqueeze(Reshape):
@@ -96,8 +131,6 @@ class Unsqueeze(Reshape):
 class Select(View):
     """Basic indexing: ints, slices, None; the gradient is zero elsewhere."""
 
-    name = "Slice"
-
     @staticmethod
     def show(array, options):
         return array[(*options["index"], ...)]  # the dots make a 0-d array of one element, not a number
@@ -107,34 +140,23 @@ class Select(View):
         k.write(self.show(full, self.options), grad)
         return (full,)
 
-
-class Cat(Operation):
-    """Tensors joined along an existing dim."""
-
-    def forward(self, k, *arrays, dim):
-        self.dim, self.sizes = dim, [a.shape[dim] for a in arrays]
-        return k.cat(arrays, dim)
-
-    def backward(self, k, grad):
-        lead, start, parts = (slice(None),) * self.dim, 0, []
-        for size, need in zip(self.sizes, self.needs, strict=True):
-            parts.append(grad[(*lead, slice(start, start + size))] if need else None)
-            start += size
-        return tuple(parts)
-
-
-class Flip(Operation):
-    """Dims in reverse order; copied, since PyTorch has no negative strides."""
-
-    def forward(self, k, x, dims):
-        self.dims = dims
-        return k.flip(x, dims)
-
-    def backward(self, k, grad):
-        return (k.flip(grad, self.dims),)
+    @property
+    def op(self) -> str:
+        """The operation's name: that of the last step, as PyTorch takes an index step by step."""
+        if "name" in self.options:
+            return self.options["name"]
+        index = self.options["index"]
+        for item in reversed(index):
+            if item is None:
+                return "Unsqueeze"
+            if not isinstance(item, slice):
+                return "Select"
+            if item != slice(None):
+                return "Slice"
+        return "Alias"
 
 
-def _infer(shape: tuple[int, ...], size: int, operation: str, original) -> tuple[int, ...]:
+def infer_size(shape: tuple[int, ...], size: int, operation: str, original) -> tuple[int, ...]:
     """Replace one -1 by what the number of elements leaves for it."""
     unknown = [d for d, n in enumerate(shape) if n == -1]
     if len(unknown) > 1:
@@ -157,13 +179,15 @@ def _infer(shape: tuple[int, ...], size: int, operation: str, original) -> tuple
     )
 
 
-def view(x, *shape):
-    """Return the same memory in another shape (one -1 is inferred); RuntimeError if that needs a copy."""
-    if len(shape) == 1 and hasattr(shape[0], "itemsize"):
-        raise NotImplementedError(
-            "view: reinterpreting the memory as another dtype is not supported; use .to()"
-        )
-    wanted = _infer(to_sizes(shape), x._array.size, "view", x.shape)
+def view(x, *shape, size=None, dtype=None):
+    """Return the same memory in another shape (one -1 is inferred), or its bytes as another dtype.
+
+    RuntimeError if the shape needs a copy. Elements of another size change the last dim; no gradient flows
+    through another dtype.
+    """
+    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], dtypes.dtype)):
+        return _view_bytes(x, shape[0] if dtype is None else dtype)
+    wanted = infer_size(to_sizes(shape if size is None else (size,)), x._array.size, "view", x.shape)
     try:
         return Reshape.apply(x, shape=wanted)
     except ValueError:
@@ -174,86 +198,141 @@ def view(x, *shape):
         ) from None
 
 
-def reshape(input, *shape):
+def _view_bytes(x, dtype):
+    if dtype is x.dtype:
+        return Alias.apply(x)
+    array, wanted = x._array, dtypes.array_dtype(dtype)
+    if not array.ndim and wanted.itemsize != array.itemsize:
+        raise RuntimeError(
+            f"view: self.dim() cannot be 0 to view {x.dtype!r} as {dtype!r} (different element sizes)"
+        )
+    try:
+        out = x._wrap(array.view(wanted))
+    except ValueError as error:
+        raise RuntimeError(f"view: cannot view {x.dtype!r} as {dtype!r}: {error}") from None
+    out._version = x._version
+    return out
+
+
+def reshape(input, *sizes, shape=None):
     """Return the elements in another shape (one -1 is inferred): a view where possible, else a copy."""
     array = input._array
-    return _reshape(input, _infer(to_sizes(shape), array.size, "reshape", array.shape))
+    wanted = to_sizes(sizes if shape is None else (shape,))
+    return reshape_to(input, infer_size(wanted, array.size, "reshape", array.shape))
 
 
-def _reshape(input, shape: tuple[int, ...]):
+def reshape_to(input, shape: tuple[int, ...], copying=ReshapeCopy):
+    """Return the elements in a shape that is known to fit."""
     try:
         return Reshape.apply(input, shape=shape)
     except ValueError:  # no steps through the memory give this shape
-        return ReshapeCopy.apply(input, shape=shape)
+        return copying.apply(input, shape=shape)
 
 
 def flatten(input, start_dim=0, end_dim=-1):
     """Join the dims from `start_dim` to `end_dim` into one."""
     shape = input._array.shape
-    if not shape:
-        return input.reshape(1)
     first = normalize_dim(start_dim, len(shape), "flatten")
     last = normalize_dim(end_dim, len(shape), "flatten")
+    if not shape:
+        return input.reshape(1)
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if first == last:
         return input
     joined = math.prod(shape[first : last + 1])
-    return _reshape(input, (*shape[:first], joined, *shape[last + 1 :]))
+    return reshape_to(input, (*shape[:first], joined, *shape[last + 1 :]))
+
+
+def ravel(input):
+    """Return all elements in one dim: a view where possible, else a copy."""
+    return reshape_to(input, (input.numel(),), ViewOfCopy)
 
 
 def unflatten(input, dim, sizes):
     """Split one dim into several; one size may be -1."""
     d = normalize_dim(dim, input.ndim, "unflatten")
-    sizes = _infer(tuple(sizes), input.shape[d], "unflatten", input.shape)
-    return reshape(input, *input.shape[:d], *sizes, *input.shape[d + 1 :])
+    sizes = to_sizes((sizes,))
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    sizes = infer_size(sizes, input.shape[d], "unflatten", input.shape)
+    shape = (*input.shape[:d], *sizes, *input.shape[d + 1 :])
+    try:
+        return Reshape.apply(input, shape=shape)
+    except ValueError:
+        raise RuntimeError(f"unflatten: sizes {sizes} need a copy; use .reshape{shape}") from None
 
 
 def transpose(input, dim0, dim1):
     """Exchange two dims; a view."""
     pair = normalize_dim(dim0, input.ndim, "transpose"), normalize_dim(dim1, input.ndim, "transpose")
-    return (
-        Transpose.apply(input, pair=pair if input.ndim else ())
-        if input.ndim
-        else Reshape.apply(input, shape=())
-    )
+    return Transpose.apply(input, pair=pair)
 
 
-swapaxes = transpose
+def swapaxes(input, axis0, axis1):
+    """Exchange two dims, as `transpose`."""
+    return transpose(input, axis0, axis1)
+
+
+def swapdims(input, dim0, dim1):
+    """Exchange two dims, as `transpose`."""
+    return transpose(input, dim0, dim1)
 
 
 def t(input):
     """Transpose a matrix; a vector or a number stays as it is."""
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D; use .mT")
-    return transpose(input, 0, 1) if input.ndim == 2 else Reshape.apply(input, shape=tuple(input.shape))
+    return T.apply(input, pair=(0, 1))
 
 
-def permute(input, *dims):
+def adjoint(input):
+    """Exchange the last two dims, as `mT`: numbers here are real."""
+    if input.ndim < 2:
+        raise RuntimeError(f"adjoint: expected a matrix or a batch of matrices, got {input.ndim}D")
+    return transpose(input, -2, -1)
+
+
+def permute(input, *order, dims=None):
     """Order the dims anew; a view."""
-    order = to_sizes(dims)
-    fits = len(order) == input.ndim
-    found = tuple(normalize_dim(d, input.ndim, "permute") for d in order) if fits and input.ndim else ()
-    if not fits or sorted(found) != list(range(input.ndim)):
+    wanted = to_sizes(order if dims is None else (dims,))
+    if len(wanted) != input.ndim:
         raise RuntimeError(
-            f"permute: dims {order} are not an order of the {input.ndim} dims of {tuple(input.shape)}"
+            f"permute: dims {wanted} are not an order of the {input.ndim} dims of {tuple(input.shape)}"
         )
+    found = tuple(normalize_dim(d, input.ndim, "permute") for d in wanted)
+    if sorted(found) != list(range(input.ndim)):
+        raise RuntimeError(f"permute: duplicate dims are not allowed, got {wanted}")
     return Permute.apply(input, dims=found)
 
 
 def movedim(input, source, destination):
     """Move dims to other places; the others keep their order. A view."""
-    sources = [normalize_dim(d, input.ndim, "movedim") for d in np.atleast_1d(source).tolist()]
-    places = [normalize_dim(d, input.ndim, "movedim") for d in np.atleast_1d(destination).tolist()]
+    sources, places = ((v,) if isinstance(v, int) else tuple(v) for v in (source, destination))
+    if len(sources) != len(places):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: as many are expected, got {sources} and {places}"
+        )
+    sources = tuple(normalize_dim(d, input.ndim, "movedim") for d in sources)
+    places = tuple(normalize_dim(d, input.ndim, "movedim") for d in places)
+    if len(set(sources)) < len(sources) or len(set(places)) < len(places):
+        raise RuntimeError(f"movedim: repeated dim in {sources} or {places}")
+    if not input.ndim:
+        return Alias.apply(input)
     order = [d for d in range(input.ndim) if d not in sources]
     for place, d in sorted(zip(places, sources, strict=True)):
         order.insert(place, d)
     return permute(input, order)
 
 
-def expand(x, *sizes):
+def moveaxis(input, source, destination):
+    """Move dims to other places, as `movedim`."""
+    return movedim(input, source, destination)
+
+
+def expand(x, *sizes, size=None):
     """Repeat size-1 dims without copying (-1 keeps a size); new dims may come in front."""
-    wanted = to_sizes(sizes)
+    wanted = to_sizes(sizes if size is None else (size,))
     lead = len(wanted) - x.ndim
     shape = tuple(x.shape[d - lead] if n == -1 and d >= lead else n for d, n in enumerate(wanted))
     if lead < 0 or any(n < 0 for n in shape):
@@ -269,15 +348,15 @@ def expand(x, *sizes):
 
 def squeeze(input, dim=None):
     """Drop size-1 dims: all, or those of `dim` (an int or several) that are of size 1."""
+    shape = tuple(input.shape)
     if dim is None:
-        shape = tuple(n for n in input.shape if n != 1)
+        return Squeeze.apply(input, shape=tuple(n for n in shape if n != 1))
+    if isinstance(dim, tuple | list):
+        chosen = normalize_dims(dim, input.ndim, "squeeze") if dim else ()
+        kind: type[Squeeze] = SqueezeDims
     else:
-        dims = normalize_dims(dim, input.ndim, "squeeze") if isinstance(dim, tuple | list) and dim else None
-        chosen = (
-            dims if dims is not None else () if dim == () else (normalize_dim(dim, input.ndim, "squeeze"),)
-        )
-        shape = tuple(n for d, n in enumerate(input.shape) if d not in chosen or n != 1)
-    return Squeeze.apply(input, shape=shape)
+        chosen, kind = (normalize_dim(dim, input.ndim, "squeeze"),), SqueezeDim
+    return kind.apply(input, shape=tuple(n for d, n in enumerate(shape) if d not in chosen or n != 1))
 
 
 def unsqueeze(input, dim):
@@ -286,179 +365,132 @@ def unsqueeze(input, dim):
     return Unsqueeze.apply(input, shape=(*input.shape[:d], 1, *input.shape[d:]))
 
 
-@accept_numpy_names
-def cat(tensors, dim=0):
-    """Join tensors along an existing dim; other sizes must agree."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise ValueError("cat: expected a non-empty list of Tensors")
-    for i, x in enumerate(tensors):
-        if not hasattr(x, "_array"):
-            raise TypeError(f"cat: expected Tensor as element {i}, got {type(x).__name__}")
-        if not x.ndim:
-            raise RuntimeError(
-                f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated; stack it"
-            )
-    tensors = (
-        tuple(x for x in tensors if tuple(x.shape) != (0,)) or tensors[:1]
-    )  # as PyTorch: (0,) is skipped
-    d = normalize_dim(dim, tensors[0].ndim, "cat")
-    joint = common_dtype(tensors)
-    first = tensors[0].shape
-    for i, x in enumerate(tensors):
-        if x.ndim != len(first) or any(
-            n != m for e, (n, m) in enumerate(zip(x.shape, first, strict=True)) if e != d
-        ):
-            raise RuntimeError(
-                f"cat: Sizes of tensors must match except in dimension {d}: {tuple(first)} and "
-                f"{tuple(x.shape)} (number {i} in the list)"
-            )
-    return Cat.apply(*[x.to(joint) for x in tensors], dim=d)
-
-
-@accept_numpy_names
-def stack(tensors, dim=0):
-    """Join tensors of one shape along a new dim."""
-    tensors = tuple(tensors)
-    if not tensors:
-        raise RuntimeError("stack: expected a non-empty list of Tensors")
-    for i, x in enumerate(tensors):
-        if x.shape != tensors[0].shape:
-            raise RuntimeError(
-                f"stack: each tensor must be equal size, but got {tuple(tensors[0].shape)} at entry 0 and "
-                f"{tuple(x.shape)} at entry {i}"
-            )
-    d = normalize_dim(dim, tensors[0].ndim + 1, "stack")
-    return cat([unsqueeze(x, d) for x in tensors], d)
-
-
-def hstack(tensors):
-    """Join tensors along dim 1; vectors along dim 0."""
-    tensors = [x.reshape(1) if x.ndim == 0 else x for x in tensors]
-    return cat(tensors, 0 if tensors and tensors[0].ndim == 1 else 1)
-
-
-def vstack(tensors):
-    """Join tensors along dim 0; vectors become rows."""
-    return cat([x.reshape(1, -1) if x.ndim < 2 else x for x in tensors], 0)
-
-
-def flip(input, *dims):
-    """Return a copy with the elements along `dims` in reverse order."""
-    wanted = to_sizes(dims)
-    return Flip.apply(input, dims=normalize_dims(wanted, input.ndim, "flip") if wanted else ())
-
-
-def roll(input, shifts, dims=None):
-    """Return the elements moved on, round the end, by `shifts` along `dims` or in the flattened tensor."""
-    if dims is None:
-        return roll(input.reshape(-1), shifts, 0).reshape(tuple(input.shape))
-    for shift, dim in zip(np.atleast_1d(shifts).tolist(), np.atleast_1d(dims).tolist(), strict=True):
-        d = normalize_dim(dim, input.ndim, "roll")
-        start = -shift % input.shape[d] if input.shape[d] else 0
-        input = cat([narrow(input, d, start, input.shape[d] - start), narrow(input, d, 0, start)], d)
-    return input
-
-
-def repeat(x, *repeats):
-    """Return copies side by side: `repeats[d]` times along each dim; new dims may come in front."""
-    times = to_sizes(repeats)
-    lead = len(times) - x.ndim
-    if lead < 0 or any(n < 0 for n in times):
-        raise RuntimeError(
-            f"repeat: Number of dimensions of repeat dims can not be smaller than number of dimensions of "
-            f"tensor, got {times} for {tuple(x.shape)}"
+def select(input, dim, index):
+    """Return the slice at `index` along `dim`, which is dropped; a view."""
+    if not input.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    d = normalize_dim(dim, input.ndim, "select")
+    size = input.shape[d]
+    if not -size <= index < size:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {d}"
         )
-    sizes = (1,) * lead + tuple(x.shape)
-    spread = reshape(x, tuple(m for n in sizes for m in (1, n)))
-    spread = expand(spread, tuple(m for n, r in zip(sizes, times, strict=True) for m in (r, n)))
-    return reshape(spread.clone(), tuple(n * r for n, r in zip(sizes, times, strict=True)))
+    return Select.apply(input, index=(*(slice(None),) * d, int(index)), name="Select")
 
 
-def tile(input, *dims):
-    """Return copies side by side, as `repeat`; missing numbers in front count as 1."""
-    times = to_sizes(dims)
-    return repeat(input, (1,) * (input.ndim - len(times)) + times)
-
-
-def repeat_interleave(input, repeats, dim=None):
-    """Return each element (or slice along `dim`) repeated: [a, b] becomes [a, a, b, b]."""
-    if dim is None:
-        return repeat_interleave(input.reshape(-1), repeats, 0)
-    d = normalize_dim(dim, input.ndim, "repeat_interleave")
-    times = repeats._array if hasattr(repeats, "_array") else repeats
-    rows = input._wrap(np.repeat(np.arange(input.shape[d]), times))
-    return input.index_select(d, rows)
-
-
-def tril(input, diagonal=0):
-    """Return the lower triangle of matrices, zeros above; diagonal 1 keeps one more, -1 one less."""
-    return _triangle("tril", input, lambda rows, columns: columns - rows <= diagonal)
-
-
-def triu(input, diagonal=0):
-    """Return the upper triangle of matrices, zeros below; diagonal 1 keeps one less, -1 one more."""
-    return _triangle("triu", input, lambda rows, columns: columns - rows >= diagonal)
-
-
-def _triangle(name, x, keeps):
-    if x.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, got {tuple(x.shape)}")
-    kept = keeps(*np.ogrid[: x.shape[-2], : x.shape[-1]])
-    return elementwise.where(x._wrap(kept), x, x.new_zeros(()))
+def piece(input, dim: int, start: int, length: int, name: str = "Slice"):
+    """Return `length` elements along `dim` (0 <= dim) from `start`, which are known to be there; a view."""
+    index = (*(slice(None),) * dim, slice(start, start + length))
+    return Select.apply(input, index=index, name=name)
 
 
 def narrow(input, dim, start, length):
     """Return `length` elements along `dim` from `start`; a view."""
-    d = normalize_dim(dim, input.ndim, "narrow")
-    start = start + input.shape[d] if start < 0 else start
-    if length < 0 or start < 0 or start + length > input.shape[d]:
-        raise RuntimeError(
-            f"narrow: start ({start}) + length ({length}) exceeds dimension size ({input.shape[d]})"
-        )
-    return Select.apply(input, index=(*(slice(None),) * d, slice(start, start + length)))
-
-
-def split(tensor, split_size_or_sections, dim=0):
-    """Cut along `dim` into pieces of one size (the last may be shorter), or of the sizes listed; views."""
-    d = normalize_dim(dim, tensor.ndim, "split")
-    length = tensor.shape[d]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
-        if size <= 0 and not (size == 0 and length == 0):
-            raise RuntimeError(f"split expects split_size be positive, but got split_size={size}")
-        sizes = [min(size, length - start) for start in range(0, length, max(size, 1))] or [0]
-    else:
-        sizes = list(split_size_or_sections)
-        if sum(sizes) != length or any(n < 0 for n in sizes):
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at "
-                f"dimension {d}), but got split_sizes={sizes}"
-            )
-    pieces, start = [], 0
-    for size in sizes:
-        pieces.append(narrow(tensor, d, start, size))
-        start += size
-    return tuple(pieces)
-
-
-def chunk(input, chunks, dim=0):
-    """Cut along `dim` into at most `chunks` pieces of equal size; views."""
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    d = normalize_dim(dim, input.ndim, "chunk")
-    size = -(-input.shape[d] // chunks)
-    return split(input, size, d) if size else tuple(narrow(input, d, 0, 0) for _ in range(chunks))
-
-
-def unbind(input, dim=0):
-    """Return the slices along `dim`, which is dropped; views."""
     if not input.ndim:
-        raise IndexError("unbind: dimension specified as 0 but tensor has no dimensions")
-    d = normalize_dim(dim, input.ndim, "unbind")
-    return tuple(Select.apply(input, index=(*(slice(None),) * d, i)) for i in range(input.shape[d]))
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    d, size = normalize_dim(dim, input.ndim, "narrow"), input.shape[dim]
+    first = int(start)  # may be a tensor of one integer
+    if not -size <= first <= size:
+        raise IndexError(
+            f"narrow: Dimension out of range (expected start to be in [{-size}, {size}], but got {first})"
+        )
+    first = first + size if first < 0 else first
+    if length < 0 or first + length > size:
+        raise RuntimeError(f"narrow: start ({start}) + length ({length}) exceeds dimension size ({size})")
+    return piece(input, d, first, length)
 
 
 def broadcast_to(input, size):
     """Return a view broadcast to `size`."""
     return expand(input, size)
+
+
+def broadcast_shapes(*shapes):
+    """Return the shape that all `shapes` (sizes or single ints) broadcast to."""
+    sizes = [to_sizes((shape,)) for shape in shapes]
+    for shape in sizes:
+        if any(n < 0 for n in shape):
+            raise RuntimeError(f"broadcast_shapes: sizes cannot be negative, got {shape}")
+    joint: list[int] = []
+    for column in itertools.zip_longest(*[reversed(shape) for shape in sizes], fillvalue=1):
+        found = {n for n in column if n != 1}
+        if len(found) > 1:
+            raise RuntimeError(
+                f"broadcast_shapes: Shape mismatch: {', '.join(map(str, sizes))} cannot be broadcast to a "
+                "single shape"
+            )
+        joint.append(found.pop() if found else 1)
+    return Size(reversed(joint))
+
+
+def broadcast_tensors(*tensors):
+    """Return views of the tensors, broadcast to one shape."""
+    tensors = several(tensors)
+    shape = broadcast_shapes(*[tuple(x.shape) for x in tensors])
+    return tuple(x if x.shape == shape else expand(x, shape) for x in tensors)
+
+
+def several(tensors) -> tuple:
+    """Return tensors given one by one, or as one tuple or list."""
+    return tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else tensors
+
+
+def _at_least(name: str, tensors, widen):
+    given = several(tensors)
+    found = tuple(widen(x) for x in given)
+    return found[0] if found and given is tensors and len(tensors) == 1 else found
+
+
+def atleast_1d(*tensors):
+    """Return numbers as vectors; others as they are. Several tensors give a tuple."""
+    return _at_least("atleast_1d", tensors, lambda x: x if x.ndim else reshape(x, 1))
+
+
+def atleast_2d(*tensors):
+    """Return numbers and vectors as matrices of one row; others as they are."""
+    return _at_least(
+        "atleast_2d",
+        tensors,
+        lambda x: x if x.ndim > 1 else unsqueeze(x, 0) if x.ndim else reshape(x, 1, 1),
+    )
+
+
+def atleast_3d(*tensors):
+    """Return at least three dims: (n,) as (1, n, 1), (n, m) as (n, m, 1); others as they are."""
+
+    def widen(x):
+        if x.ndim >= 3:
+            return x
+        if x.ndim == 2:
+            return unsqueeze(x, -1)
+        return unsqueeze(unsqueeze(x, 0), -1) if x.ndim else reshape(x, 1, 1, 1)
+
+    return _at_least("atleast_3d", tensors, widen)
+
+
+def view_in_place(function):
+    """Return the form of a view operation that changes what the tensor itself shows."""
+
+    def in_place(input, *args, **options):
+        if input.is_leaf and input.requires_grad:
+            raise RuntimeError(
+                f"{function.__name__}_: a leaf Variable that requires grad is being used in an in-place "
+                "operation. Do it under no_grad(), or on a clone()."
+            )
+        out = function(input, *args, **options)
+        node = out._grad_fn
+        if node is not None:  # PyTorch numbers these forms on
+            node.overload += 3 if isinstance(node, Squeeze) else 1
+        input._array, input._grad_fn = out._array, node
+        input._version.count += 1
+        if input._base is not None:
+            input._steps, input._seen = out._steps, input._version.count
+        return input
+
+    in_place.__name__ = function.__name__ + "_"
+    in_place.__doc__ = f"Change this tensor to what `{function.__name__}` gives, in place."
+    return in_place
+
+
+transpose_, t_, swapaxes_ = view_in_place(transpose), view_in_place(t), view_in_place(swapaxes)
+squeeze_, unsqueeze_, swapdims_ = view_in_place(squeeze), view_in_place(unsqueeze), view_in_place(swapdims)

@@ -3,7 +3,6 @@
 `kernels.cuda` will answer to the same names. The tensor engine reaches kernels only through such a table.
 """
 
-from kernels.cpu.attention import attention, attention_dx
 from kernels.cpu.channels import sum_channels
 from kernels.cpu.compare import compare
 from kernels.cpu.compile import (
@@ -19,6 +18,23 @@ from kernels.cpu.elementwise import derivative, divide_rounded, forward, remaind
 from kernels.cpu.fold import fold, unfold
 from kernels.cpu.host import Host, describe
 from kernels.cpu.indexing import along, embedding_dx, limit_norms, nonzero, put, scatter_add, take
+from kernels.cpu.linalg import (
+    cholesky,
+    determinant,
+    distances,
+    eigh,
+    inverse,
+    log_determinant,
+    lu,
+    matrix_exp,
+    pseudo_inverse,
+    qr,
+    row_order,
+    singular_values,
+    solve,
+    solve_triangular,
+    svd,
+)
 from kernels.cpu.matmul import linear, matmul
 from kernels.cpu.memory import (
     cast,
@@ -28,6 +44,7 @@ from kernels.cpu.memory import (
     expand,
     flip,
     full,
+    roll,
     transpose,
     where,
     write,
@@ -60,7 +77,6 @@ from kernels.cpu.random import (
     permutation_from_bits,
     uniform_from_bits,
 )
-from kernels.cpu.recurrent import recurrent, recurrent_dx
 from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
@@ -82,8 +98,6 @@ __all__ = [
     "all",
     "along",
     "any",
-    "attention",
-    "attention_dx",
     "available_threads",
     "average_pool",
     "average_pool_dx",
@@ -92,6 +106,7 @@ __all__ = [
     "bernoulli_from_bits",
     "cast",
     "cat",
+    "cholesky",
     "compare",
     "compile_seconds",
     "conv2d",
@@ -107,7 +122,10 @@ __all__ = [
     "cumsum",
     "derivative",
     "describe",
+    "determinant",
+    "distances",
     "divide_rounded",
+    "eigh",
     "embedding_dx",
     "expand",
     "extreme",
@@ -118,15 +136,19 @@ __all__ = [
     "get_num_threads",
     "group_norm",
     "group_norm_dx",
+    "inverse",
     "keep_scaled",
     "layer_norm",
     "layer_norm_dx",
     "limit_norms",
     "linear",
+    "log_determinant",
     "log_softmax",
     "log_softmax_dx",
     "logcumsumexp",
+    "lu",
     "matmul",
+    "matrix_exp",
     "max_pool",
     "max_pool_dx",
     "max_pool_indices",
@@ -143,21 +165,27 @@ __all__ = [
     "permutation_from_bits",
     "prod",
     "prod_dx",
+    "pseudo_inverse",
     "put",
-    "recurrent",
-    "recurrent_dx",
+    "qr",
     "remainder",
+    "roll",
     "round",
+    "row_order",
     "scatter_add",
     "set_num_threads",
     "sgd",
+    "singular_values",
     "sliding_windows",
     "softmax",
     "softmax_dx",
+    "solve",
+    "solve_triangular",
     "square_deviation",
     "sum",
     "sum_channels",
     "sum_to",
+    "svd",
     "take",
     "threading_layer",
     "transpose",

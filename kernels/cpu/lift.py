@@ -331,7 +331,11 @@ def _compile(
         raise ValueError(f"lift: at most {_MOST_INPUTS} arrays, {function.__name__} reads {len(reads)}")
     name = f"{function.__name__}_{dtype.name}"
     if override is None:
-        override = formula_for(function, dtype)
+        scope = function.__globals__
+        if dtype == np.float32:
+            scope = {**scope, "math": fast_math}
+        formula = FunctionType(with_constants_of(function, dtype).__code__, scope, function.__name__)
+        override = jit(formula, forceinline=True)
     else:
         name += "_override"
     values = ", ".join(f"load(T, {n}, i)" if n in reads else "zero" for n in names)
@@ -358,15 +362,6 @@ def _compile(
         },
     )
     return Lifted(name, reads, c_function(types.void(_INDEX, _INDEX), loop), dtype)
-
-
-def formula_for(function: Callable, dtype: np.dtype) -> Callable:
-    """Compile a formula of floats for numbers of `dtype`, into the kernels that call it."""
-    scope = function.__globals__  # type: ignore[attr-defined]
-    if dtype == np.float32:
-        scope = {**scope, "math": fast_math}
-    formula = FunctionType(with_constants_of(function, dtype).__code__, scope, function.__name__)
-    return jit(formula, forceinline=True)
 
 
 def _make_ufunc(name: str, about: np.ndarray, dtype: np.dtype, inputs: int) -> np.ufunc:

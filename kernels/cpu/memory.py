@@ -120,6 +120,11 @@ def flip(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     return np.array(np.flip(x, dims), order="C")
 
 
+def roll(x: np.ndarray, shifts: tuple[int, ...], dims: tuple[int, ...] | None) -> np.ndarray:
+    """Return a copy with the elements moved on along `dims` (None: as if flat), round the end."""
+    return np.roll(x, shifts if dims is not None else shifts[0], dims)
+
+
 def expand(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return a view broadcast to `shape`; it must not be written to."""
     return np.broadcast_to(x, shape)

@@ -39,7 +39,9 @@ class Operation:
     """
 
     name = ""  # what grad_fn prints, as in <TanhBackward0>; the class name unless set
-    overload = 0  # the digit it prints: PyTorch numbers the signatures of a name: sum() is 0, sum(dim) 1
+    overload: int | str | None = (
+        0  # the digit it prints: PyTorch numbers the signatures of a name: sum() is 0, sum(dim) 1; None: none
+    )
     is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
 
     edges: Sequence = ()
@@ -180,7 +182,7 @@ class Operation:
     grad = None
 
     def __repr__(self) -> str:
-        return f"<{self.op}Backward{self.overload}>"
+        return f"<{self.op}>" if self.overload is None else f"<{self.op}Backward{self.overload}>"
 
 
 _TYPE_NAMES = {

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tensor import dtypes, shape
+from tensor import dtypes
 from tensor.creation import as_tensor, from_numpy, tensor
 from tensor.engine import Tensor
+from tensor.join import stack
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -65,7 +66,7 @@ def _stack(tensors: Sequence[Tensor]) -> Tensor:
                 f"{list(tensors[0].shape)} at entry 0 and {list(t.shape)} at entry {i}; pad the samples in "
                 "the data set, or pass a collate_fn that does"
             )
-    return shape.stack(tensors)
+    return stack(tensors)
 
 
 def _numeric(array: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from types import GeneratorType
 from tensor import creation
 from tensor.autograd import no_grad
 from tensor.engine import Tensor
-from tensor.shape import stack
+from tensor.join import stack
 
 
 def _listed(parameters) -> list[Tensor]:

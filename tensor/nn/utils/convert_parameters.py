@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tensor.engine import Tensor
-from tensor.shape import cat
+from tensor.join import cat
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
