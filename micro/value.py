@@ -12,14 +12,47 @@ propagate: its local derivatives times its gradient, added to the gradients of i
 """
 
 import inspect
+import math  # noqa: F401 for what `inline` writes, as `evaluate`
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any
 
-from micro import formulas
+from micro import formulas, inline
 from micro.convert import to_float
 from micro.formulas import Formula
 from micro.ieee import calculate, evaluate
+
+
+class Rule:
+    """A formula with its options filled in: what a node holds, and what `Value` makes of it."""
+
+    __slots__ = ("apply", "formula", "options", "propagate", "symbol")
+
+    apply: Callable[..., Any]  # the operation on Values
+    propagate: Callable[["Value"], None]  # adds to the gradients of a node's operands what flows to them
+
+    def __init__(self, formula: Formula, options: tuple[float, ...]) -> None:
+        self.formula, self.options, self.symbol = formula, options, formula.symbol
+        if options:
+            self.symbol += f"({', '.join(f'{option:g}' for option in options)})"
+        scope: dict[str, Any] = {}
+        exec(compile(inline.write(formula), f"<{formula.name}>", "exec"), globals(), scope)
+        self.apply, self.propagate = scope["make"](self, formula.forward, formula.derivatives, options)
+
+    def evaluate_flows(self, node: "Value") -> Any:
+        """Return what flows to the operands of `node`, by the rules of IEEE 754 where Python raises."""
+        operands = (node._x,) if node._y is None else (node._x, node._y)
+        numbers = [*[v.data for v in operands], node.data, node.grad, *self.options]
+        flows = [evaluate(derivative, *numbers) for derivative in self.formula.derivatives]
+        return flows if len(flows) > 1 else flows[0]
+
+    def __reduce__(self):
+        return _rule, (self.formula, *self.options)
+
+
+@lru_cache(maxsize=512)
+def _rule(formula: Formula, *options: float) -> Rule:
+    return Rule(formula, options)
 
 
 @lru_cache(maxsize=256)
@@ -31,13 +64,10 @@ def _method(formula: Formula) -> Callable[..., "Value"]:
             f"{formula.name}: expected a formula of one variable, or of two without options, got {arity} "
             f"and options {list(formula.options)}; split it into smaller formulas"
         )
-    if formula.options:
-        method = _apply_with_options(formula)
-    else:
-        method = _apply_unary(formula) if arity == 1 else _apply_binary(formula)
+    method: Any = _apply_with_options(formula) if formula.options else _rule(formula).apply
     signature = inspect.signature(formula.forward)
     names = iter(["self", "other"])
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    method.__signature__ = signature.replace(
         parameters=[
             p.replace(name=next(names)) if p.default is p.empty else p for p in signature.parameters.values()
         ]
@@ -46,50 +76,6 @@ def _method(formula: Formula) -> Callable[..., "Value"]:
     method.__qualname__ = f"Value.{formula.name}"
     method.__doc__ = inspect.getdoc(formula.forward) or f"Apply `micro.formulas.{formula.forward.__name__}`."
     return method
-
-
-def _apply_unary(formula: Formula) -> Callable[..., "Value"]:
-    forward = formula.forward
-
-    def method(self: "Value") -> "Value":
-        try:
-            data = forward(self.data)
-        except (ArithmeticError, ValueError):
-            data = evaluate(forward, self.data)
-        return _record(formula, data, self, None)
-
-    return method
-
-
-def _apply_binary(formula: Formula) -> Callable[..., "Value"]:
-    forward = formula.forward
-    reflected = "__rtruediv__" if formula.name == "div" else f"__r{formula.name}__"
-
-    def method(self: "Value", other: Any) -> "Value":
-        if other.__class__ is not Value:
-            try:
-                other = _value(other, formula.name)
-            except TypeError:
-                answer = _ask(other, reflected, self)
-                if answer is NotImplemented:
-                    raise
-                return answer
-        try:
-            data = forward(self.data, other.data)
-        except (ArithmeticError, ValueError):
-            data = evaluate(forward, self.data, other.data)
-        return _record(formula, data, self, other)
-
-    return method
-
-
-def _ask(other: Any, reflected: str, value: "Value") -> Any:
-    """Let a stranger compute `value <operator> other`; NotImplemented where it cannot."""
-    # not what Python has built in, nor arrays: their own errors would not say what to do
-    if type(other).__module__ == "builtins" or hasattr(other, "shape"):
-        return NotImplemented
-    method = getattr(type(other), reflected, None)
-    return NotImplemented if method is None else method(other, value)
 
 
 def _apply_with_options(formula: Formula) -> Callable[..., "Value"]:
@@ -101,32 +87,30 @@ def _apply_with_options(formula: Formula) -> Callable[..., "Value"]:
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
             options = tuple(to_float(option, formula.name) for option in bound.args[1:])
-        return _method(_fill_in(formula, *options))(self)
+        return _rule(formula, *options).apply(self)
 
     return method
 
 
-@lru_cache(maxsize=256)
-def _fill_in(formula: Formula, *options: float) -> Formula:
-    """Return `formula` as a function of its variable alone."""
-    (dx,) = formula.derivatives
-    return Formula(
-        formula.name,
-        partial(_with_options, formula.forward, options),
-        (partial(_with_options_dx, dx, options),),
-        f"{formula.symbol}({', '.join(f'{option:g}' for option in options)})",
-    )
+def _to_operand(value: "Value", other: Any, rule: Rule) -> tuple[Any, Any]:
+    """Return (`other` as a Value, None); or (None, what a stranger answers to `value <operator> other`)."""
+    name = rule.formula.name
+    try:
+        return _value(other, name), None
+    except TypeError:
+        answer = _ask(other, "__rtruediv__" if name == "div" else f"__r{name}__", value)
+        if answer is NotImplemented:
+            raise
+        return None, answer
 
 
-# Partials of these, and not lambdas: a graph can be pickled.
-def _with_options(forward: Callable[..., float], options: tuple[float, ...], x: float) -> float:
-    return calculate(forward, x, *options)
-
-
-def _with_options_dx(
-    dx: Callable[..., float], options: tuple[float, ...], x: float, out: float, grad: float
-) -> float:
-    return calculate(dx, x, out, grad, *options)
+def _ask(other: Any, reflected: str, value: "Value") -> Any:
+    """Let a stranger compute `value <operator> other`; NotImplemented where it cannot."""
+    # not what Python has built in, nor arrays: their own errors would not say what to do
+    if type(other).__module__ == "builtins" or hasattr(other, "shape"):
+        return NotImplemented
+    method = getattr(type(other), reflected, None)
+    return NotImplemented if method is None else method(other, value)
 
 
 def _to_power(exponent: float, x: float) -> float:
@@ -135,6 +119,9 @@ def _to_power(exponent: float, x: float) -> float:
 
 def _to_power_dx(exponent: float, x: float, out: float, grad: float) -> float:
     return calculate(formulas.pow_dx, x, exponent, out, grad)
+
+
+_new = object.__new__
 
 
 @lru_cache(maxsize=256)
@@ -149,7 +136,7 @@ def _power(exponent: float) -> Formula:
 
 
 class _ByHand:
-    """What stands in a node for the formula, where the user gave the operation its closure, as in micrograd.
+    """What stands in a node for the rule, where the user gave the operation its closure, as in micrograd.
 
     The closure takes nothing and adds to the gradients of the children itself.
     """
@@ -158,22 +145,9 @@ class _ByHand:
         self.symbol, self.children = symbol, children
         self.closure: Callable[[], Any] | None = None
 
-    @property
-    def derivatives(self) -> tuple[Callable[..., float], ...]:
-        return self._call, _nothing
-
-    def _call(self, x: float, y: float, out: float, grad: float) -> float:
+    def propagate(self, node: "Value") -> None:
         if self.closure is not None:
             self.closure()
-        return 0.0  # what flows has been added already
-
-
-def _nothing(x: float, y: float, out: float, grad: float) -> float:
-    return 0.0
-
-
-_LINK = Formula("link", _nothing, (_nothing, _nothing), "")
-"""Of the nodes that chain the third child and more, so that all nodes have two operands at most."""
 
 
 def _reflected(formula: Formula) -> Callable[..., "Value"]:
@@ -196,12 +170,12 @@ class Value:
 
     # A node is one object for the cyclic collector, which is where micrograd spends most of its time. So
     # the operands stand in two slots and not in a tuple, and no closure is kept.
-    __slots__ = ("__weakref__", "_formula", "_x", "_y", "data", "grad", "label")
+    __slots__ = ("__weakref__", "_rule", "_x", "_y", "data", "grad", "label")
 
     data: float
     grad: float
     label: str | None
-    _formula: Any
+    _rule: Any
     _x: Any
     _y: Any
 
@@ -226,45 +200,46 @@ class Value:
         self.data = to_float(data, "Value")
         self.grad = 0.0
         self.label = label
-        self._formula = self._x = self._y = None
+        self._rule = self._x = self._y = None
         if _children or _op:
             self._record_by_hand(_op, tuple(_children))
 
     def _record_by_hand(self, op: str, children: tuple["Value", ...]) -> None:
-        self._formula = _ByHand(op, children)
-        # always two operands: what `_propagate` adds to the first of two it reads after the closure ran
+        self._rule = _ByHand(op, children)
         *rest, last = children or (Value(0.0),)
-        for child in reversed(rest[1:]):
-            last = _record(_LINK, 0.0, child, last)
-        self._x, self._y = (rest[0] if rest else last), last
+        for child in reversed(rest[1:]):  # the third and more are chained: a node has two operands at most
+            link = Value(0.0)
+            link._rule, link._x, link._y = _ByHand("", (child, last)), child, last
+            last = link
+        self._x, self._y = (rest[0], last) if rest else (last, None)
 
     # --- the graph ---------------------------------------------------------------------------------------
 
     @property
     def parents(self) -> tuple["Value", ...]:
         """The operands, in order; `a + a` has the parents (a, a), and a leaf has none."""
-        if self._formula is None:
+        if self._rule is None:
             return ()
-        if self._formula.__class__ is _ByHand:
-            return self._formula.children
+        if self._rule.__class__ is _ByHand:
+            return self._rule.children
         return (self._x,) if self._y is None else (self._x, self._y)
 
     @property
     def op(self) -> str:
         """The symbol of the operation this came from; '' for a leaf."""
-        return "" if self._formula is None else self._formula.symbol
+        return "" if self._rule is None else self._rule.symbol
 
     _prev, _op = parents, op  # micrograd's names
 
     @property
     def _backward(self) -> Callable[[], None]:
         """The closure that passes this node's gradient on to its parents; one of your own may be set."""
-        return lambda: _propagate([self] if self._formula else [])
+        return lambda: _propagate([self] if self._rule else [])
 
     @_backward.setter
     def _backward(self, closure: Callable[[], Any]) -> None:
         self._record_by_hand(self.op, self.parents)
-        self._formula.closure = closure
+        self._rule.closure = closure
 
     def backward(self) -> None:
         """Compute the derivative of this number with respect to everything it was computed from.
@@ -365,42 +340,10 @@ class Value:
         return f"Value(data={self.data}, grad={self.grad}{label})"
 
 
-_new = object.__new__
-
-
-def _record(formula: Formula, data: float, x: Value, y: Value | None) -> Value:
-    """Return the node for `data`, the result of `formula` on its operands."""
-    node = _new(Value)  # not Value(...): the call of a class costs as much as all the rest
-    node.data = data
-    node.grad = 0.0
-    node.label = None
-    node._formula = formula
-    node._x = x
-    node._y = y
-    return node
-
-
 def _propagate(nodes: Iterable[Value]) -> None:
     """Add to the gradients of the operands of each node, in turn, what flows to them through it."""
     for node in nodes:
-        x, y, out, grad = node._x, node._y, node.data, node.grad
-        if y is None:
-            (dx,) = node._formula.derivatives
-            try:
-                x.grad += dx(x.data, out, grad)
-            except (ArithmeticError, ValueError):
-                x.grad += evaluate(dx, x.data, out, grad)
-        else:
-            dx, dy = node._formula.derivatives
-            a, b = x.data, y.data
-            try:
-                to_x, to_y = dx(a, b, out, grad), dy(a, b, out, grad)
-            except (ArithmeticError, ValueError):
-                if node._formula.__class__ is _ByHand:
-                    raise
-                to_x, to_y = evaluate(dx, a, b, out, grad), evaluate(dy, a, b, out, grad)
-            x.grad += to_x  # not before dy has returned: what raises must not add twice
-            y.grad += to_y
+        node._rule.propagate(node)
 
 
 def sort_topologically(root: Value) -> list[Value]:
@@ -415,16 +358,16 @@ def sort_topologically(root: Value) -> list[Value]:
     order: list[Value] = []
     path: list[Value] = []  # from the root to the node in hand; not recursion: graphs are deep
     node = root
-    if node._formula is None:
+    if node._rule is None:
         return order
     node.grad = zero
     while True:
         x, y = node._x, node._y
-        if x.grad is not zero and x._formula is not None:
+        if x.grad is not zero and x._rule is not None:
             path.append(node)
             node = x
             node.grad = zero
-        elif y is not None and y.grad is not zero and y._formula is not None:
+        elif y is not None and y.grad is not zero and y._rule is not None:
             path.append(node)
             node = y
             node.grad = zero

@@ -416,7 +416,7 @@ def naive_gradients(root, leaves):
             operands = [p.data for p in node.parents]
             known[node] = sum(
                 tangent(p, leaf, known) * d(*operands, node.data, 1.0)
-                for p, d in zip(node.parents, node._formula.derivatives, strict=True)
+                for p, d in zip(node.parents, node._rule.formula.derivatives, strict=True)
             )
         return known[node]
 
