@@ -7,7 +7,7 @@ import functools
 
 from micro.formulas import FORMULAS
 from tensor import compare, dtypes
-from tensor.autograd import Operation
+from tensor.autograd import Operation, Version, with_history
 from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor, type_of
 
 
@@ -65,6 +65,12 @@ class Elementwise(Operation):
                 for i, need in enumerate(self.needs)
             ]
         )
+
+    def remember(self, position, array, wrap):
+        known = array is None or any(array is entry[0] for entry in self.versions)
+        if known or not self.needs[position]:
+            return super().remember(position, array, wrap)
+        return with_history(array, self.edges[position], Version(), wrap)  # a copy of what was overwritten
 
     def _shape_error(self, arrays, in_place=False):
         a, b = arrays[0].shape, arrays[-1].shape

@@ -34,6 +34,7 @@ class Tensor(Methods):
     _grad_fn: Operation | None = None
     _requires_grad = False
     _hooks: HookTable | None = None
+    _after_accumulate: HookTable | None = None  # hooks that run when `grad` has been added to
     _base: Tensor | None = None  # of a view: the tensor whose memory it shows
     _steps: tuple[autograd.ViewStep, ...] = ()  # of a view: how it was made of the base
     _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
@@ -239,7 +240,7 @@ class Tensor(Methods):
 
     def detach(self) -> Tensor:
         """Return a tensor on the same memory that is not part of the graph."""
-        out = Tensor._wrap(self._array)
+        out = Tensor._wrap(self._array.view())  # an array is one tensor's: autograd tells them apart by it
         out._version = self._version
         return out
 
@@ -253,13 +254,13 @@ class Tensor(Methods):
     @property
     def data(self) -> Tensor:
         """The same memory outside the graph; writing to it is not noticed by autograd."""
-        return Tensor._wrap(self._array)
+        return Tensor._wrap(self._array.view())
 
     @data.setter
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        self._array = value._array
+        self._array = value._array.view()
 
     def retain_grad(self) -> None:
         """Keep the gradient of this computed tensor in `grad` after backward, as leaves do."""
@@ -585,7 +586,7 @@ class Parameter(Tensor):
     """A tensor that a Module owns and an optimiser changes; it requires gradients unless told otherwise."""
 
     def __init__(self, data: Tensor, requires_grad: bool = True):
-        self._array, self._version = data._array, data._version
+        self._array, self._version = data._array.view(), data._version
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:
@@ -609,6 +610,12 @@ class _CopySlices(Operation):
         incoming = self.inner.backward(k, k.copy(window))
         k.write(window, 0.0 if incoming[0] is None else incoming[0])
         return (grad_base, *incoming[1:])
+
+    def on_tensors(self, wrap) -> Operation:
+        twin = super().on_tensors(wrap)
+        assert isinstance(twin, _CopySlices)
+        twin.inner = self.inner.on_tensors(wrap)
+        return twin
 
     def check_saved(self) -> None:
         self.inner.check_saved()

@@ -14,6 +14,8 @@ class _Norm(Operation):
     of numbers that is normalised together; nothing of the input's size is made besides the result.
     """
 
+    constants = ("stats",)  # whose part in the gradient the kernels' own derivatives know
+
     def forward(self, k, x, *affine, has_weight, has_bias, **options):
         weight = affine[0] if has_weight else None
         bias = affine[-1] if has_bias else None

@@ -24,7 +24,7 @@ class BorderPad(Operation):
     """A frame of own elements: along each dim, out[i] = x[source[i]]; their gradients add up."""
 
     def forward(self, k, x, mode, borders):
-        self.name = f"{_NAMES[mode]}Pad{len(borders)}D"
+        self.printed_name = f"{_NAMES[mode]}Pad{len(borders)}D"
         self.borders = [(dim, source, before, x.shape[dim]) for dim, source, before in borders]
         for dim, source, before in borders:
             x = k.pad_from(x, dim, source, before)

@@ -79,9 +79,10 @@ class Std(Var):
 
     def backward(self, k, grad):
         out = self.result
-        half = k.derivative("sqrt", 0, (None,), out, grad)
-        zero = k.zeros((), grad.dtype)
-        return super().backward(k, k.where(k.compare("eq", out, zero), zero, half))
+        zero, one = k.zeros((), grad.dtype), k.full((), 1.0, grad.dtype)
+        constant = k.compare("eq", out, zero)
+        half = k.derivative("sqrt", 0, (None,), k.where(constant, one, out), grad)
+        return super().backward(k, k.where(constant, zero, half))
 
 
 class Prod(Operation):

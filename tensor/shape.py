@@ -73,7 +73,7 @@ class Permute(View):
 
     def backward(self, k, grad):
         dims = self.options["dims"]
-        return (grad.transpose([dims.index(d) for d in range(len(dims))]),)
+        return (k.permute(grad, [dims.index(d) for d in range(len(dims))]),)
 
 
 class Transpose(View):

@@ -1,7 +1,7 @@
 """Softmax, its logarithm, and the classification losses on them, fused and stable."""
 
 from tensor import dtypes
-from tensor.autograd import Operation
+from tensor.autograd import Operation, with_history
 from tensor.elementwise import where
 from tensor.operands import along_dims, normalize_dim, require_tensor
 
@@ -53,6 +53,14 @@ class CrossEntropy(Operation):
 
     def backward(self, k, grad):
         return k.cross_entropy_dx(*self.saved, **self.options, grad=grad), None
+
+    def remember(self, position, array, wrap):
+        if position or not self.needs[0]:
+            return super().remember(position, array, wrap)
+        node = LogSoftmax()  # what was saved of the input are its log-probabilities
+        node.dim, node.result = 1, array
+        node.record_again(self.edges[:1], wrap(array))
+        return with_history(array, node, node.versions[-1][1], wrap)
 
 
 _POSITIONS = dtypes.int64._array

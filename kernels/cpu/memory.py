@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -113,6 +114,11 @@ def where(condition: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def transpose(x: np.ndarray, dim0: int = -2, dim1: int = -1) -> np.ndarray:
     """Return a view with two dimensions exchanged."""
     return x.swapaxes(dim0, dim1)
+
+
+def permute(x: np.ndarray, dims: Sequence[int]) -> np.ndarray:
+    """Return a view with the dimensions in another order."""
+    return x.transpose(dims)
 
 
 def flip(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:

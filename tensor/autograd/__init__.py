@@ -1,5 +1,11 @@
 """Recording operations and running them backward."""
 
+from tensor.autograd.anomaly_mode import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_detect_anomaly,
+)
 from tensor.autograd.backpropagation import accumulate, backward, grad
 from tensor.autograd.grad_mode import (
     enable_grad,
@@ -16,4 +22,5 @@ from tensor.autograd.operation import (
     ViewStep,
     record_views_again,
     view_again,
+    with_history,
 )

@@ -2,10 +2,14 @@
 
 import heapq
 import sys
+import warnings
 
 import numpy as np
 
+from tensor.autograd import anomaly_mode
+from tensor.autograd.grad_mode import set_grad_enabled
 from tensor.autograd.hooks import run_hooks as _run_hooks
+from tensor.autograd.hooks import run_hooks_recorded as _run_hooks_recorded
 from tensor.autograd.operation import Operation
 from tensor.operands import as_tensor_like
 
@@ -15,7 +19,7 @@ def _edge_of(t):
     return t.grad_fn or (t if t.requires_grad else None)
 
 
-def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
+def _propagate(roots, grads, retain_graph: bool, inputs=None, table=None, run=None) -> dict:
     """Send gradients from `roots` to every leaf they were computed from.
 
     roots: tensors; grads: one array for each. Nodes run newest first: a node is always newer than what it
@@ -23,8 +27,12 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
 
     inputs: None to add up into the leaves' `.grad`; else tensors whose gradients are returned instead, as a
     dict from id(tensor) to array; what does not lead to them is left alone.
+
+    table: None, or `tensor.recorded`: then gradients are tensors, and what is computed of them is recorded.
+    run: None, or what runs a node in the place of its `backward`, given (node, k, grad).
     """
     wrap = roots[0]._wrap
+    run_hooks, add_up = (_run_hooks, accumulate) if table is None else (_run_hooks_recorded, _add_recorded)
     pending: dict = {}  # node, or id of a leaf -> gradient so far
     owned: set = set()  # keys of pending whose array this pass made, and may write into
     heap: list = []
@@ -53,18 +61,19 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
             k.forward("add", pending[key], grad, out=pending[key])
         else:
             pending[key] = k.forward("add", pending[key], grad)
-            owned.add(key)
+            if table is None:
+                owned.add(key)
 
     for root, grad in zip(roots, grads, strict=True):
-        send(_edge_of(root), grad, root._kernels)
+        send(_edge_of(root), grad, root._kernels if table is None else table)
     while heap:
         node = heapq.heappop(heap)[1]
-        k = node._kernels
+        k = node._kernels if table is None else table
         grad = pending.pop(node)
         if owned:
             owned.discard(node)
         if node.hooks:
-            grad = _run_hooks(node.hooks, k, grad, wrap)
+            grad = run_hooks(node.hooks, grad, wrap)
         if runs is not None:
             for tensor in wanted_nodes.get(node, ()):
                 results[id(tensor)] = grad
@@ -73,9 +82,9 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
         elif node.retained is not None:
             tensor = node.retained()
             if tensor is not None:
-                accumulate(tensor, grad, k, wrap)
+                add_up(tensor, grad, k, wrap)
         node.check_saved()
-        incoming = node.backward(k, grad)
+        incoming = node.backward(k, grad) if run is None else run(node, k, grad)
         if not retain_graph:
             node.release()
         for edge, grad in zip(node.edges, incoming):  # noqa: B905 strict=True takes 0.3 us
@@ -86,9 +95,12 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None) -> dict:
         grad = pending.pop(key)
         k = leaf._kernels
         if leaf._hooks:
-            grad = _run_hooks(leaf._hooks, k, grad, wrap)
+            grad = run_hooks(leaf._hooks, grad, wrap)
         if inputs is None:
-            accumulate(leaf, grad, k, wrap)
+            add_up(leaf, grad, k, wrap)
+            if leaf._after_accumulate:
+                for hook in list(leaf._after_accumulate.values()):
+                    hook(leaf)
         else:
             results[key] = grad
     return results
@@ -135,10 +147,20 @@ def accumulate(leaf, grad: np.ndarray, k, wrap) -> None:
         leaf._grad._version.count += 1
 
 
-def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:
-    """Return the array that flows into each root: the one given, or 1.0 for a single element."""
+def _add_recorded(leaf, grad, k, wrap) -> None:
+    """Make `leaf.grad` its sum with `grad`, a tensor, whose history it keeps."""
+    leaf._grad = grad.clone() if leaf._grad is None else leaf._grad + grad
+
+
+def _first_gradients(operation: str, roots, gradients) -> list:
+    """Return the tensor that flows into each root: the one given, or 1.0 for a single element."""
     gradients = (None,) * len(roots) if gradients is None else gradients
-    arrays = []
+    if len(gradients) != len(roots):
+        raise RuntimeError(
+            f"{operation}: got {len(roots)} tensors and {len(gradients)} gradients; give one gradient, or "
+            "None, for each"
+        )
+    tensors = []
     for i, (root, given) in enumerate(zip(roots, gradients, strict=True)):
         if not root.requires_grad:
             raise RuntimeError(
@@ -151,7 +173,7 @@ def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:
                     f"{operation}: grad can be implicitly created only for scalar outputs, got shape "
                     f"{tuple(root.shape)}; reduce it (.sum() or .mean()) or pass the gradient"
                 )
-            arrays.append(root._kernels.full(root._array.shape, 1.0, root._array.dtype))
+            tensors.append(root._wrap(root._kernels.full(root._array.shape, 1.0, root._array.dtype)))
             continue
         given = as_tensor_like(root, given, root.dtype, operation)
         if given.shape != root.shape:
@@ -159,63 +181,112 @@ def _first_gradients(operation: str, roots, gradients) -> list[np.ndarray]:
                 f"{operation}: Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and "
                 f"output[{i}] has a shape of {root.shape}."
             )
-        arrays.append(given._array)
-    return arrays
+        tensors.append(given)
+    return tensors
 
 
-def _refuse_create_graph(create_graph: bool) -> None:
-    if create_graph:
-        raise NotImplementedError(
-            "create_graph=True (gradients of gradients) is not supported yet; the nearest that exists: "
-            "finite differences of a gradient"
-        )
+def _differentiate(operation: str, roots, gradients, retain_graph, create_graph, inputs) -> dict:
+    """Run the backward pass; return what `_propagate` does."""
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    run = anomaly_mode.watcher() if anomaly_mode.is_anomaly_enabled() else None
+    with set_grad_enabled(bool(create_graph)):
+        tensors = _first_gradients(operation, roots, gradients)
+        if not create_graph:
+            arrays = [t._array for t in tensors]
+            return _propagate(roots, arrays, bool(retain_graph), inputs, None, run)
+        from tensor import recorded  # which is made of tensors, as nothing here is
+
+        run = recorded.run if run is None else anomaly_mode.watcher(recorded.run)
+        return _propagate(roots, tensors, bool(retain_graph), inputs, recorded, run)
 
 
 def _as_tuple(tensors) -> tuple:
     return (tensors,) if hasattr(tensors, "_array") else tuple(tensors)
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, *, inputs=None) -> None:
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None
+) -> None:
     """Compute the gradients of `tensors` in every leaf, and add them to the leaves' `.grad`.
 
     grad_tensors: what flows into each of `tensors`, of its shape; 1.0 if None, which only a tensor of one
-    element allows. The graph is freed unless `retain_graph`. inputs: the only tensors to fill, if given.
+    element allows. The graph is freed unless retain_graph, which is create_graph unless given. create_graph:
+    record how the gradients are computed, so that they can be differentiated again. inputs: the only tensors
+    to fill, if given. grad_variables: the old name of grad_tensors.
     """
-    _refuse_create_graph(create_graph)
+    if grad_variables is not None:
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2
+        )
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "backward: `grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
     roots = _as_tuple(tensors)
-    grads = _first_gradients("backward", roots, None if grad_tensors is None else _as_tuple(grad_tensors))
     wanted = None if inputs is None else _as_tuple(inputs)
     if wanted == ():
         raise RuntimeError("backward: `inputs` argument to `backward()` cannot be empty.")
-    found = _propagate(roots, grads, bool(retain_graph), wanted)
+    given = None if grad_tensors is None else _as_tuple(grad_tensors)
+    found = _differentiate("backward", roots, given, retain_graph, create_graph, wanted)
     for t in wanted or ():
-        if id(t) in found:
-            accumulate(t, t._kernels.copy(found[id(t)]), t._kernels, t._wrap)
+        gradient = found.get(id(t))
+        if gradient is None:
+            continue
+        if create_graph:
+            _add_recorded(t, gradient, t._kernels, t._wrap)
+        else:
+            accumulate(t, t._kernels.copy(gradient), t._kernels, t._wrap)
 
 
 def grad(
-    outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
 ) -> tuple:
     """Return the gradients of `outputs` in `inputs` as a tuple of tensors; no `.grad` changes.
 
-    An input that the outputs do not depend on is an error, or None with `allow_unused`.
+    create_graph: record how they are computed, so that they can be differentiated again; the graph is kept.
+    An input that the outputs do not depend on is an error; or None with allow_unused, or zeros with
+    materialize_grads. is_grads_batched is not supported: ask for one gradient after the other.
     """
-    _refuse_create_graph(create_graph)
+    if is_grads_batched:
+        raise NotImplementedError(
+            "grad: is_grads_batched=True needs vmap, which does not exist here; call grad() for each of the "
+            "grad_outputs, with retain_graph=True"
+        )
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
     roots, wanted = _as_tuple(outputs), _as_tuple(inputs)
     for t in wanted:
         if not t.requires_grad:
             raise RuntimeError("grad: One of the differentiated Tensors does not require grad")
-    grads = _first_gradients("grad", roots, None if grad_outputs is None else _as_tuple(grad_outputs))
-    found = _propagate(roots, grads, bool(retain_graph), wanted)
-    if not allow_unused and any(id(t) not in found for t in wanted):
+    given = None if grad_outputs is None else _as_tuple(grad_outputs)
+    found = _differentiate("grad", roots, given, retain_graph, create_graph, wanted)
+    if not (allow_unused or materialize_grads) and any(id(t) not in found for t in wanted):
         raise RuntimeError(
             "grad: One of the differentiated Tensors appears to not have been used in the graph. Set "
             "allow_unused=True if this is the desired behavior."
         )
     results = []
     for t in wanted:
-        array = found.get(id(t))
-        if array is not None and _is_shared(array):  # held by `found` and by `array`
-            array = t._kernels.copy(array)
-        results.append(None if array is None else t._wrap(array))
+        gradient = found.get(id(t))
+        if gradient is None:
+            empty = t._kernels.zeros(t._array.shape, t._array.dtype) if materialize_grads else None
+            results.append(None if empty is None else t._wrap(empty))
+        elif create_graph:
+            results.append(gradient)
+        else:
+            if _is_shared(gradient):  # held by `found` and by `gradient`
+                gradient = t._kernels.copy(gradient)
+            results.append(t._wrap(gradient))
     return tuple(results)

@@ -29,28 +29,36 @@ class Hook:
             hooks.pop(self._id, None)
 
 
-def run_hooks(hooks: dict, k, grad: np.ndarray, like) -> np.ndarray:
+def run_hooks(hooks: HookTable, grad: np.ndarray, wrap) -> np.ndarray:
+    """Give an array that is a gradient to every hook in turn; return what they make of it."""
+    with no_grad():
+        return _run(hooks, wrap(grad), wrap)._array
+
+
+def run_hooks_recorded(hooks: HookTable, grad, wrap):
+    """Give a gradient, a tensor with a history, to every hook in turn; return what they make of it."""
+    return _run(hooks, grad, wrap)
+
+
+def _run(hooks: HookTable, grad, wrap):
     for hook in list(hooks.values()):
-        given = like(grad)
-        with no_grad():
-            returned = hook(given)
-        if returned is not None:
-            if not hasattr(returned, "_array"):
-                raise TypeError(
-                    f"register_hook: expected Variable, but hook returned {type(returned).__name__!r}; "
-                    "return a tensor, or None to leave the gradient"
-                )
-            if returned._array.dtype != grad.dtype:
-                raise RuntimeError(
-                    f"register_hook: the hook has changed the type of the gradient: {returned._array.dtype}, "
-                    f"expected {grad.dtype}"
-                )
-            if tuple(returned.shape) != grad.shape:
-                raise RuntimeError(
-                    f"register_hook: the hook returned a gradient of shape {tuple(returned.shape)}, "
-                    f"expected {grad.shape}"
-                )
-            grad = returned._array
-        else:
-            grad = given._array
+        returned = hook(grad)
+        if returned is None:
+            continue
+        if not hasattr(returned, "_array"):
+            raise TypeError(
+                f"register_hook: expected Variable, but hook returned {type(returned).__name__!r}; "
+                "return a tensor, or None to leave the gradient"
+            )
+        if returned.dtype is not grad.dtype:
+            raise RuntimeError(
+                f"register_hook: the hook has changed the type of the gradient: {returned.dtype!r}, "
+                f"expected {grad.dtype!r}"
+            )
+        if returned.shape != grad.shape:
+            raise RuntimeError(
+                f"register_hook: the hook returned a gradient of shape {tuple(returned.shape)}, "
+                f"expected {tuple(grad.shape)}"
+            )
+        grad = returned
     return grad

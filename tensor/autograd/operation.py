@@ -6,6 +6,7 @@ as the result's `grad_fn`. An instance knows the results it was computed *from* 
 result, so a graph has no reference cycle and is freed as soon as the last tensor that needs it goes.
 """
 
+import copy
 import itertools
 import weakref
 from collections.abc import Sequence
@@ -36,12 +37,15 @@ class Operation:
     may be kept as attributes. `self.needs[i]` says whether input i takes part in the gradient.
 
     `backward` may return a gradient as it came: whoever writes into an array makes sure it is not shared.
+
+    With `create_graph=True` the same `backward` runs on tensors, with `tensor.recorded` in place of the
+    kernel table, so that what it computes is recorded in turn. Then what was saved stands for tensors with
+    their history: an array among the inputs for that input, `result` for the result.
     """
 
-    name = ""  # what grad_fn prints, as in <TanhBackward0>; the class name unless set
-    overload: int | str | None = (
-        0  # the digit it prints: PyTorch numbers the signatures of a name: sum() is 0, sum(dim) 1; None: none
-    )
+    printed_name = ""  # as in <TanhBackward0>; a subclass sets it by `name = "Tanh"`, else it is the class's
+    # The digit it prints: PyTorch numbers the signatures of a name: sum() is 0, sum(dim) 1; None: none.
+    overload: int | str | None = 0
     is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
 
     edges: Sequence = ()
@@ -51,8 +55,15 @@ class Operation:
     versions: Sequence[tuple] = ()
     options: dict
     input_shape: tuple[int, ...]
+    constants: tuple[str, ...] = ()  # attributes that keep floats of which no gradient is to be computed
     hooks: "HookTable | None" = None
     retained: weakref.ref | None = None  # the tensor whose .grad is to be filled
+
+    def __init_subclass__(cls, **options) -> None:
+        super().__init_subclass__(**options)
+        if isinstance(cls.__dict__.get("name"), str):  # of an instance, `name` is PyTorch's method
+            cls.printed_name = cls.name
+            del cls.name
 
     def forward(self, k, *arrays, **options):
         raise NotImplementedError
@@ -125,12 +136,12 @@ class Operation:
         self.shape, self.dtype, self._kernels = array.shape, array.dtype, out._kernels
         self.versions = versions = []
         for array in self.saved:
-            for t in inputs:
+            for i, t in enumerate(inputs):
                 if t._array is array:
-                    versions.append((array, t._version, t._version.count))
+                    versions.append((array, t._version, t._version.count, i))
                     break
         if self.result is not None:
-            versions.append((self.result, out._version, out._version.count + changes))
+            versions.append((self.result, out._version, out._version.count + changes, None))
 
     def check_saved(self) -> None:
         """Raise PyTorch's errors: the graph was already freed, or a saved array was overwritten."""
@@ -141,7 +152,7 @@ class Operation:
                 "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
                 f"through the graph a second time. (operation: {self.op})"
             )
-        for array, version, seen in self.versions:
+        for array, version, seen, _ in self.versions:
             if version.count != seen:
                 kind = _TYPE_NAMES.get(array.dtype.name, "Tensor")
                 raise RuntimeError(
@@ -150,6 +161,54 @@ class Operation:
                     f"version {version.count}; expected version {seen} instead. Hint: use the operation that "
                     "makes a new tensor, or clone() before the in-place change."
                 )
+
+    # --- gradients of gradients --------------------------------------------------------------------
+
+    def backward_recorded(self, k, grad):
+        """Return what `backward` does, computed from tensors and recorded; k: `tensor.recorded`."""
+        return self.on_tensors(grad._wrap).backward(k, grad)
+
+    def on_tensors(self, wrap) -> "Operation":
+        """Return a copy of this node in which tensors, with their history, stand for what was saved."""
+        twin = copy.copy(self)
+        twin.__dict__.pop("backward", None)  # hooks of this node have run around the original
+        for name, value in self.__dict__.items():
+            if isinstance(value, np.ndarray) and name != "result" and name not in self.constants:
+                self._check_constant(value)
+        twin.saved = tuple([self.remember(i, array, wrap) for i, array in enumerate(self.saved)])
+        if self.result is not None:
+            twin.result = self._remember_result(wrap)
+        return twin
+
+    def remember(self, position: int, array, wrap):
+        """Return number `position` of `saved` as a tensor with the history it had."""
+        for known, version, _, i in self.versions:
+            if known is array and i is not None:
+                return with_history(array, self.edges[i], version, wrap)
+        if array is None:
+            return None
+        if "saved" not in self.constants:
+            self._check_constant(array)
+        return wrap(array)
+
+    def _remember_result(self, wrap):
+        return with_history(self.result, self, self.versions[-1][1], wrap)
+
+    def record_again(self, edges, out) -> None:
+        """Record this node as if it had computed `out`, a tensor, from what `edges` lead to."""
+        self.sequence, self.edges = next(_sequence), edges
+        self.needs = tuple([edge is not None for edge in edges])
+        array = out._array
+        self.shape, self.dtype, self._kernels = array.shape, array.dtype, out._kernels
+        self.versions = [] if self.result is None else [(array, out._version, out._version.count, None)]
+
+    def _check_constant(self, array) -> None:
+        if array.dtype.kind == "f":
+            raise NotImplementedError(
+                f"create_graph: {self.op} keeps floats for its backward that are neither an input nor the "
+                "result, so the gradient of its gradient would miss a part; compute the function from other "
+                "operations, or its derivative by autograd.Function"
+            )
 
     def release(self) -> None:
         """Let go of what was saved."""
@@ -162,7 +221,7 @@ class Operation:
     @property
     def op(self) -> str:
         """The operation's name."""
-        return self.name or type(self).__name__
+        return self.printed_name or type(self).__name__
 
     @property
     def parents(self) -> tuple:
@@ -181,8 +240,29 @@ class Operation:
     data = None
     grad = None
 
+    def _full_name(self) -> str:
+        """Return the name under which PyTorch knows the operation."""
+        return self.op if self.overload is None else f"{self.op}Backward{self.overload}"
+
+    name: Any = _full_name
+
     def __repr__(self) -> str:
-        return f"<{self.op}>" if self.overload is None else f"<{self.op}Backward{self.overload}>"
+        return f"<{self.name()}>"
+
+
+def with_history(array, edge, version, wrap):
+    """Return a tensor around an array that was saved, whose gradient goes to `edge`, if there is one."""
+    if edge is None:
+        return wrap(array)
+    if not isinstance(edge, Operation):
+        if edge._array is array:
+            return edge
+        node = _Remembered(edge, array, edge._kernels)  # the leaf was given other data
+    else:
+        node = edge
+    t = wrap(array)
+    t._version, t._grad_fn, t._requires_grad = version, node, True
+    return t
 
 
 _TYPE_NAMES = {
@@ -194,6 +274,20 @@ _TYPE_NAMES = {
 }
 
 
+class _Remembered(Operation):
+    """What a leaf held when it was used; its gradient is the leaf's."""
+
+    name = "Alias"
+
+    def __init__(self, leaf, array, kernels):
+        self.sequence = next(_sequence)
+        self.edges, self.needs = [leaf], (True,)
+        self.shape, self.dtype, self._kernels = array.shape, array.dtype, kernels
+
+    def backward(self, k, grad):
+        return (grad,)
+
+
 class AccumulateGrad:
     """The end of a path: where a leaf's gradient is added up."""
 
@@ -201,6 +295,10 @@ class AccumulateGrad:
         self.variable = variable
 
     next_functions = ()
+
+    def name(self) -> str:
+        """Return the name under which PyTorch knows it."""
+        return "torch::autograd::AccumulateGrad"
 
     def __repr__(self) -> str:
         return "<AccumulateGrad>"
@@ -215,11 +313,12 @@ class ViewStep(NamedTuple):
     shape: tuple[int, ...]
 
 
-def view_again(array: np.ndarray, steps: tuple[ViewStep, ...]) -> np.ndarray:
-    """Return the view that `steps` make of an array of the base's shape and order in memory."""
+def view_again(base, steps: tuple[ViewStep, ...]):
+    """Return the view that `steps` make of an array, or a tensor, of the base's shape and order in memory."""
+    on_tensors = hasattr(base, "_array")
     for step in steps:
-        array = step.kind.show(array, step.options)
-    return array
+        base = step.kind.apply(base, **step.options) if on_tensors else step.kind.show(base, step.options)
+    return base
 
 
 def record_views_again(base, steps: tuple[ViewStep, ...]) -> Operation:
@@ -227,9 +326,8 @@ def record_views_again(base, steps: tuple[ViewStep, ...]) -> Operation:
     edge = base.grad_fn
     for step in steps:
         node = step.kind()
-        node.options, node.input_shape, node.shape = step.options, step.input_shape, step.shape
-        node.dtype, node._kernels = base._array.dtype, base._kernels
-        node.needs, node.edges, node.versions = (True,), (edge,), []
-        node.sequence = next(_sequence)
+        node.options, node.input_shape = step.options, step.input_shape
+        node.record_again([edge], base)
+        node.shape = step.shape
         edge = node
     return edge
