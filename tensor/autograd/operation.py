@@ -26,6 +26,16 @@ class Version:
     count = 0  # not set in an __init__, which would take half the time of making a tensor
 
 
+class _Name:
+    """What `name` is of an operation: to be set, the word that is printed; to be asked, PyTorch's method."""
+
+    def __get__(self, node, kind):
+        return "" if node is None else node._full_name
+
+    def __set__(self, node, word: str) -> None:
+        node.printed_name = word
+
+
 class Operation:
     """One recorded operation.
 
@@ -244,7 +254,7 @@ class Operation:
         """Return the name under which PyTorch knows the operation."""
         return self.op if self.overload is None else f"{self.op}Backward{self.overload}"
 
-    name: Any = _full_name
+    name: Any = _Name()
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"

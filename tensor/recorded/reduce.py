@@ -8,7 +8,7 @@ from tensor.recorded.basis import linear
 
 def sum(x, dims, keepdim=False):
     """Sum over dims."""
-    return reduction.Sum.apply(x, dims=dims, keepdim=keepdim)
+    return reduction.Sum.apply(x, dims=dims, keepdim=keepdim, overload=1)
 
 
 def sum_to(grad, shape):
