@@ -3,6 +3,7 @@
 import traceback
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from tensor.autograd.operation import Operation
 
@@ -34,7 +35,8 @@ def _record_with_traceback(node, inputs, out, changes=0) -> None:
 def _switch(enabled: bool, check_nan: bool) -> None:
     _state.enabled, _state.check_nan = enabled, check_nan
     # Another method, not a question in it: recording is what every operation waits for.
-    Operation._record = _record_with_traceback if enabled else _record_silently  # type: ignore[method-assign]
+    record: Any = _record_with_traceback if enabled else _record_silently
+    Operation._record = record  # type: ignore[method-assign]
 
 
 def watcher(run: Callable | None = None) -> Callable:

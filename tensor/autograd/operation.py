@@ -144,6 +144,7 @@ class Operation:
             edges.append(((t._grad_fn if t._base is None else t.grad_fn) or t) if need else None)
         array = out._array
         self.shape, self.dtype, self._kernels = array.shape, array.dtype, out._kernels
+        versions: list[tuple]
         self.versions = versions = []
         for array in self.saved:
             for i, t in enumerate(inputs):
