@@ -113,7 +113,7 @@ from tensor.elementwise import (
     where,
 )
 from tensor.engine import Tensor
-from tensor.indexing import gather, index_select, masked_select, nonzero, scatter_add
+from tensor.indexing import argwhere, index_put, nonzero, put, take
 from tensor.join import (
     block_diag,
     cartesian_prod,
@@ -146,6 +146,7 @@ from tensor.layouts import (
     strided,
 )
 from tensor.linalg import bmm, dot, matmul, mm, mv, outer
+from tensor.masking import masked_fill, masked_scatter, masked_select
 from tensor.memory import as_strided, diagonal
 from tensor.operands import result_type
 from tensor.pool import (
@@ -194,6 +195,7 @@ from tensor.scan import (
     trapezoid,
     trapz,
 )
+from tensor.scattering import gather, scatter, scatter_add, scatter_reduce, take_along_dim
 from tensor.shape import (
     adjoint,
     atleast_1d,
@@ -219,6 +221,14 @@ from tensor.shape import (
     unsqueeze,
 )
 from tensor.sizes import Size
+from tensor.slices import (
+    index_add,
+    index_copy,
+    index_fill,
+    index_select,
+    select_scatter,
+    slice_scatter,
+)
 from tensor.softmax import log_softmax, softmax
 from tensor.vector_norm import dist, norm, renorm
 

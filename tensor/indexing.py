@@ -5,17 +5,31 @@ then its masks and integer tensors. (NumPy joins ints with integer arrays, which
 """
 
 import operator
+import warnings
 from typing import Any
 
 import numpy as np
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import as_tensor_like, check_range, normalize_dim, to_array
+from tensor.operands import as_tensor_like, check_range, to_array
 from tensor.shape import Select
 
 _ALL = slice(None)
 _HERE = object()  # in the layout of an index: an index tensor belongs here
+
+
+class Take(Operation):
+    """Elements at positions in the flattened tensor."""
+
+    def forward(self, k, x, positions):
+        self.saved, self.input_shape = (positions,), x.shape
+        return k.take(x, k.unravel(positions, x.shape)) if x.ndim else k.copy(k.expand(x, positions.shape))
+
+    def backward(self, k, grad):
+        if not self.input_shape:
+            return k.sum_to(grad, ()), None
+        return k.scatter_add(grad, k.unravel(self.saved[0], self.input_shape), self.input_shape), None
 
 
 class Index(Operation):
@@ -31,14 +45,28 @@ class Index(Operation):
 
 
 class IndexPut(Operation):
-    """Overwrite elements at masks or integer positions."""
+    """Overwrite elements at masks or integer positions; or add to them, also where positions repeat."""
 
-    def overwrite(self, k, target, values, *positions, layout):
+    def forward(self, k, x, values, *positions, **options):
+        out = k.copy(x)
+        self.overwrite(k, out, values, *positions, **options)
+        return out
+
+    def overwrite(self, k, target, values, *positions, layout, accumulate=False):
         self.saved, self.layout, self.value_shape = positions, layout, values.shape
-        k.put(target, _fill(layout, positions), values)
+        self.accumulate = accumulate
+        index = _fill(layout, positions)
+        if accumulate:
+            spread = k.expand(values, k.take(target, index).shape)
+            k.forward("add", target, k.scatter_add(spread, index, target.shape), out=target)
+        else:
+            k.put(target, index, values)
 
     def backward(self, k, grad):
         index = _fill(self.layout, self.saved)
+        if self.accumulate:
+            back = k.sum_to(k.take(grad, index), self.value_shape) if self.needs[1] else None
+            return grad, back, *[None] * len(self.saved)
         grad_target = grad_values = None
         if self.needs[0]:
             grad_target = k.copy(grad)
@@ -48,32 +76,8 @@ class IndexPut(Operation):
         return grad_target, grad_values, *[None] * len(self.saved)
 
 
-class Gather(Operation):
-    """Elements along a dim, one for each position given."""
-
-    def forward(self, k, x, positions, dim):
-        self.saved, self.dim, self.input_shape = (positions,), dim, x.shape
-        return k.take(x, k.along(positions, dim))
-
-    def backward(self, k, grad):
-        return k.scatter_add(grad, k.along(self.saved[0], self.dim), self.input_shape), None
-
-
-class ScatterAdd(Operation):
-    """The first input with the second added, along a dim, at the positions given."""
-
-    def forward(self, k, x, source, positions, dim):
-        self.saved, self.dim, self.source_shape = (positions,), dim, source.shape
-        part = source[tuple(slice(n) for n in positions.shape)]
-        return k.forward("add", x, k.scatter_add(part, k.along(positions, dim), x.shape))
-
-    def backward(self, k, grad):
-        positions, grad_source = self.saved[0], None
-        if self.needs[1]:
-            grad_source = k.zeros(self.source_shape, grad.dtype)
-            window = grad_source[tuple(slice(n) for n in positions.shape)]
-            k.write(window, k.take(grad, k.along(positions, self.dim)))
-        return grad, grad_source, None
+class Put(IndexPut):
+    """Overwrite elements at positions in the flattened tensor, or add to them."""
 
 
 def _fill(layout, positions):
@@ -96,6 +100,8 @@ def _as_position(item, x):
         found = x._wrap(to_array(list(item) if isinstance(item, range) else item, None, "index"))
         if not found.numel() and not isinstance(item, np.ndarray):
             found = found.to(dtypes.int64)
+    elif isinstance(item, str):
+        raise TypeError(f"an index cannot be a str, got {item!r}; a tensor has positions only")
     else:
         raise IndexError(
             "only integers, slices (`:`), ellipsis (`...`), None and long, uint8 or bool Tensors are valid "
@@ -106,6 +112,10 @@ def _as_position(item, x):
             f"tensors used as indices must be long, int, uint8 or bool tensors, got {found.dtype!r}"
         )
     if found.dtype is dtypes.uint8:
+        warnings.warn(
+            "indexing with dtype torch.uint8 is deprecated, please use a dtype torch.bool instead: x != 0",
+            stacklevel=5,
+        )
         found = found.to(dtypes.bool)  # as in PyTorch, where uint8 was the mask before bool existed
     return int(found._array) if found.ndim == 0 and found.dtype is not dtypes.bool else found
 
@@ -186,7 +196,7 @@ def getitem(input, index):
     basic, layout, positions = _parse(input, index)
     if layout is None:
         return Select.apply(input, index=basic)
-    if any(item is None or isinstance(item, int) or item != _ALL for item in basic):
+    if not _selects_all(basic):
         input = Select.apply(input, index=basic)
     try:
         return Index.apply(input, *positions, layout=layout)
@@ -194,6 +204,10 @@ def getitem(input, index):
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together ({error})"
         ) from None
+
+
+def _selects_all(basic: tuple) -> bool:
+    return not any(item is None or isinstance(item, int) or item != _ALL for item in basic)
 
 
 def setitem(input, index, value) -> None:
@@ -204,7 +218,7 @@ def setitem(input, index, value) -> None:
     elif not isinstance(value, np.ndarray):
         check_range(value, input._array.dtype)
     value = as_tensor_like(input, value, input.dtype, "setitem")
-    target = Select.apply(input, index=basic)
+    target = input if _selects_all(basic) else Select.apply(input, index=basic)
     ndim = target.ndim if layout is None else _fill_shape(target, layout, positions)
     while value.ndim > ndim and value.shape[0] == 1:
         value = value.squeeze(0)
@@ -227,77 +241,94 @@ def _fill_shape(target, layout, positions) -> int:
     return target.ndim - used + max(widths)
 
 
-def _check_along(operation, x, dim, index):
-    dim = normalize_dim(dim, x.ndim, operation)
+def _index_tensors(operation, input, indices) -> tuple[Any, list]:
+    if not isinstance(indices, tuple | list):
+        raise TypeError(f"{operation}: indices must be a tuple of tensors, got {type(indices).__name__}")
+    items = tuple(_ALL if item is None else item for item in indices)
+    _, layout, positions = _parse(input, items)
+    if layout is None:
+        raise IndexError(f"{operation}: tensors used as indices must be long, int or bool tensors")
+    return layout, positions
+
+
+def _check_values(operation, input, values) -> None:
+    if values.dtype is not input.dtype:
+        raise RuntimeError(
+            f"{operation}: Index put requires the source and destination dtypes match, got {input.dtype!r} "
+            f"for the destination and {values.dtype!r} for the source; convert it with .to()"
+        )
+
+
+def index_put(input, indices, values, accumulate=False):
+    """Return `input` with `values` (a tensor that broadcasts) at `indices`, a tuple of tensors.
+
+    Where positions repeat the last value stays; with `accumulate`, values are added to what is there.
+    """
+    layout, positions = _index_tensors("index_put", input, indices)
+    _check_values("index_put", input, values)
+    return _put(IndexPut.apply, input, values, positions, layout, accumulate)
+
+
+def index_put_(input, indices, values, accumulate=False):
+    """Write `values` to `input` at `indices`, a tuple of tensors, in place; see `index_put`."""
+    layout, positions = _index_tensors("index_put_", input, indices)
+    _check_values("index_put_", input, values)
+    return _put(IndexPut.apply_in_place, input, values, positions, layout, accumulate)
+
+
+def _put(apply, input, values, positions, layout, accumulate):
+    try:
+        return apply(input, values, *positions, layout=layout, accumulate=accumulate)
+    except (ValueError, IndexError) as error:
+        raise RuntimeError(
+            f"index_put: shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
+            f"the indexing result ({error})"
+        ) from None
+
+
+def _check_flat(operation, input, index):
+    """Check positions in the flattened tensor."""
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{operation}: Expected dtype int64 for index, got {index.dtype!r}; use .long()")
-    if max(index.ndim, 1) != max(x.ndim, 1):
-        raise RuntimeError(
-            f"{operation}: Index tensor must have the same number of dimensions as input tensor, got "
-            f"{tuple(index.shape)} and {tuple(x.shape)}"
-        )
-    if any(n > m for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=False)) if d != dim):
-        raise RuntimeError(
-            f"{operation}: Size does not match at some dimension: index {tuple(index.shape)} exceeds "
-            f"{tuple(x.shape)} apart from dimension {dim}"
-        )
-    array, size = index._array, x.shape[dim] if x.ndim else 1
-    if array.size and (array.min() < 0 or array.max() >= size):
+    array, size = index._array, input.numel()
+    if array.size and not size:
+        raise IndexError(f"{operation}: tried to take from an empty tensor")
+    if array.size and (array.min() < -size or array.max() >= size):
         bad = array.max() if array.max() >= size else array.min()
-        raise RuntimeError(f"{operation}: index {bad} is out of bounds for dimension {dim} with size {size}")
-    return dim
+        raise IndexError(f"{operation}: index {bad} is out of range for a tensor of {size} elements")
 
 
-def gather(input, dim, index):
-    """Return, along `dim`, the elements at `index` (int64, with as many dims as `input`)."""
-    dim = _check_along("gather", input, dim, index)
-    if input.ndim == 0 or index.ndim == 0:
-        return gather(input.reshape(-1), 0, index.reshape(-1)).reshape(tuple(index.shape))
-    return Gather.apply(input, index, dim=dim)
+def take(input, index):
+    """Return the elements at positions `index` of the flattened tensor, in the shape of `index`."""
+    _check_flat("take", input, index)
+    return Take.apply(input, index)
 
 
-def scatter_add(input, dim, index, src):
-    """Return `input` with the elements of `src` added, along `dim`, at `index`; repeats add up."""
-    dim = _check_along("scatter_add", input, dim, index)
-    if any(n > m for n, m in zip(index.shape, src.shape, strict=True)):
-        raise RuntimeError(
-            f"scatter_add: index {tuple(index.shape)} exceeds src {tuple(src.shape)}; give src as many"
+def put(input, index, source, accumulate=False):
+    """Return `input` with the elements of `source` at positions `index` of the flattened tensor."""
+    return put_(input.clone(), index, source, accumulate)
+
+
+def put_(input, index, source, accumulate=False):
+    """Write the elements of `source` at positions `index` of the flattened tensor, in place."""
+    _check_flat("put_", input, index)
+    if source.numel() != index.numel():
+        raise IndexError(
+            f"put_: Expected source and index to have the same number of elements, got {source.numel()} and "
+            f"{index.numel()}"
         )
-    if src.dtype is not input.dtype:
-        raise RuntimeError(f"scatter_add: expected src of {input.dtype!r}, got {src.dtype!r}; convert it")
-    if input.ndim == 0:
-        return scatter_add(input.reshape(1), 0, index.reshape(-1), src.reshape(-1)).reshape(())
-    return ScatterAdd.apply(input, src, index, dim=dim)
+    if source.dtype is not input.dtype:
+        raise RuntimeError(f"put_: expected source of {input.dtype!r}, got {source.dtype!r}; convert it")
+    target = input if input.ndim else input.view(1)
+    columns = input._kernels.unravel(index._array.reshape(-1), target._array.shape)
+    layout = (_HERE,) * len(columns)
+    _put(Put.apply_in_place, target, source.reshape(-1), list(map(input._wrap, columns)), layout, accumulate)
+    return input
 
 
-def scatter_add_(input, dim, index, src):
-    """Add the elements of `src` to `input`, along `dim`, at `index`, in place; repeats add up."""
-    return input.add_(scatter_add(input.new_zeros(tuple(input.shape)), dim, index, src))
-
-
-def index_select(input, dim, index):
-    """Return the slices along `dim` at the 1-D integer tensor `index`."""
-    d = normalize_dim(dim, input.ndim, "index_select")
-    if index.ndim > 1:
-        raise IndexError(f"index_select: Index is supposed to be a vector, got shape {tuple(index.shape)}")
-    if index._array.size and (index._array.min() < 0):
-        raise IndexError("index_select: index out of range in self: it counts from 0, not from the end")
-    if not input.ndim:
-        return getitem(input.reshape(1), index).reshape(())
-    return getitem(input, (*(_ALL,) * d, index.reshape(-1)))
-
-
-def masked_select(input, mask):
-    """Return the elements where `mask` (bool, broadcast) holds, as a 1-D tensor."""
-    if mask.dtype is not dtypes.bool:
-        raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {mask.dtype!r}; use mask != 0")
-    try:
-        shape = np.broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    except ValueError:
-        raise RuntimeError(
-            f"masked_select: shapes {tuple(input.shape)} and {tuple(mask.shape)} do not broadcast"
-        ) from None
-    return getitem(input.expand(shape), mask.expand(shape)).reshape(-1)
+def argwhere(input):
+    """Return the (count, dims) int64 positions of elements that are not zero."""
+    return nonzero(input)
 
 
 def nonzero(input, *, as_tuple=False):

@@ -15,17 +15,17 @@ from tensor import (
     indexing,
     join,
     linalg,
+    masking,
     memory,
     rearrange,
     reduction,
     scan,
+    scattering,
+    slices,
     vector_norm,
 )
 from tensor import shape as shapes
-from tensor import (
-    storage as storages,
-)
-from tensor.operands import as_tensor_like
+from tensor import storage as storages
 from tensor.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
@@ -242,12 +242,21 @@ class Methods:
             )
         return shapes.transpose(self, -2, -1)
 
-    gather, index_select, masked_select = (
-        indexing.gather,
-        indexing.index_select,
-        indexing.masked_select,
-    )
-    nonzero, scatter_add, scatter_add_ = indexing.nonzero, indexing.scatter_add, indexing.scatter_add_
+    gather, take_along_dim = scattering.gather, scattering.take_along_dim
+    scatter, scatter_ = scattering.scatter, scattering.scatter_
+    scatter_add, scatter_add_ = scattering.scatter_add, scattering.scatter_add_
+    scatter_reduce, scatter_reduce_ = scattering.scatter_reduce, scattering.scatter_reduce_
+    index_select = slices.index_select
+    index_add, index_add_ = slices.index_add, slices.index_add_
+    index_copy, index_copy_ = slices.index_copy, slices.index_copy_
+    index_fill, index_fill_ = slices.index_fill, slices.index_fill_
+    select_scatter, slice_scatter = slices.select_scatter, slices.slice_scatter
+    index_put, index_put_ = indexing.index_put, indexing.index_put_
+    take, put, put_ = indexing.take, indexing.put, indexing.put_
+    nonzero, argwhere = indexing.nonzero, indexing.argwhere
+    masked_select = masking.masked_select
+    masked_fill, masked_fill_ = masking.masked_fill, masking.masked_fill_
+    masked_scatter, masked_scatter_ = masking.masked_scatter, masking.masked_scatter_
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
 
     def __len__(self: Any) -> builtins.int:
@@ -262,16 +271,6 @@ class Methods:
 
     def __contains__(self: Any, element) -> builtins.bool:
         return bool((self == element).any())
-
-    def masked_fill(self: Any, mask: Tensor, value) -> Tensor:
-        """Return this tensor with `value` where `mask` holds."""
-        return elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill"), self)
-
-    def masked_fill_(self: Any, mask: Tensor, value) -> Tensor:
-        """Write `value` where `mask` holds, in place."""
-        return self.copy_(
-            elementwise.where(mask, as_tensor_like(self, value, self.dtype, "masked_fill_"), self)
-        )
 
     def where(self: Any, condition: Tensor, other) -> Tensor:
         """Return this tensor where `condition` holds, else `other`."""

@@ -17,7 +17,17 @@ from kernels.cpu.dropout import keep_scaled
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
 from kernels.cpu.fold import fold, unfold
 from kernels.cpu.host import Host, describe
-from kernels.cpu.indexing import along, embedding_dx, limit_norms, nonzero, put, scatter_add, take
+from kernels.cpu.indexing import (
+    along,
+    embedding_dx,
+    limit_norms,
+    nonzero,
+    put,
+    scatter_add,
+    scatter_reduce,
+    take,
+    unravel,
+)
 from kernels.cpu.linalg import (
     cholesky,
     determinant,
@@ -175,6 +185,7 @@ __all__ = [
     "round",
     "row_order",
     "scatter_add",
+    "scatter_reduce",
     "set_num_threads",
     "sgd",
     "singular_values",
@@ -193,6 +204,7 @@ __all__ = [
     "transpose",
     "unfold",
     "uniform_from_bits",
+    "unravel",
     "where",
     "write",
     "zeros",

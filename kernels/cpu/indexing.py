@@ -132,3 +132,41 @@ def along(positions: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
     index = list(np.ix_(*[np.arange(n) for n in positions.shape]))
     index[dim] = positions
     return tuple(index)
+
+
+def unravel(positions: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Return flat positions (negative ones count from the end) as one int64 array for each dim of `shape`."""
+    size = 1
+    for n in shape:
+        size *= n
+    flat = np.where(positions < 0, positions + size, positions)
+    return tuple(np.asarray(column, np.int64) for column in np.unravel_index(flat, shape))
+
+
+_REDUCTIONS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+
+
+def scatter_reduce(x: np.ndarray, index, values: np.ndarray, reduce: str, include_self: bool) -> np.ndarray:
+    """Return x with `values` worked in at `index`; reduce: "sum", "mean", "prod", "amax" or "amin".
+
+    Without include_self, what x held at these positions does not count. A mean of integers is rounded down.
+    """
+    out = np.array(x, order="C")
+    flat, positions = out.reshape(-1), positions_of(x.shape, index).reshape(-1)
+    if not include_self:
+        if reduce in ("amax", "amin"):
+            limits = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
+            low, high = (limits.min, limits.max) if limits else (-np.inf, np.inf)
+            flat[positions] = low if reduce == "amax" else high
+        else:
+            flat[positions] = 1 if reduce == "prod" else 0
+    with np.errstate(all="ignore"):
+        _REDUCTIONS[reduce].at(flat, positions, np.ascontiguousarray(values, x.dtype).reshape(-1))
+        if reduce == "mean":
+            counts = np.bincount(positions, minlength=flat.size) + (1 if include_self else 0)
+            counts = np.maximum(counts, 1)
+            if x.dtype.kind == "f":
+                flat /= counts.astype(x.dtype)
+            else:
+                flat //= counts.astype(x.dtype)
+    return out

@@ -245,9 +245,10 @@ def test_index_types(check, torch, dtype) -> None:
     x = check.numbers(3, 4)
     index = np.array([1, 0, 1]).astype(dtype)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # PyTorch's warning that uint8 masks are old
+        warnings.simplefilter("ignore")  # both warn that uint8 masks are old
         expected = torch.tensor(x)[torch.tensor(index)]
-    check.same(tensor.tensor(x)[tensor.tensor(index)], expected)
+        found = tensor.tensor(x)[tensor.tensor(index)]
+    check.same(found, expected)
 
 
 @pytest.mark.parametrize(
