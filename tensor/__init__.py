@@ -5,7 +5,26 @@
 """
 
 from kernels.cpu import get_num_threads, set_num_threads
-from tensor import autograd, cuda, data, nn, optim, return_types, utils
+from tensor import (
+    accelerator,
+    amp,
+    autograd,
+    backends,
+    compiler,
+    cuda,
+    data,
+    missing,
+    mps,
+    nn,
+    optim,
+    return_types,
+    testing,
+    types,
+    utils,
+    version,
+    xpu,
+)
+from tensor.amp import autocast, is_autocast_available, is_autocast_enabled
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.compare import (
     allclose,
@@ -30,6 +49,7 @@ from tensor.compare import (
     lt,
     ne,
 )
+from tensor.compiler import compile
 from tensor.config import show_config, warn_of_serial_kernels
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.creation import (
@@ -54,7 +74,7 @@ from tensor.creation import (
     zeros,
     zeros_like,
 )
-from tensor.devices import device
+from tensor.devices import device, get_default_device, set_default_device
 from tensor.diagonals import diag, diag_embed, diagflat, trace, tril, triu
 from tensor.dtypes import (
     bool,
@@ -230,6 +250,48 @@ from tensor.slices import (
     slice_scatter,
 )
 from tensor.softmax import log_softmax, softmax
+from tensor.switches import (
+    are_deterministic_algorithms_enabled,
+    get_deterministic_debug_mode,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    is_deterministic_algorithms_warn_only_enabled,
+    is_warn_always_enabled,
+    set_deterministic_debug_mode,
+    set_float32_matmul_precision,
+    set_flush_denormal,
+    set_num_interop_threads,
+    set_warn_always,
+    use_deterministic_algorithms,
+)
+from tensor.typed import (
+    BoolTensor,
+    ByteTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
+    set_default_tensor_type,
+    typename,
+)
 from tensor.vector_norm import dist, norm, renorm
+from tensor.version import __version__
 
+missing.watch(
+    "tensor",
+    "tensor.accelerator",
+    "tensor.autograd",
+    "tensor.backends",
+    "tensor.cuda",
+    "tensor.mps",
+    "tensor.nn",
+    "tensor.nn.functional",
+    "tensor.nn.init",
+    "tensor.nn.utils",
+    "tensor.optim",
+    "tensor.testing",
+    "tensor.utils",
+    "tensor.utils.data",
+    "tensor.xpu",
+)
 warn_of_serial_kernels()

@@ -4,14 +4,13 @@ import numpy as np
 
 from kernels import cpu
 from tensor import dtypes, random
-from tensor.devices import device as Device
+from tensor.devices import check as check_device
 from tensor.engine import Tensor
 from tensor.operands import check_range, to_array, to_sizes
 
 
 def _finish(array: np.ndarray, device, requires_grad: bool) -> Tensor:
-    if device is not None:
-        Device(device).require()
+    check_device(device)
     out = Tensor._wrap(array)
     return out.requires_grad_() if requires_grad else out
 

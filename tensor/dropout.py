@@ -42,7 +42,7 @@ def _drops(operation: str, input, p: float, training: bool) -> bool:
     return True
 
 
-def _draw(p: float, shape: tuple[int, ...]) -> np.ndarray:
+def draw(p: float, shape: tuple[int, ...]) -> np.ndarray:
     """Return bools of `shape`, True with probability 1 - p; nothing is drawn where p is 1."""
     if p == 1.0:
         return np.zeros(shape, np.bool_)
@@ -50,25 +50,25 @@ def _draw(p: float, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _draw_elements(input, p: float) -> np.ndarray:
-    """Return a bool for each element, as `_draw` does for channels.
+    """Return a bool for each element, as `draw` does for channels.
 
     PyTorch fills a mask that lies in memory as the input does, in the order of memory; its mask of channels,
     even if there is one for each element, always lies in order.
     """
     shape, strides = input._array.shape, input._array.strides
     if input._array.flags.c_contiguous or 0 in strides:
-        return _draw(p, shape)
+        return draw(p, shape)
     order = sorted(range(len(shape)), key=lambda d: -strides[d])
-    return _draw(p, tuple([shape[d] for d in order])).transpose(np.argsort(order))
+    return draw(p, tuple([shape[d] for d in order])).transpose(np.argsort(order))
 
 
-def _scale(p: float) -> float:
+def scale_for(p: float) -> float:
     return 1.0 / (1.0 - p) if p < 1.0 else 0.0
 
 
 def _apply(input, kept, p: float, inplace: bool):
     run = Dropout.apply_in_place if inplace else Dropout.apply
-    return run(input, kept=kept, scale=_scale(p))
+    return run(input, kept=kept, scale=scale_for(p))
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
@@ -93,7 +93,7 @@ def _channels(operation: str, input) -> tuple[int, ...]:
 def _drop_channels(operation: str, input, p, training, inplace):
     if not _drops(operation, input, p, training):
         return input
-    return _apply(input, _draw(p, _channels(operation, input)), p, inplace)
+    return _apply(input, draw(p, _channels(operation, input)), p, inplace)
 
 
 def _drop_channels_batched(operation: str, input, p, training, inplace, dims: int):
@@ -187,4 +187,4 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Do `alpha_dropout` to whole channels of (batch, channels, ...)."""
     if not _drops("feature_alpha_dropout", input, p, training):
         return input
-    return _drop_to_alpha(input, p, inplace, _draw(p, _channels("feature_alpha_dropout", input)))
+    return _drop_to_alpha(input, p, inplace, draw(p, _channels("feature_alpha_dropout", input)))

@@ -51,6 +51,20 @@ float32 = dtype("float32", "float32", _FLOAT)
 float64 = dtype("float64", "float64", _FLOAT)
 int, long, float, double = int32, int64, float32, float64
 
+# What PyTorch calls the type of a tensor of this dtype.
+LEGACY_NAMES = {
+    "bool": "BoolTensor",
+    "uint8": "ByteTensor",
+    "int8": "CharTensor",
+    "int16": "ShortTensor",
+    "int32": "IntTensor",
+    "int64": "LongTensor",
+    "float16": "HalfTensor",
+    "bfloat16": "BFloat16Tensor",
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+}
+
 _default = float32
 
 
@@ -83,6 +97,19 @@ def of_array(array_dtype: np.dtype) -> dtype:
 def array_dtype(d) -> np.dtype:
     """Return the NumPy dtype of a tensor type (also of NumPy's, or Python's float, int, bool: the widest)."""
     return d._array if isinstance(d, dtype) else of_array(np.dtype(d))._array
+
+
+def of_type(t) -> dtype:
+    """Return the dtype that `t` stands for: a dtype, FloatTensor and the like, or "torch.FloatTensor"."""
+    if isinstance(t, dtype):
+        return t
+    if t in (builtins.bool, builtins.int, builtins.float):
+        return of_array(np.dtype(t))
+    name = t.rpartition(".")[2] if isinstance(t, str) else getattr(t, "__name__", "")
+    for of, legacy in LEGACY_NAMES.items():
+        if legacy == name and of in globals():
+            return _by_name(of)
+    raise ValueError(f"type: invalid type: {t!r}; use a dtype such as torch.float32")
 
 
 def promote_types(a: dtype, b: dtype) -> dtype:

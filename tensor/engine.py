@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 
 from kernels import cpu
-from tensor import autograd, dtypes, elementwise, layouts, printing, random
+from tensor import autograd, dtypes, elementwise, layouts, missing, printing, random
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
 from tensor.methods import Methods
@@ -456,9 +456,8 @@ class Tensor(Methods):
     def type(self, dtype=None):
         """Convert to `dtype`; without it, return the type's name as in PyTorch ('torch.FloatTensor')."""
         if dtype is not None:
-            return self.to(dtype)
-        names = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "uint8": "Byte"}
-        return f"torch.{names.get(self.dtype.name, 'Bool')}Tensor"
+            return self.to(dtypes.of_type(dtype))
+        return f"torch.{dtypes.LEGACY_NAMES[self.dtype.name]}"
 
     def type_as(self, other: Tensor) -> Tensor:
         """Convert to the dtype of `other`."""
@@ -503,6 +502,9 @@ class Tensor(Methods):
         """
         strides = layouts.strides_of(self._array, memory_format, "clone")
         return elementwise.Clone.apply(self, strides=strides)
+
+    def __getattr__(self, name: str):
+        raise missing.error_for("tensor.Tensor", name, dir(Tensor))
 
     def __deepcopy__(self, memo):
         if not self.is_leaf:

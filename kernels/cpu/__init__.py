@@ -3,6 +3,7 @@
 `kernels.cuda` will answer to the same names. The tensor engine reaches kernels only through such a table.
 """
 
+from kernels.cpu.attention import attention, attention_dx
 from kernels.cpu.channels import sum_channels
 from kernels.cpu.compare import compare
 from kernels.cpu.compile import (
@@ -88,6 +89,7 @@ from kernels.cpu.random import (
     permutation_from_bits,
     uniform_from_bits,
 )
+from kernels.cpu.recurrent import recurrent, recurrent_dx
 from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
@@ -109,6 +111,8 @@ __all__ = [
     "all",
     "along",
     "any",
+    "attention",
+    "attention_dx",
     "available_threads",
     "average_pool",
     "average_pool_dx",
@@ -180,6 +184,8 @@ __all__ = [
     "pseudo_inverse",
     "put",
     "qr",
+    "recurrent",
+    "recurrent_dx",
     "remainder",
     "roll",
     "round",

@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from kernels.cpu.compile import jit, with_constants_of
 
@@ -27,6 +27,7 @@ __all__ = [
     "cos",
     "erfc",
     "exp",
+    "exp_of",
     "expm1",
     "fabs",
     "gelu",
@@ -129,6 +130,18 @@ def exp(x):
     t = fma(x, _LOG2_E, _MAGIC)
     n = t - _MAGIC
     return _exp_of(fma(n, -_LN2_LOW, fma(n, -_LN2_HIGH, x)), np.int32(bits(t) - _MAGIC_BITS))
+
+
+def exp_of(x):
+    """Return exp(x) in a kernel of either type: this module's in float32, the C library's in float64."""
+    raise NotImplementedError("exp_of is for compiled code")
+
+
+@overload(exp_of, inline="never")
+def _exp_of_type(x):
+    if x == types.float32:
+        return lambda x: exp(x)
+    return lambda x: math.exp(x)
 
 
 @_single

@@ -331,11 +331,7 @@ def _compile(
         raise ValueError(f"lift: at most {_MOST_INPUTS} arrays, {function.__name__} reads {len(reads)}")
     name = f"{function.__name__}_{dtype.name}"
     if override is None:
-        scope = function.__globals__
-        if dtype == np.float32:
-            scope = {**scope, "math": fast_math}
-        formula = FunctionType(with_constants_of(function, dtype).__code__, scope, function.__name__)
-        override = jit(formula, forceinline=True)
+        override = formula_for(function, dtype)
     else:
         name += "_override"
     values = ", ".join(f"load(T, {n}, i)" if n in reads else "zero" for n in names)
@@ -362,6 +358,15 @@ def _compile(
         },
     )
     return Lifted(name, reads, c_function(types.void(_INDEX, _INDEX), loop), dtype)
+
+
+def formula_for(function: Callable, dtype: np.dtype) -> Callable:
+    """Compile a formula of floats for numbers of `dtype`, into the kernels that call it."""
+    scope = function.__globals__  # type: ignore[attr-defined]
+    if dtype == np.float32:
+        scope = {**scope, "math": fast_math}
+    formula = FunctionType(with_constants_of(function, dtype).__code__, scope, function.__name__)
+    return jit(formula, forceinline=True)
 
 
 def _make_ufunc(name: str, about: np.ndarray, dtype: np.dtype, inputs: int) -> np.ufunc:

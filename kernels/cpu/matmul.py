@@ -47,7 +47,7 @@ _dot_one = make_dot_tile(1, 1)
 
 
 @jit
-def _pack_b(b, first, depth, left, columns, width, packed):
+def pack_b(b, first, depth, left, columns, width, packed):
     """Write b[first:first+depth, left:left+columns] into strips (depth, width).
 
     Columns of the last strip beyond `columns` hold anything: a tile there is masked.
@@ -114,7 +114,7 @@ def _pack_a(a, top, rows, first, depth, packed):
 
 
 @jit
-def _fill_strip(c, i, j, rows, a_at, a_row, a_column, a_panel, b_at, b_row, depth, add):
+def fill_strip(c, i, j, rows, a_at, a_row, a_column, a_panel, b_at, b_row, depth, add):
     """Run tiles down `rows` rows of c from (i, j); a tile's first row r of a lies r * a_panel bytes on."""
     inside = j + TILE_VECTORS * (VECTOR_BYTES // c.itemsize) <= c.shape[1]
     whole = (rows + TILE_ROWS - 1 - SHORT_ROWS) // TILE_ROWS * TILE_ROWS
@@ -155,7 +155,7 @@ def _fill_region(a, b, c, top, bottom, left, right, add, room):
             depth = min(most, inner - first)
             adds = 1 if add or first > 0 else 0
             if packs_b:
-                _pack_b(b, first, depth, j0, columns, width, room_b)
+                pack_b(b, first, depth, j0, columns, width, room_b)
                 b_at, b_strip, b_row = room_b.ctypes.data, depth * size, width * size
             else:
                 b_at = b.ctypes.data + first * b.strides[0] + j0 * size
@@ -171,7 +171,7 @@ def _fill_region(a, b, c, top, bottom, left, right, add, room):
                     a_row, a_column = a.strides
                     a_panel = a_row
                 for s in range(0, columns, width):
-                    _fill_strip(
+                    fill_strip(
                         upper,
                         i0,
                         j0 + s,

@@ -8,65 +8,119 @@ import math
 import numpy as np
 
 from kernels.cpu.compile import jit, kernel
+from kernels.cpu.fast_math import exp_of
+from kernels.cpu.launch import share_of, shared_kernel, workers_for
 from kernels.cpu.scratch import NOTHING
+
+LANES = 64  # running maxima of a row, side by side: vectors of them
+_SHORT_SUM = 512  # exponentials added in their own type, before they go into a float64 sum
+_SERIAL_BELOW = 16384  # elements
 
 
 @jit
-def _log_softmax_row(x, out, i):
-    classes = x.shape[1]
-    top = x[i, 0]
-    for j in range(1, classes):
-        top = max(top, x[i, j])
-    total = np.float64(0.0)
-    for j in range(classes):
-        out[i, j] = x[i, j] - top
-        total += math.exp(out[i, j])
-    log_total = math.log(total)
-    for j in range(classes):
-        out[i, j] = out[i, j] - log_total
+def largest(row, tops):
+    """Return the largest of some numbers, or any of them where nan is among them. tops: room for LANES."""
+    top = row[0]
+    whole = row.size // LANES * LANES
+    if whole:
+        for s in range(LANES):
+            tops[s] = row[s]
+        for start in range(LANES, whole, LANES):
+            part = row[start : start + LANES]
+            for s in range(LANES):
+                tops[s] = part[s] if part[s] > tops[s] else tops[s]
+        for s in range(LANES):
+            top = tops[s] if tops[s] > top else top
+    for i in range(whole, row.size):
+        top = row[i] if row[i] > top else top
+    return top
 
 
-@kernel("T[:,::1], out T[:,::1]")
-def _log_softmax(x, out):
-    for i in range(x.shape[0]):
-        _log_softmax_row(x, out, i)
+@jit(fastmath={"reassoc", "contract"})
+def _short_sum(part):
+    total = part.dtype.type(0)
+    for i in range(part.size):
+        total += part[i]
+    return total
 
 
-@kernel("T[:,::1], T[:,::1], out T[:,::1]")
-def _log_softmax_dx(out, grad, result):
-    rows, classes = out.shape
-    for i in range(rows):
-        total = np.float64(0.0)
-        for j in range(classes):
-            total += grad[i, j]
-        for j in range(classes):
-            result[i, j] = grad[i, j] - math.exp(out[i, j]) * total
+@jit
+def exponentials(row, top, out):
+    """Fill out, which may be row, with exp(row - top); return their sum."""
+    for i in range(row.size):
+        out[i] = exp_of(row[i] - top)
+    total = np.float64(0)
+    for start in range(0, row.size, _SHORT_SUM):
+        total += _short_sum(out[start : start + _SHORT_SUM])
+    return total
 
 
-@kernel("T[:,::1], out T[:,::1]")
-def _softmax(x, out):
-    rows, classes = x.shape
-    for i in range(rows):
-        top = x[i, 0]
-        for j in range(1, classes):
-            top = max(top, x[i, j])
-        total = np.float64(0.0)
-        for j in range(classes):
-            out[i, j] = math.exp(x[i, j] - top)
-            total += out[i, j]
-        for j in range(classes):
-            out[i, j] = out[i, j] / total
+@jit(fastmath={"contract"})
+def scale_row(row, scale):
+    """Multiply some numbers in place."""
+    for i in range(row.size):
+        row[i] = row[i] * scale
 
 
-@kernel("T[:,::1], T[:,::1], out T[:,::1]")
-def _softmax_dx(out, grad, result):
-    rows, classes = out.shape
-    for i in range(rows):
-        total = np.float64(0.0)
-        for j in range(classes):
-            total += grad[i, j] * out[i, j]
-        for j in range(classes):
-            result[i, j] = out[i, j] * (grad[i, j] - total)
+@jit(fastmath={"reassoc", "contract"})
+def inner(x, y):
+    """Return the sum of x * y, added in their type."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
+
+
+@jit
+def _log_softmax_row(x, out, tops):
+    top = largest(x, tops)
+    log_total = x.dtype.type(math.log(exponentials(x, top, out)))
+    for j in range(x.size):
+        out[j] = (x[j] - top) - log_total
+
+
+@shared_kernel("T[:,::1], out T[:,::1]")
+def _log_softmax(worker, workers, x, out):
+    first, end = share_of(x.shape[0], workers, worker)
+    tops = np.empty(LANES, x.dtype)
+    for i in range(first, end):
+        _log_softmax_row(x[i], out[i], tops)
+
+
+@shared_kernel("T[:,::1], T[:,::1], out T[:,::1]")
+def _log_softmax_dx(worker, workers, out, grad, result):
+    first, end = share_of(out.shape[0], workers, worker)
+    for i in range(first, end):
+        row, g, to = out[i], grad[i], result[i]
+        total = np.float64(0)
+        for start in range(0, g.size, _SHORT_SUM):
+            total += _short_sum(g[start : start + _SHORT_SUM])
+        factor = row.dtype.type(total)
+        for j in range(row.size):
+            to[j] = g[j] - exp_of(row[j]) * factor
+
+
+@shared_kernel("T[:,::1], out T[:,::1]")
+def _softmax(worker, workers, x, out):
+    first, end = share_of(x.shape[0], workers, worker)
+    tops = np.empty(LANES, x.dtype)
+    for i in range(first, end):
+        total = exponentials(x[i], largest(x[i], tops), out[i])
+        scale_row(out[i], out.dtype.type(1 / total))
+
+
+@shared_kernel("T[:,::1], T[:,::1], out T[:,::1]")
+def _softmax_dx(worker, workers, out, grad, result):
+    first, end = share_of(out.shape[0], workers, worker)
+    for i in range(first, end):
+        row, g, to = out[i], grad[i], result[i]
+        total = np.float64(0)
+        for start in range(0, row.size, _SHORT_SUM):
+            stop = min(start + _SHORT_SUM, row.size)
+            total += inner(row[start:stop], g[start:stop])
+        shift = row.dtype.type(total)
+        for j in range(row.size):
+            to[j] = row[j] * (g[j] - shift)
 
 
 # The losses. class_weight: (classes,), or (0,) for a weight of 1 each. mean: divide by the sum of the weights
@@ -107,8 +161,9 @@ def _nll(log_probs, target, ignore_index, class_weight, mean, each, out):
 @kernel("T[:,::1], int64[::1], int64, T[::1], boolean, boolean, out T[:,::1], out T[::1]")
 def _cross_entropy(x, target, ignore_index, class_weight, mean, each, log_probs, out):
     if x.shape[1]:
+        tops = np.empty(LANES, x.dtype)
         for i in range(x.shape[0]):
-            _log_softmax_row(x, log_probs, i)
+            _log_softmax_row(x[i], log_probs[i], tops)
     return _nll_rows(log_probs, target, ignore_index, class_weight, mean, each, out)
 
 
@@ -135,7 +190,7 @@ def _cross_entropy_dx(log_probs, target, ignore_index, class_weight, mean, each,
         else:
             s = grad.dtype.type(grad[i if each else 0] * (_weight_of(target[i], class_weight) * scale))
             for j in range(classes):
-                result[i, j] = math.exp(log_probs[i, j]) * s
+                result[i, j] = exp_of(log_probs[i, j]) * s
             result[i, target[i]] -= s
 
 
@@ -158,7 +213,8 @@ def _along_last(run, *arrays: np.ndarray, dim: int) -> np.ndarray:
     out = np.empty(moved[0].shape, first.dtype)
     if out.size:
         classes = out.shape[-1]
-        run(*[m.reshape(-1, classes) for m in moved], out.reshape(-1, classes))
+        workers = workers_for(out.size, _SERIAL_BELOW, out.size // classes)
+        run(workers, *[m.reshape(-1, classes) for m in moved], out.reshape(-1, classes))
     return np.ascontiguousarray(np.moveaxis(out, -1, dim))
 
 

@@ -4,7 +4,7 @@
 layer is a module around functions of `functional`.
 """
 
-from tensor.nn import functional, init, utils
+from tensor.nn import functional, init, modules, utils
 from tensor.nn.activation import (
     ELU,
     GELU,
@@ -59,11 +59,15 @@ from tensor.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from tensor.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from tensor.nn.sparse import Embedding
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -93,12 +97,14 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "GRUCell",
     "GroupNorm",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -114,6 +120,9 @@ __all__ = [
     "Parameter",
     "ParameterList",
     "RMSNorm",
+    "RNNBase",
+    "RNNCell",
+    "RNNCellBase",
     "ReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",
@@ -130,5 +139,6 @@ __all__ = [
     "ZeroPad2d",
     "functional",
     "init",
+    "modules",
     "utils",
 ]

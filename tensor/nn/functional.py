@@ -5,6 +5,7 @@ import warnings
 
 from tensor import creation, dtypes, elementwise, linalg
 from tensor import softmax as softmaxes
+from tensor.attention import scaled_dot_product_attention
 from tensor.autograd import Operation
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.dropout import (
@@ -307,5 +308,6 @@ __all__ = [
     "elu", "embedding", "feature_alpha_dropout", "fold", "gelu", "group_norm", "instance_norm", "l1_loss",
     "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
     "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mse_loss", "nll_loss", "one_hot",
-    "pad", "relu", "relu_", "rms_norm", "sigmoid", "silu", "softmax", "softplus", "tanh", "unfold",
+    "pad", "relu", "relu_", "rms_norm", "scaled_dot_product_attention", "sigmoid", "silu",
+    "softmax", "softplus", "tanh", "unfold",
 ]  # fmt: skip

@@ -196,6 +196,7 @@ def run(T: ModuleType, program: str) -> dict:
 
 def _reset(T: ModuleType) -> None:
     T.set_grad_enabled(True)
+    T.set_default_device(None)
     T.set_default_dtype(T.float32)
     T.set_printoptions(profile="default")
     if T.__name__ == "torch":
@@ -233,6 +234,8 @@ def _gradients(T: ModuleType, value: Any, inputs: dict[str, Any]) -> dict[str, A
 
 
 def _tensors(value: Any) -> Iterator[Any]:
+    if isinstance(value, type):
+        return
     if hasattr(value, "requires_grad") and hasattr(value, "grad_fn"):
         yield value
     elif isinstance(value, tuple | list):
@@ -249,8 +252,12 @@ def _tensors(value: Any) -> Iterator[Any]:
 def describe(value: Any) -> Any:
     """Return a value in plain words, the same for both engines: lists and dicts that JSON can hold."""
     kind = type(value).__name__
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, type):
+        return ["class", value.__name__]
     if isinstance(value, int):
         return [kind, value]
     if isinstance(value, np.generic):
@@ -275,8 +282,6 @@ def describe(value: Any) -> Any:
         return [kind, [[describe(key), describe(part)] for key, part in value.items()]]
     if isinstance(value, set | frozenset):
         return [kind, sorted((describe(part) for part in value), key=str)]
-    if isinstance(value, type):
-        return ["class", value.__name__]
     if kind in ("dtype", "device"):
         return [kind, str(value)]
     if hasattr(value, "state_dict") and hasattr(value, "named_parameters"):
@@ -322,10 +327,10 @@ def _values(array: np.ndarray, kept: int = KEPT) -> list:
 
 def text_of(value: Any) -> str:
     """Return the repr, free of addresses and of which engine it is."""
-    text = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-    text = re.sub(r"<(function|built-in method|bound method) .*", r"<\1>", text)
     if isinstance(value, type):
         return f"<class {value.__name__}>"
+    text = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    text = re.sub(r"<(function|built-in method|bound method) .*", r"<\1>", text)
     return re.sub(r"\btensor\.(?=[\w.]+)", "torch.", text)
 
 

@@ -1,0 +1,65 @@
+"""What a name that is not here raises: AttributeError that says what is nearest."""
+
+import difflib
+import sys
+from typing import Any, NoReturn
+
+# For what has no name near it here, what does its work.
+INSTEAD = {
+    "fft": "np.fft on t.numpy()",
+    "distributed": "one process; set_num_threads() for more cores",
+    "multiprocessing": "the standard library's multiprocessing, or DataLoader(num_workers=)",
+    "jit": "plain Python: modules run as they are",
+    "script": "plain Python: modules run as they are",
+    "trace": "the sum of a diagonal: t.diagonal().sum()",
+    "fx": "model.named_modules() to look at a network",
+    "export": "save(model.state_dict(), path)",
+    "onnx": "save(model.state_dict(), path)",
+    "hub": "load(path) of a file that is there",
+    "profiler": "the standard library's cProfile",
+    "sparse": "dense tensors",
+    "quantization": "float32",
+    "ao": "float32",
+    "quantize_per_tensor": "round(t / scale)",
+    "complex64": "two float tensors, for the real and the imaginary part",
+    "complex128": "two float tensors, for the real and the imaginary part",
+    "cfloat": "two float tensors, for the real and the imaginary part",
+    "cdouble": "two float tensors, for the real and the imaginary part",
+    "nested": "pad_sequence and a mask",
+    "vmap": "a batch dim, and broadcasting",
+    "func": "autograd.functional, or autograd.grad",
+    "DataParallel": "the module itself",
+    "overrides": "a subclass with methods",
+    "library": "autograd.Function",
+    "tensorboard": "print, or a file",
+    "utils.tensorboard": "print, or a file",
+}
+
+
+def watch(*modules: str) -> None:
+    """Let modules that are loaded raise AttributeError that names the nearest for what they do not have."""
+    for module in modules:
+        names = vars(sys.modules[module])
+
+        def absent(name: str, module: str = module, names: dict = names) -> NoReturn:
+            raise error_for(module, name, names)
+
+        names["__getattr__"] = absent
+
+
+def error_for(owner: str, name: str, there: Any) -> AttributeError:
+    """Return the error for a name that `owner`, a dotted name, does not have among those `there`."""
+    shown = owner.replace("tensor", "torch", 1)
+    words = f"{shown}.{name} is not in this version"
+    if name.startswith("__"):  # asked by Python, not by a program
+        return AttributeError(f"{shown!r} has no attribute {name!r}", name=name)
+    names = [n for n in there if not n.startswith("_")]
+    near = [n for n in names if n.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, names, 2, 0.75)
+    if name in INSTEAD:
+        words += f"; instead: {INSTEAD[name]}"
+    elif near:
+        words += f"; did you mean {' or '.join(f'{shown}.{n}' for n in near)}?"
+    else:
+        words += "; docs/pytorch.md lists what is"
+    return AttributeError(words, name=name)
