@@ -18,6 +18,7 @@ from tensor.nn.activation import (
     Softplus,
     Tanh,
 )
+from tensor.nn.attention import MultiheadAttention
 from tensor.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from tensor.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tensor.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -61,6 +62,13 @@ from tensor.nn.pooling import (
 )
 from tensor.nn.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from tensor.nn.sparse import Embedding
+from tensor.nn.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "ELU",
@@ -116,6 +124,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ParameterList",
@@ -134,6 +143,11 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unfold",
     "ZeroPad1d",
     "ZeroPad2d",

@@ -20,6 +20,7 @@ from tensor.elementwise import sigmoid, tanh
 from tensor.embedding import embedding
 from tensor.engine import Tensor
 from tensor.fold import fold, unfold
+from tensor.multi_head import multi_head_attention_forward
 from tensor.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from tensor.pad import pad
 from tensor.pool import (
@@ -307,7 +308,8 @@ __all__ = [
     "conv_transpose1d", "conv_transpose2d", "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d",
     "elu", "embedding", "feature_alpha_dropout", "fold", "gelu", "group_norm", "instance_norm", "l1_loss",
     "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
-    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mse_loss", "nll_loss", "one_hot",
+    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mse_loss",
+    "multi_head_attention_forward", "nll_loss", "one_hot",
     "pad", "relu", "relu_", "rms_norm", "scaled_dot_product_attention", "sigmoid", "silu",
     "softmax", "softplus", "tanh", "unfold",
 ]  # fmt: skip
