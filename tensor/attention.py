@@ -157,7 +157,7 @@ def scaled_dot_product_attention(
     if len(lead) != 2:
         out = out.reshape(*lead, *out.shape[-2:])
     if out.grad_fn is not None and not (plain and heads_fit and kept is None):
-        out.grad_fn.name = "UnsafeView" if lead else "Mm"  # what PyTorch ends with where it composes
+        out.grad_fn.printed_name = "UnsafeView" if lead else "Mm"  # what PyTorch ends with where it composes
     return out
 
 
