@@ -50,6 +50,13 @@ def _divide(x: float, y: float) -> float:
         return math.copysign(math.inf, x) * math.copysign(1.0, y)  # the zero's sign counts
 
 
+def _modulo(x: float, y: float) -> float:
+    try:
+        return x % y
+    except ZeroDivisionError:
+        return math.nan
+
+
 def _power(x: float, y: float) -> float:
     odd = math.fmod(y, 2.0) in (1.0, -1.0) if math.isfinite(y) else False
     try:
@@ -82,6 +89,12 @@ class _Float(float):
 
     def __rtruediv__(self, other: float) -> "_Float":
         return _Float(_divide(float(other), float(self)))
+
+    def __mod__(self, other: float) -> "_Float":
+        return _Float(_modulo(float(self), float(other)))
+
+    def __rmod__(self, other: float) -> "_Float":
+        return _Float(_modulo(float(other), float(self)))
 
     def __pow__(self, other: float, modulo: None = None) -> "_Float":
         return _Float(_power(float(self), float(other)))

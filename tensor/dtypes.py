@@ -147,3 +147,36 @@ def result_type(*operands: tuple[dtype, str]) -> dtype:
             result = joint
     assert result is not None, "an operation has operands"
     return result
+
+
+class finfo:
+    """What a float type can hold: `max`, `min`, `eps`, `tiny`, `smallest_normal`, `resolution`, `bits`."""
+
+    def __init__(self, type: dtype | None = None):
+        chosen = _default if type is None else type
+        if not isinstance(chosen, dtype) or not chosen.is_floating_point:
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type, got {chosen!r}; use torch.iinfo"
+            )
+        info = np.finfo(chosen._array)
+        self.dtype, self.bits = chosen.name, info.bits
+        for name in ("max", "min", "eps", "tiny", "smallest_normal", "resolution"):
+            setattr(self, name, builtins.float(getattr(info, name)))
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        values = ", ".join(f"{name}={getattr(self, name):g}" for name in names)
+        return f"finfo({values}, dtype={self.dtype})"
+
+
+class iinfo:
+    """What an integer type can hold: `max`, `min` and `bits`."""
+
+    def __init__(self, type: dtype):
+        if not isinstance(type, dtype) or type.is_floating_point:
+            raise TypeError(f"torch.iinfo() requires an integer input type, got {type!r}; use torch.finfo")
+        self.min, self.max = type.limits
+        self.dtype, self.bits = type.name, 8 * type.itemsize
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tensor import (
+    activations,
+    combine,
     compare,
     diagonals,
     elementwise,
     indexing,
     join,
+    limits,
     linalg,
     masking,
     memory,
     rearrange,
     reduction,
+    rounding,
     scan,
     scattering,
     slices,
+    special,
+    trigonometry,
     vector_norm,
 )
 from tensor import shape as shapes
@@ -62,42 +68,93 @@ class Methods:
     mul, mul_ = elementwise.mul, elementwise.mul_
     div, div_ = elementwise.div, elementwise.div_
     pow, pow_ = elementwise.pow, elementwise.pow_
-    subtract, multiply, divide, true_divide = sub, mul, div, div
-    negative, absolute = elementwise.neg, elementwise.abs
+    subtract, multiply, divide, true_divide = sub, mul, div, elementwise.true_divide
+    subtract_, multiply_, divide_, true_divide_ = sub_, mul_, div_, elementwise.true_divide_
     neg, neg_ = elementwise.neg, elementwise.neg_
-    exp, exp_ = elementwise.exp, elementwise.exp_
-    log, log_ = elementwise.log, elementwise.log_
-    log1p, log1p_ = elementwise.log1p, elementwise.log1p_
-    sqrt, sqrt_ = elementwise.sqrt, elementwise.sqrt_
-    tanh, tanh_ = elementwise.tanh, elementwise.tanh_
-    sigmoid, sigmoid_ = elementwise.sigmoid, elementwise.sigmoid_
-    relu, relu_ = elementwise.relu, elementwise.relu_
-    sin, sin_ = elementwise.sin, elementwise.sin_
-    cos, cos_ = elementwise.cos, elementwise.cos_
     abs, abs_ = elementwise.abs, elementwise.abs_
-    clamp, clamp_ = elementwise.clamp, elementwise.clamp_
-    clip, clip_ = clamp, clamp_
+    negative, absolute, negative_, absolute_ = neg, abs, neg_, abs_
+    positive = elementwise.positive
+    square, square_ = elementwise.square, elementwise.square_
+    reciprocal, reciprocal_ = elementwise.reciprocal, elementwise.reciprocal_
+    sqrt, sqrt_ = elementwise.sqrt, elementwise.sqrt_
+    rsqrt, rsqrt_ = elementwise.rsqrt, elementwise.rsqrt_
+    exp, exp_ = elementwise.exp, elementwise.exp_
+    exp2, exp2_ = elementwise.exp2, elementwise.exp2_
+    expm1, expm1_ = elementwise.expm1, elementwise.expm1_
+    log, log_ = elementwise.log, elementwise.log_
+    log2, log2_ = elementwise.log2, elementwise.log2_
+    log10, log10_ = elementwise.log10, elementwise.log10_
+    log1p, log1p_ = elementwise.log1p, elementwise.log1p_
+    float_power, float_power_ = elementwise.float_power, elementwise.float_power_
+    ldexp, ldexp_ = elementwise.ldexp, elementwise.ldexp_
+    hypot, hypot_, logaddexp = elementwise.hypot, elementwise.hypot_, elementwise.logaddexp
     maximum, minimum = elementwise.maximum, elementwise.minimum
+    fmax, fmin = elementwise.fmax, elementwise.fmin
+    lerp, lerp_ = combine.lerp, combine.lerp_
+    addcmul, addcmul_ = combine.addcmul, combine.addcmul_
+    addcdiv, addcdiv_ = combine.addcdiv, combine.addcdiv_
 
-    square, reciprocal, rsqrt = elementwise.square, elementwise.reciprocal, elementwise.rsqrt
-    floor, ceil, trunc, round = elementwise.floor, elementwise.ceil, elementwise.trunc, elementwise.round
-    sign, floor_divide, remainder = elementwise.sign, elementwise.floor_divide, elementwise.remainder
+    sin, sin_ = trigonometry.sin, trigonometry.sin_
+    cos, cos_ = trigonometry.cos, trigonometry.cos_
+    tan, tan_ = trigonometry.tan, trigonometry.tan_
+    asin, asin_ = trigonometry.asin, trigonometry.asin_
+    acos, acos_ = trigonometry.acos, trigonometry.acos_
+    atan, atan_ = trigonometry.atan, trigonometry.atan_
+    atan2, atan2_ = trigonometry.atan2, trigonometry.atan2_
+    sinh, sinh_ = trigonometry.sinh, trigonometry.sinh_
+    cosh, cosh_ = trigonometry.cosh, trigonometry.cosh_
+    tanh, tanh_ = trigonometry.tanh, trigonometry.tanh_
+    asinh, asinh_ = trigonometry.asinh, trigonometry.asinh_
+    acosh, acosh_ = trigonometry.acosh, trigonometry.acosh_
+    atanh, atanh_ = trigonometry.atanh, trigonometry.atanh_
+    arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
+    arcsin_, arccos_, arctan_, arctan2_ = asin_, acos_, atan_, atan2_
+    arcsinh, arccosh, arctanh = asinh, acosh, atanh
+    arcsinh_, arccosh_, arctanh_ = asinh_, acosh_, atanh_
+    sinc, sinc_ = trigonometry.sinc, trigonometry.sinc_
+    deg2rad, deg2rad_ = trigonometry.deg2rad, trigonometry.deg2rad_
+    rad2deg, rad2deg_ = trigonometry.rad2deg, trigonometry.rad2deg_
+
+    erf, erf_, erfc, erfc_ = special.erf, special.erf_, special.erfc, special.erfc_
+    erfinv, erfinv_ = special.erfinv, special.erfinv_
+    logit, logit_ = special.logit, special.logit_
+    xlogy, xlogy_ = special.xlogy, special.xlogy_
+    sigmoid, sigmoid_ = activations.sigmoid, activations.sigmoid_
+    relu, relu_ = activations.relu, activations.relu_
+    prelu, hardshrink = activations.prelu, activations.hardshrink
+
+    floor, floor_ = rounding.floor, rounding.floor_
+    ceil, ceil_ = rounding.ceil, rounding.ceil_
+    trunc, trunc_ = rounding.trunc, rounding.trunc_
+    fix, fix_ = trunc, trunc_
+    round, round_ = rounding.round, rounding.round_
+    frac, frac_ = rounding.frac, rounding.frac_
+    sign, sign_, sgn, sgn_ = rounding.sign, rounding.sign_, rounding.sgn, rounding.sgn_
+    signbit, heaviside = rounding.signbit, rounding.heaviside
+    copysign, copysign_ = rounding.copysign, rounding.copysign_
+    floor_divide, floor_divide_ = rounding.floor_divide, rounding.floor_divide_
+    remainder, remainder_ = rounding.remainder, rounding.remainder_
+    fmod, fmod_ = rounding.fmod, rounding.fmod_
+
+    clamp, clamp_, clip, clip_ = limits.clamp, limits.clamp_, limits.clamp, limits.clamp_
+    clamp_min, clamp_min_ = limits.clamp_min, limits.clamp_min_
+    clamp_max, clamp_max_ = limits.clamp_max, limits.clamp_max_
+    nan_to_num, nan_to_num_ = limits.nan_to_num, limits.nan_to_num_
 
     __add__ = __radd__ = _operator(elementwise.add)
     __mul__ = __rmul__ = _operator(elementwise.mul)
-    __sub__, __rsub__ = _operator(elementwise.sub), _operator(_swapped(elementwise.sub))
+    __sub__, __rsub__ = _operator(elementwise.sub), _operator(elementwise.rsub)
     __truediv__, __rtruediv__ = _operator(elementwise.div), _operator(_swapped(elementwise.div))
-    __floordiv__ = _operator(elementwise.floor_divide)
-    __rfloordiv__ = _operator(_swapped(elementwise.floor_divide))
-    __mod__, __rmod__ = _operator(elementwise.remainder), _operator(_swapped(elementwise.remainder))
+    __floordiv__ = _operator(rounding.floor_divide)
+    __rfloordiv__ = _operator(_swapped(rounding.floor_divide))
+    __mod__, __rmod__ = _operator(rounding.remainder), _operator(_swapped(rounding.remainder))
     __pow__, __rpow__ = _operator(elementwise.pow), _operator(_swapped(elementwise.pow))
     __neg__, __abs__ = elementwise.neg, elementwise.abs
 
-    def __pos__(self: Any):
-        return self
-
+    __pos__ = elementwise.positive
     __iadd__, __isub__ = elementwise.add_, elementwise.sub_
     __imul__, __itruediv__, __ipow__ = elementwise.mul_, elementwise.div_, elementwise.pow_
+    __ifloordiv__, __imod__ = rounding.floor_divide_, rounding.remainder_
 
     matmul, mm, mv, bmm, dot, outer = (
         linalg.matmul,
@@ -114,12 +171,23 @@ class Methods:
 
     # --- comparison and logic ------------------------------------------------------------------------
 
-    eq, ne, lt, le, gt, ge = compare.eq, compare.ne, compare.lt, compare.le, compare.gt, compare.ge
-    logical_not, logical_and = compare.logical_not, compare.logical_and
-    logical_or, logical_xor = compare.logical_or, compare.logical_xor
-    bitwise_not, bitwise_and = compare.bitwise_not, compare.bitwise_and
-    bitwise_or, bitwise_xor = compare.bitwise_or, compare.bitwise_xor
+    eq, eq_, ne, ne_ = compare.eq, compare.eq_, compare.ne, compare.ne_
+    lt, lt_, le, le_ = compare.lt, compare.lt_, compare.le, compare.le_
+    gt, gt_, ge, ge_ = compare.gt, compare.gt_, compare.ge, compare.ge_
+    not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+    not_equal_, less_, less_equal_, greater_, greater_equal_ = ne_, lt_, le_, gt_, ge_
+    logical_not, logical_not_ = compare.logical_not, compare.logical_not_
+    logical_and, logical_and_ = compare.logical_and, compare.logical_and_
+    logical_or, logical_or_ = compare.logical_or, compare.logical_or_
+    logical_xor, logical_xor_ = compare.logical_xor, compare.logical_xor_
+    bitwise_not, bitwise_not_ = compare.bitwise_not, compare.bitwise_not_
+    bitwise_and, bitwise_and_ = compare.bitwise_and, compare.bitwise_and_
+    bitwise_or, bitwise_or_ = compare.bitwise_or, compare.bitwise_or_
+    bitwise_xor, bitwise_xor_ = compare.bitwise_xor, compare.bitwise_xor_
+    bitwise_left_shift, bitwise_left_shift_ = compare.bitwise_left_shift, compare.bitwise_left_shift_
+    bitwise_right_shift, bitwise_right_shift_ = compare.bitwise_right_shift, compare.bitwise_right_shift_
     isnan, isinf, isfinite = compare.isnan, compare.isinf, compare.isfinite
+    isposinf, isneginf, isreal = compare.isposinf, compare.isneginf, compare.isreal
     equal, allclose, isclose = compare.equal, compare.allclose, compare.isclose
 
     __eq__, __ne__ = _operator(compare.eq), _operator(compare.ne)  # type: ignore[assignment]
@@ -128,6 +196,16 @@ class Methods:
     __and__ = __rand__ = _operator(compare.bitwise_and)
     __or__ = __ror__ = _operator(compare.bitwise_or)
     __xor__ = __rxor__ = _operator(compare.bitwise_xor)
+    __lshift__, __rlshift__ = (
+        _operator(compare.bitwise_left_shift),
+        _operator(_swapped(compare.bitwise_left_shift)),
+    )
+    __rshift__, __rrshift__ = (
+        _operator(compare.bitwise_right_shift),
+        _operator(_swapped(compare.bitwise_right_shift)),
+    )
+    __iand__, __ior__, __ixor__ = compare.bitwise_and_, compare.bitwise_or_, compare.bitwise_xor_
+    __ilshift__, __irshift__ = compare.bitwise_left_shift_, compare.bitwise_right_shift_
 
     def __invert__(self: Any):
         if self.dtype.is_floating_point:

@@ -5,7 +5,7 @@
 
 from kernels.cpu.attention import attention, attention_dx
 from kernels.cpu.channels import sum_channels
-from kernels.cpu.compare import compare
+from kernels.cpu.compare import compare, isclose
 from kernels.cpu.compile import (
     available_threads,
     compile_seconds,
@@ -152,6 +152,7 @@ __all__ = [
     "group_norm",
     "group_norm_dx",
     "inverse",
+    "isclose",
     "keep_scaled",
     "layer_norm",
     "layer_norm_dx",

@@ -20,9 +20,19 @@ _COMPARISONS = {
     "isnan": np.isnan,
     "isinf": np.isinf,
     "isfinite": np.isfinite,
+    "isposinf": np.isposinf,
+    "isneginf": np.isneginf,
+    "signbit": np.signbit,
+    "left_shift": np.left_shift,
+    "right_shift": np.right_shift,
 }
 
 
 def compare(name: str, *arrays: np.ndarray) -> np.ndarray:
     """Apply a comparison or a logical operation to broadcasting arrays of one dtype."""
     return np.asarray(_COMPARISONS[name](*arrays))
+
+
+def isclose(x: np.ndarray, y: np.ndarray, rtol: float, atol: float, equal_nan: bool) -> np.ndarray:
+    """Return where abs(x - y) <= atol + rtol * abs(y)."""
+    return np.asarray(np.isclose(x, y, rtol, atol, equal_nan))

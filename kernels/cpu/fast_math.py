@@ -12,7 +12,30 @@ name: the numbers left over at the end of an array get the same bits as those in
 
 import math
 from collections.abc import Callable
-from math import cos, erfc, fabs, sin, sqrt
+from math import (
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    copysign,
+    cos,
+    cosh,
+    erf,
+    erfc,
+    fabs,
+    hypot,
+    inf,
+    log2,
+    log10,
+    nan,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+)
 
 import llvmlite.binding
 import numpy as np
@@ -24,7 +47,17 @@ from numba.extending import intrinsic, overload
 from kernels.cpu.compile import jit, with_constants_of
 
 __all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "copysign",
     "cos",
+    "cosh",
+    "erf",
     "erfc",
     "exp",
     "exp_of",
@@ -32,11 +65,18 @@ __all__ = [
     "fabs",
     "gelu",
     "gelu_dx",
+    "hypot",
+    "inf",
     "log",
     "log1p",
+    "log2",
+    "log10",
+    "nan",
     "pow",
     "sin",
+    "sinh",
     "sqrt",
+    "tan",
     "tanh",
 ]
 

@@ -3,8 +3,9 @@
 import math
 import warnings
 
-from tensor import creation, dtypes, elementwise, linalg
+from tensor import activations, creation, dtypes, linalg
 from tensor import softmax as softmaxes
+from tensor.activations import sigmoid
 from tensor.attention import scaled_dot_product_attention
 from tensor.autograd import Operation
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -16,7 +17,6 @@ from tensor.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
-from tensor.elementwise import sigmoid, tanh
 from tensor.embedding import embedding
 from tensor.engine import Tensor
 from tensor.fold import fold, unfold
@@ -37,6 +37,7 @@ from tensor.pool import (
     max_pool2d,
     max_pool2d_with_indices,
 )
+from tensor.trigonometry import tanh
 
 linear = linalg.linear
 
@@ -50,48 +51,44 @@ def _overwrite(function, input, *options) -> Tensor:
 
 def relu(input, inplace=False):
     """Return max(0, input)."""
-    return elementwise.relu_(input) if inplace else elementwise.relu(input)
+    return activations.relu_(input) if inplace else activations.relu(input)
 
 
 def relu_(input):
     """Replace `input` by max(0, input)."""
-    return elementwise.relu_(input)
+    return activations.relu_(input)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """Return input where positive, else negative_slope * input."""
     if inplace:
-        return _overwrite(elementwise.leaky_relu, input, negative_slope)
-    return elementwise.leaky_relu(input, negative_slope)
+        return _overwrite(activations.leaky_relu, input, negative_slope)
+    return activations.leaky_relu(input, negative_slope)
 
 
 def elu(input, alpha=1.0, inplace=False):
     """Return input where positive, else alpha * (exp(input) - 1)."""
-    return _overwrite(elementwise.elu, input, alpha) if inplace else elementwise.elu(input, alpha)
+    return _overwrite(activations.elu, input, alpha) if inplace else activations.elu(input, alpha)
 
 
 def silu(input, inplace=False):
     """Return input * sigmoid(input), also known as swish."""
-    return _overwrite(elementwise.silu, input) if inplace else elementwise.silu(input)
+    return _overwrite(activations.silu, input) if inplace else activations.silu(input)
 
 
 def gelu(input, *, approximate="none"):
     """Return input * Phi(input), Phi the normal distribution; approximate="tanh" is GPT-2's form."""
-    return elementwise.gelu(input, approximate)
+    return activations.gelu(input, approximate)
 
 
 def softplus(input, beta=1.0, threshold=20.0):
     """Return log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
-    return elementwise.softplus(input, beta, threshold)
-
-
-# Beyond it exp(-z) is less than the spacing of float64 at z, so that softplus(z) = z exactly.
-_EXACT = 40.0
+    return activations.softplus(input, beta, threshold)
 
 
 def logsigmoid(input):
     """Return log(sigmoid(input)), without overflow."""
-    return -elementwise.softplus(-input, 1.0, _EXACT)
+    return activations.logsigmoid(input)
 
 
 def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
@@ -294,7 +291,7 @@ def binary_cross_entropy_with_logits(
     reduction = _reduction(size_average, reduce, reduction)
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
-    surprise = elementwise.softplus(-input, 1.0, _EXACT)  # -log(sigmoid(input))
+    surprise = -activations.logsigmoid(input)  # -log(sigmoid(input))
     if pos_weight is not None:
         surprise = ((pos_weight - 1) * target + 1) * surprise
     losses = (1 - target) * input + surprise

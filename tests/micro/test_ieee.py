@@ -48,6 +48,18 @@ numpy_math = SimpleNamespace(
     sin=np.sin,
     cos=np.cos,
     fabs=np.fabs,
+    **{
+        name: getattr(np, name)
+        for name in ("tan", "sinh", "cosh", "hypot", "fmod", "copysign", "log2", "log10", "nan", "inf")
+    },
+    asin=np.arcsin,
+    acos=np.arccos,
+    atan=np.arctan,
+    atan2=np.arctan2,
+    asinh=np.arcsinh,
+    acosh=np.arccosh,
+    atanh=np.arctanh,
+    erf=lambda x: np.float64(math.erf(x)),
     erfc=lambda x: np.float64(math.erfc(x)),  # NumPy has none; Python's raises nowhere
 )
 

@@ -255,7 +255,7 @@ def test_every_formula_is_a_method(name):
     formula, method = FORMULAS[name], getattr(Value, name)
     assert method.__name__ == name
     assert method.__doc__
-    numbers = [0.7, 1.2][: len(formula.variables)]
+    numbers = [1.7 if name == "acosh" else 0.7, 1.2][: len(formula.variables)]
     operands = [Value(number) for number in numbers]
     out = method(*operands)
     assert out.data == formula.forward(*numbers)
