@@ -70,7 +70,7 @@ from kernels.cpu.norm import (
     layer_norm,
     layer_norm_dx,
 )
-from kernels.cpu.optim import Arrays, adam, sgd
+from kernels.cpu.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cpu.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
 from kernels.cpu.pool import (
     adaptive_windows,
@@ -106,6 +106,7 @@ from kernels.cpu.softmax import (
 __all__ = [
     "Arrays",
     "Host",
+    "adagrad",
     "adam",
     "adaptive_windows",
     "all",
@@ -188,6 +189,8 @@ __all__ = [
     "recurrent",
     "recurrent_dx",
     "remainder",
+
+    "rmsprop",
     "roll",
     "round",
     "row_order",

@@ -204,3 +204,114 @@ def adam(
         workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
         counts, lr, beta1, beta2, eps, weight_decay, sign, decoupled, amsgrad,
     )  # fmt: skip
+
+
+@jit
+def _rmsprop_rows(like, table, settings, moving, centered, begin, end):
+    """Update elements begin to end, counted over all arrays in a row."""
+    lr, alpha, eps, decay, momentum, sign = settings
+    number = like.dtype.type
+    for row in range(table.shape[0]):
+        start, stop = max(begin, 0), min(end, table[row, _SIZE])
+        begin, end = begin - table[row, _SIZE], end - table[row, _SIZE]
+        if start < stop:
+            p = _part(like, table, row, _PARAMETER, start, stop - start)
+            grad = _part(like, table, row, _GRAD, start, stop - start)
+            square = _part(like, table, row, _STATE, start, stop - start)
+            # what is not there is not read: the squares stand in for it
+            velocity = _part(like, table, row, _STATE + 1 if moving else _STATE, start, stop - start)
+            last = _STATE + (2 if moving else 1)
+            mean = _part(like, table, row, last if centered else _STATE, start, stop - start)
+            _rmsprop_elements(
+                p, grad, square, velocity, mean, number(lr), number(alpha), number(1 - alpha), number(eps),
+                number(decay), number(momentum), number(sign), moving, centered,
+            )  # fmt: skip
+
+
+@jit
+def _rmsprop_elements(
+    p, grad, square, velocity, mean, lr, alpha, fresh, eps, decay, momentum, sign, moving, centered
+):
+    for i in range(p.size):
+        g = sign * grad[i]
+        if decay != 0:
+            g = g + decay * p[i]
+        v = alpha * square[i] + fresh * g * g
+        square[i] = v
+        if centered:
+            m = mean[i] + fresh * (g - mean[i])
+            mean[i] = m
+            v = v - m * m
+        change = g / (math.sqrt(v) + eps)
+        if moving:
+            change = momentum * velocity[i] + change
+            velocity[i] = change
+        p[i] -= lr * change
+
+
+@shared_kernel(
+    "T[::1], int64, int64[:,::1], float64, float64, float64, float64, float64, float64, boolean, boolean"
+)
+def _rmsprop(worker, workers, like, total, table, lr, alpha, eps, decay, momentum, sign, moving, centered):
+    settings = lr, alpha, eps, decay, momentum, sign
+    begin, end = _elements(total, workers, worker)
+    _rmsprop_rows(like, table, settings, moving, centered, begin, end)
+
+
+def rmsprop(arrays: Arrays, grads, lr, alpha, eps, weight_decay, momentum, centered, maximize) -> None:
+    """RMSprop (Tieleman and Hinton 2012), in PyTorch's form: eps is added to the root.
+
+    arrays: parameters, running averages of the squared gradients, velocities unless momentum is 0, and with
+    `centered` running averages of the gradients. grads: contiguous, one for each parameter.
+    """
+    sign = -1.0 if maximize else 1.0
+    _rmsprop(
+        workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
+        lr, alpha, eps, weight_decay, momentum, sign, momentum > 0, centered,
+    )  # fmt: skip
+
+
+@jit
+def _adagrad_rows(like, table, counts, settings, begin, end):
+    """Update elements begin to end, counted over all arrays in a row."""
+    lr, lr_decay, eps, decay, sign = settings
+    number = like.dtype.type
+    for row in range(table.shape[0]):
+        start, stop = max(begin, 0), min(end, table[row, _SIZE])
+        begin, end = begin - table[row, _SIZE], end - table[row, _SIZE]
+        if start < stop:
+            p = _part(like, table, row, _PARAMETER, start, stop - start)
+            grad = _part(like, table, row, _GRAD, start, stop - start)
+            total = _part(like, table, row, _STATE, start, stop - start)
+            size = number(lr / (1 + (counts[row] - 1) * lr_decay))
+            _adagrad_elements(p, grad, total, size, number(eps), number(decay), number(sign))
+
+
+@jit
+def _adagrad_elements(p, grad, total, size, eps, decay, sign):
+    for i in range(p.size):
+        g = sign * grad[i]
+        if decay != 0:
+            g = g + decay * p[i]
+        v = total[i] + g * g
+        total[i] = v
+        p[i] -= size * g / (math.sqrt(v) + eps)
+
+
+@shared_kernel("T[::1], int64, int64[:,::1], float64[::1], float64, float64, float64, float64, float64")
+def _adagrad(worker, workers, like, total, table, counts, lr, lr_decay, eps, decay, sign):
+    begin, end = _elements(total, workers, worker)
+    _adagrad_rows(like, table, counts, (lr, lr_decay, eps, decay, sign), begin, end)
+
+
+def adagrad(arrays: Arrays, grads, counts, lr, lr_decay, eps, weight_decay, maximize) -> None:
+    """Adagrad (Duchi, Hazan and Singer 2011): p -= lr / (1 + (n - 1) * lr_decay) * g / (sqrt(sum) + eps).
+
+    arrays: parameters and sums of squared gradients. grads: contiguous, one for each parameter. counts:
+    (parameters,) float64, the number n of each one's step, from 1.
+    """
+    sign = -1.0 if maximize else 1.0
+    _adagrad(
+        workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
+        counts, lr, lr_decay, eps, weight_decay, sign,
+    )  # fmt: skip

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-
-from tensor import creation
 from tensor.engine import Tensor
-from tensor.optim.optimizer import Batch, Optimizer
+from tensor.optim.batch import Batch
+from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refuse_differentiable
 
 _AVERAGES = ("exp_avg", "exp_avg_sq")
 _WITH_LARGEST = (*_AVERAGES, "max_exp_avg_sq")
@@ -38,18 +36,9 @@ class Adam(Optimizer):
         fused=None,
         decoupled_weight_decay=False,
     ):
-        for name, value in (
-            ("learning rate", lr),
-            ("epsilon value", eps),
-            ("weight_decay value", weight_decay),
-        ):
-            if not value >= 0.0:
-                raise ValueError(f"Invalid {name}: {value}")
-        for i in (0, 1):
-            if not 0.0 <= betas[i] < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
-        if differentiable:
-            raise NotImplementedError("Adam: differentiable=True is not supported: updates are not recorded")
+        check_settings(lr=lr, eps=eps, weight_decay=weight_decay)
+        check_betas(betas)
+        refuse_differentiable(self, differentiable)
         super().__init__(
             params,
             {
@@ -67,27 +56,21 @@ class Adam(Optimizer):
             },
         )
 
+    _like_parameter = _WITH_LARGEST
+    _counts_in_tensors = True
+
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return _WITH_LARGEST if group["amsgrad"] else _AVERAGES
 
     def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
-        if state:
-            return False
-        state["step"] = creation.tensor(0.0)  # a tensor, as in PyTorch: what is saved here loads there
-        for name in names:
-            state[name] = p._wrap(p._kernels.zeros(p._array.shape, p._array.dtype))
-        return True
+        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
-        counts = np.empty(len(grads))
-        for i, state in enumerate(batch.states):
-            step = state["step"]._array
-            counts[i] = step[...] = step.item() + 1
         beta1, beta2 = group["betas"]
         batch.kernels.adam(
             batch.table,
             grads,
-            counts,
+            batch.count(),
             float(group["lr"]),
             float(beta1),
             float(beta2),
@@ -97,13 +80,6 @@ class Adam(Optimizer):
             group["maximize"],
             group["amsgrad"],
         )
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what `state_dict()` returned; see `Optimizer.load_state_dict`."""
-        super().load_state_dict(state_dict)
-        for state in self.state.values():
-            if state and isinstance(state.get("step"), int | float):  # as early versions of PyTorch saved it
-                state["step"] = creation.tensor(float(state["step"]))
 
 
 class AdamW(Adam):

@@ -1,18 +1,18 @@
 """What all optimisers share: groups of parameters with their settings, and state kept for each parameter."""
 
+import functools
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
-from itertools import chain, pairwise
+from itertools import chain
 from operator import is_
 from typing import Any
 
-import numpy as np
-from numpy.lib.array_utils import byte_bounds
-
-from tensor.autograd import enable_grad
+from tensor import creation
+from tensor.autograd import Hook, HookTable, enable_grad
 from tensor.engine import Tensor
+from tensor.optim.batch import Batch, check_fit, share_memory
 
 
 class _Required:
@@ -24,6 +24,57 @@ required: Any = _Required()
 """The default of a setting that has none: each group of parameters must give it."""
 
 
+_pre_hooks_of_all, _post_hooks_of_all = HookTable(), HookTable()
+
+
+def register_optimizer_step_pre_hook(hook: Callable) -> Hook:
+    """Call hook(optimizer, args, kwargs) before every step of every optimiser."""
+    return Hook(_pre_hooks_of_all, hook)
+
+
+def register_optimizer_step_post_hook(hook: Callable) -> Hook:
+    """Call hook(optimizer, args, kwargs) after every step of every optimiser."""
+    return Hook(_post_hooks_of_all, hook)
+
+
+def _watched(step: Callable) -> Callable:
+    """Return a `step` that calls the hooks, once where it calls that of a base class, and is noticed."""
+
+    @functools.wraps(step)
+    def watched(self: "Optimizer", *args, **kwargs):
+        self._opt_called = True  # schedulers warn where they come first
+        if self._within_step:
+            return step(self, *args, **kwargs)
+        for hook in [*_pre_hooks_of_all.values(), *self._step_pre_hooks.values()]:
+            returned = hook(self, (self, *args), kwargs)
+            if returned is not None:
+                if not (isinstance(returned, tuple) and len(returned) == 2):
+                    raise RuntimeError(
+                        f"step: {hook} must return None or a tuple of (new_args, new_kwargs), got {returned}."
+                    )
+                (_, *args), kwargs = returned  # type: ignore[assignment]
+        self._within_step = True
+        try:
+            out = step(self, *args, **kwargs)
+        finally:
+            self._within_step = False
+        for hook in [*self._step_post_hooks.values(), *_post_hooks_of_all.values()]:
+            hook(self, (self, *args), kwargs)
+        return out
+
+    return watched
+
+
+_HOOKS = (
+    "_step_pre_hooks",
+    "_step_post_hooks",
+    "_state_dict_pre_hooks",
+    "_state_dict_post_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
+
+
 class Optimizer:
     """Changes parameters by their gradients. Subclasses define `step`.
 
@@ -32,12 +83,31 @@ class Optimizer:
     is how the learning rate falls). `state` maps each parameter to a dict.
     """
 
+    _like_parameter: tuple[str, ...] = ()
+    """The state of the parameter's shape that compiled code works on."""
+
+    _counts_in_tensors = False  # whether "step" in the state is a tensor
+    _scheduled = _opt_called = _within_step = False
+    _step_pre_hooks: HookTable
+    _step_post_hooks: HookTable
+    _state_dict_pre_hooks: HookTable
+    _state_dict_post_hooks: HookTable
+    _load_state_dict_pre_hooks: HookTable
+    _load_state_dict_post_hooks: HookTable
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = _watched(cls.__dict__["step"])  # type: ignore[method-assign]
+
     def __init__(self, params: Iterable, defaults: dict[str, Any]):
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                 f"{params.type()}; use [parameter]"
             )
+        for name in _HOOKS:
+            setattr(self, name, HookTable())
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
@@ -103,6 +173,35 @@ class Optimizer:
                         p.grad.detach_()
                     p.grad.requires_grad_(False).zero_()
 
+    # --- hooks -----------------------------------------------------------------------------------------
+
+    def register_step_pre_hook(self, hook: Callable) -> Hook:
+        """Call hook(optimizer, args, kwargs) before each step; what it returns replaces the arguments."""
+        return Hook(self._step_pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Callable) -> Hook:
+        """Call hook(optimizer, args, kwargs) after each step."""
+        return Hook(self._step_post_hooks, hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Hook:
+        """Call hook(optimizer) before `state_dict`."""
+        return _register(self._state_dict_pre_hooks, hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Hook:
+        """Call hook(optimizer, state_dict) on what `state_dict` returns; its result replaces it."""
+        return _register(self._state_dict_post_hooks, hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Hook:
+        """Call hook(optimizer, state_dict) before `load_state_dict`; its result replaces the state dict."""
+        return _register(self._load_state_dict_pre_hooks, hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Hook:
+        """Call hook(optimizer) after `load_state_dict`."""
+        return _register(self._load_state_dict_post_hooks, hook, prepend)
+
+    # --- stepping --------------------------------------------------------------------------------------
+
+    @_watched
     def step(self, closure=None):
         """Change every parameter that has a gradient.
 
@@ -133,14 +232,14 @@ class Optimizer:
         for p in params:
             p._check_memory("step", ())
             assert p._grad is not None
-            _check_fit(p._array, p._grad._array)
-        alone = _share_memory(params)  # then one after the other: threads would race
+            check_fit(p._array, p._grad._array)
+        alone = share_memory(params)  # then one after the other: threads would race
         together: dict[Any, list[tuple]] = {}
         for i, p in enumerate(params):
             state = self.state[p] if names else {}
             fresh = bool(names) and self._init_state(p, state, names)
             for name in names:
-                _check_fit(p._array, state[name]._array)
+                check_fit(p._array, state[name]._array)
             together.setdefault(i if alone else p._array.dtype, []).append((p, state, fresh))
         return [Batch(names, *zip(*rows, strict=True)) for rows in together.values()]
 
@@ -156,8 +255,23 @@ class Optimizer:
         """Change the parameters of a batch; grads: one contiguous array for each."""
         raise NotImplementedError(f"{type(self).__name__} defines no step")
 
+    def _init_counted(self, p: Tensor, state: dict[str, Any], values: dict[str, float]) -> bool:
+        """Fill an empty state with a count of steps and tensors filled with numbers."""
+        if state:
+            return False
+        state["step"] = creation.tensor(0.0)  # a tensor, as in PyTorch: what is saved here loads there
+        for name, value in values.items():
+            state[name] = p._wrap(p._kernels.full(p._array.shape, value, p._array.dtype))
+        return True
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_batches": {}}  # addresses mean nothing to a copy, or to another process
+        state = {name: value for name, value in self.__dict__.items() if name not in _HOOKS}
+        return state | {"_batches": {}}  # addresses mean nothing to a copy, or to another process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in _HOOKS:
+            self.__dict__.setdefault(name, HookTable())
 
     # --- saving and loading ----------------------------------------------------------------------------
 
@@ -166,6 +280,8 @@ class Optimizer:
 
         The tensors are the optimiser's own, not copies.
         """
+        for hook in self._state_dict_pre_hooks.values():
+            hook(self)
         positions: dict[Tensor, int] = {}
         for p in chain.from_iterable(group["params"] for group in self.param_groups):
             positions.setdefault(p, len(positions))
@@ -175,13 +291,21 @@ class Optimizer:
             for group in self.param_groups
         ]
         state = {positions.get(p, p): entries for p, entries in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        found = {"state": state, "param_groups": groups}
+        for hook in self._state_dict_post_hooks.values():
+            returned = hook(self, found)
+            found = found if returned is None else returned
+        return found
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from what `state_dict()` returned: copies its state and its groups' settings.
 
         ValueError if it belongs to other groups, or to parameters of other shapes; then nothing is changed.
         """
+        state_dict = dict(state_dict)
+        for hook in self._load_state_dict_pre_hooks.values():
+            returned = hook(self, state_dict)
+            state_dict = state_dict if returned is None else returned
         saved_groups = deepcopy(state_dict["param_groups"])
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(
@@ -200,7 +324,7 @@ class Optimizer:
         for key, entries in state_dict["state"].items():
             if key in parameters:
                 p = parameters[key]
-                state[p] = {name: _fit(name, value, p) for name, value in entries.items()}
+                state[p] = {name: self._fit(name, value, p) for name, value in entries.items()}
             else:
                 state[key] = deepcopy(entries)
         for saved, group in zip(saved_groups, self.param_groups, strict=True):
@@ -209,7 +333,29 @@ class Optimizer:
                 saved.setdefault("param_names", group["param_names"])
             for name, value in self.defaults.items():  # settings that an older program did not save
                 saved.setdefault(name, value)
-        self.state, self.param_groups = state, saved_groups
+        self.__setstate__({"state": state, "param_groups": saved_groups})
+        for hook in self._load_state_dict_post_hooks.values():
+            hook(self)
+
+    def _fit(self, name: str, value, p: Tensor):
+        """Return a copy of one saved value, its tensors in the parameter's dtype."""
+        if isinstance(value, dict):
+            return {key: self._fit(key, entry, p) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self._fit("", entry, p) for entry in value)
+        if name == "step" and isinstance(value, int | float) and self._counts_in_tensors:
+            return creation.tensor(float(value))  # as early versions of PyTorch saved it
+        if not isinstance(value, Tensor):
+            return deepcopy(value)
+        if name == "step":  # a count, whatever the parameter's type
+            return value.detach().clone()
+        if name in self._like_parameter and value.shape != p.shape:  # kernels run over both by one count
+            raise ValueError(
+                f"loaded state dict does not fit: {name} has shape {tuple(value.shape)}, its parameter "
+                f"{tuple(p.shape)}"
+            )
+        value = value.detach().to(p.dtype if p.is_floating_point() else value.dtype)
+        return value._wrap(value._kernels.copy(value._array))
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -220,97 +366,36 @@ class Optimizer:
         return "\n".join(lines)[:-1] + "\n)" if self.param_groups else lines[0] + ")"
 
 
-def _fit(name: str, value, p: Tensor):
-    """Return a copy of one saved value, in the parameter's dtype."""
-    if not isinstance(value, Tensor):
-        return deepcopy(value)
-    if name == "step":  # a count, whatever the parameter's type
-        return value.detach().clone()
-    if value.ndim and value.shape != p.shape:  # kernels run over both by one count
-        raise ValueError(
-            f"loaded state dict does not fit: {name} has shape {tuple(value.shape)}, its parameter "
-            f"{tuple(p.shape)}"
+def check_settings(**settings: Any) -> None:
+    """Raise ValueError for a setting that is negative or nan, under PyTorch's name for it."""
+    names = {"lr": "learning rate", "eps": "epsilon value"}
+    for name, value in settings.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"Tensor {name} must be 1-element")
+        if not value >= 0.0:
+            raise ValueError(f"Invalid {names.get(name, f'{name} value')}: {value}")
+
+
+def refuse_differentiable(optimizer: "Optimizer", differentiable: bool) -> None:
+    """Raise NotImplementedError if updates are to be recorded."""
+    if differentiable:
+        raise NotImplementedError(
+            f"{type(optimizer).__name__}: differentiable=True is not supported: updates are not recorded; "
+            "write the step as an expression of the gradients of autograd.grad(..., create_graph=True)"
         )
-    value = value.detach().to(p.dtype)
-    return value._wrap(value._kernels.copy(value._array))
 
 
-class Batch:
-    """Parameters of one element type that one kernel call changes: their arrays, and where these lie.
-
-    It is good for as long as these very arrays are the parameters' and their state's (`is_current`): most
-    steps find everything where the one before left it.
-    """
-
-    def __init__(self, names: tuple[str, ...], params, states, fresh):
-        self.names, self.params, self.states = names, params, states
-        self.fresh = np.array(fresh)  # (parameters,) bool: whose state was made for the coming step
-        self.kernels = params[0]._kernels
-        rows = [[p, *map(state.get, names)] for p, state in zip(params, states, strict=True)]
-        # What was found, flat: these lists are compared at every step.
-        self.found = [(tensor, tensor._array) for row in rows for tensor in row]
-        self.entries: list[tuple[Tensor, dict, list]] = []
-        if names:
-            for row, state in zip(rows, states, strict=True):
-                self.entries.append((row[0], state, list(zip(names, row[1:], strict=True))))
-        self.copies: list[tuple] = []  # (array, copy) of what is not contiguous: worked on, then written back
-        columns = [[self._in_order(tensor._array) for tensor in column] for column in zip(*rows, strict=True)]
-        self.table = self.kernels.Arrays(*columns)
-
-    def _in_order(self, array):
-        if array.flags.c_contiguous:
-            return array
-        self.copies.append((array, self.kernels.copy(array)))
-        return self.copies[-1][1]
-
-    def is_current(self, names: tuple[str, ...], state: dict) -> bool:
-        """Return whether no tensor and no array was replaced by another; `state` is the optimiser's."""
-        if names != self.names:
-            return False
-        for tensor, array in self.found:
-            if tensor._array is not array:
-                return False
-        for p, entries, tensors in self.entries:
-            if state.get(p) is not entries:
-                return False
-            for name, tensor in tensors:
-                if entries.get(name) is not tensor:
-                    return False
-        return True
-
-    def read(self) -> list:
-        """Return the gradients as contiguous arrays, checked; bring the copies up to date."""
-        grads = []
-        for p in self.params:
-            array, grad = p._array, p._grad._array
-            if grad.shape != array.shape or grad.dtype != array.dtype:
-                raise _does_not_fit(array, grad)
-            grads.append(grad if grad.flags.c_contiguous else self.kernels.copy(grad))
-        for array, copy in self.copies:
-            self.kernels.write(copy, array)
-        return grads
-
-    def written(self) -> None:
-        """Note that parameters and state have changed."""
-        self.fresh[:] = False
-        for array, copy in self.copies:
-            self.kernels.write(array, copy)
-        for p in self.params:
-            p._version.count += 1
+def check_betas(betas: Any) -> None:
+    """Raise ValueError unless both are in [0, 1)."""
+    for i in (0, 1):
+        if not 0.0 <= betas[i] < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
 
 
-def _does_not_fit(array, other) -> RuntimeError:
-    return RuntimeError(
-        f"step: a parameter of shape {array.shape} and type {array.dtype} has a gradient or state of "
-        f"shape {other.shape} and type {other.dtype}; after changing parameters make a new optimizer"
-    )
-
-
-def _check_fit(array, other) -> None:
-    if other.shape != array.shape or other.dtype != array.dtype:
-        raise _does_not_fit(array, other)
-
-
-def _share_memory(params: list[Tensor]) -> bool:
-    spans = sorted(byte_bounds(p._array) for p in params)
-    return any(start < end for (_, end), (start, _) in pairwise(spans))
+def _register(hooks: HookTable, hook: Callable, prepend: bool) -> Hook:
+    before = list(hooks.items()) if prepend else []
+    handle = Hook(hooks, hook)
+    for key, value in before:  # hooks run in the order of the dict: move the earlier ones behind
+        del hooks[key]
+        hooks[key] = value
+    return handle

@@ -3,7 +3,8 @@
 from typing import Any
 
 from tensor.engine import Tensor
-from tensor.optim.optimizer import Batch, Optimizer
+from tensor.optim.batch import Batch
+from tensor.optim.optimizer import Optimizer, check_settings, refuse_differentiable
 
 
 class SGD(Optimizer):
@@ -28,15 +29,8 @@ class SGD(Optimizer):
         differentiable=False,
         fused=None,
     ):
-        for name, value in (
-            ("learning rate", lr),
-            ("momentum value", momentum),
-            ("weight_decay value", weight_decay),
-        ):
-            if value < 0.0:
-                raise ValueError(f"Invalid {name}: {value}")
-        if differentiable:
-            raise NotImplementedError("SGD: differentiable=True is not supported: updates are not recorded")
+        check_settings(lr=lr, momentum=momentum, weight_decay=weight_decay)
+        refuse_differentiable(self, differentiable)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(
@@ -53,6 +47,8 @@ class SGD(Optimizer):
                 "fused": fused,
             },
         )
+
+    _like_parameter = ("momentum_buffer",)
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0.0 else ()
