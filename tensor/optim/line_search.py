@@ -70,7 +70,7 @@ def strong_wolfe(
         left, right = sorted((bracket[0].at, bracket[1].at))
         if (right - left) * reach < least:
             break
-        at = _minimum_of_cubic(*bracket)
+        at = _minimum_of_cubic(bracket[0], bracket[1])
         margin = 0.1 * (right - left)
         if min(right - at, at - left) < margin:  # nearly at an end: allowed once
             if stuck or at >= right or at <= left:
