@@ -580,7 +580,7 @@ class Tensor(Methods):
             self._array,
             dtype_suffix=self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool),
             requires_grad=self.requires_grad and grad_fn is None,
-            grad_fn_name=None if grad_fn is None else repr(grad_fn),
+            grad_fn_name=None if grad_fn is None else f"<{grad_fn.name()}>",
         )
 
 

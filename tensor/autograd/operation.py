@@ -165,13 +165,7 @@ class Operation:
             )
         for array, version, seen, _ in self.versions:
             if version.count != seen:
-                kind = _TYPE_NAMES.get(array.dtype.name, "Tensor")
-                raise RuntimeError(
-                    "one of the variables needed for gradient computation has been modified by an inplace "
-                    f"operation: [torch.{kind} {list(array.shape)}], which {self!r} needs, is at "
-                    f"version {version.count}; expected version {seen} instead. Hint: use the operation that "
-                    "makes a new tensor, or clone() before the in-place change."
-                )
+                raise_modified(array, version.count, seen, self.name())
 
     # --- gradients of gradients --------------------------------------------------------------------
 
@@ -241,11 +235,8 @@ class Operation:
 
     @property
     def next_functions(self) -> tuple:
-        """Pairs (node, 0) as in PyTorch; a leaf appears as `AccumulateGrad`."""
-        return tuple(
-            (None if e is None else e if isinstance(e, Operation) else AccumulateGrad(e), 0)
-            for e in self.edges
-        )
+        """Pairs (node, number of its result) as in PyTorch; a leaf appears as `AccumulateGrad`."""
+        return tuple(_function_of(edge) for edge in self.edges)
 
     label = None
     data = None
@@ -258,7 +249,7 @@ class Operation:
     name: Any = _Name()
 
     def __repr__(self) -> str:
-        return f"<{self.name()}>"
+        return f"<{self.name()} object at {id(self):#x}>"
 
 
 def with_history(array, edge, version, wrap):
@@ -285,6 +276,50 @@ _TYPE_NAMES = {
 }
 
 
+def raise_modified(array, count: int, seen: int, needed_by: str):
+    """Raise PyTorch's error for an array that was changed in place after it was saved."""
+    kind = _TYPE_NAMES.get(array.dtype.name, "Tensor")
+    raise RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{kind} {list(array.shape)}], which {needed_by} needs, is at version {count}; expected "
+        f"version {seen} instead. Hint: use the operation that makes a new tensor, or clone() before the "
+        "in-place change."
+    )
+
+
+class Output(Operation):
+    """One of several results of an operation, which gets their gradients, by number, in `received`."""
+
+    overload = None
+
+    def __init__(self, source: Operation, number: int, out):
+        self.source, self.number = source, number
+        self.record_again([source], out)
+
+    def backward(self, k, grad):
+        self.source.received[self.number] = grad
+        return (k.zeros((), grad.dtype),)  # only so that the source has its turn
+
+    @property
+    def op(self) -> str:
+        return self.source.op
+
+    @property
+    def next_functions(self) -> tuple:
+        return self.source.next_functions
+
+    def _full_name(self) -> str:
+        return self.source.name()
+
+    def __getattr__(self, name: str):
+        if name.startswith("__") or name == "source":
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+    def __repr__(self) -> str:
+        return repr(self.source)
+
+
 class _Remembered(Operation):
     """What a leaf held when it was used; its gradient is the leaf's."""
 
@@ -297,6 +332,14 @@ class _Remembered(Operation):
 
     def backward(self, k, grad):
         return (grad,)
+
+
+def _function_of(edge) -> tuple:
+    if isinstance(edge, Output):
+        return edge.source, edge.number
+    if edge is None or isinstance(edge, Operation):
+        return edge, 0
+    return AccumulateGrad(edge), 0
 
 
 class AccumulateGrad:
@@ -312,7 +355,7 @@ class AccumulateGrad:
         return "torch::autograd::AccumulateGrad"
 
     def __repr__(self) -> str:
-        return "<AccumulateGrad>"
+        return f"<AccumulateGrad object at {id(self):#x}>"
 
 
 class ViewStep(NamedTuple):
