@@ -256,7 +256,8 @@ def hypot_dy(x, y, out, grad):
 
 def logaddexp(x, y):
     """log(exp(x) + exp(y)), without overflow."""
-    more, less = (x, y) if x > y else (y, x)
+    more = x if x > y else y
+    less = y if x > y else x
     return more if x == y and x - y != 0.0 else more + math.log1p(math.exp(less - more))
 
 
@@ -344,9 +345,9 @@ def logit(x, eps=-1.0):
 
 
 def logit_dx(x, out, grad, eps=-1.0):
-    low, high = (0.0, 1.0) if eps < 0.0 else (eps, 1.0 - eps)
+    low = 0.0 if eps < 0.0 else eps
     outside = math.nan if eps < 0.0 else 0.0
-    return outside if x < low or x > high else grad / (x * (1.0 - x))
+    return outside if x < low or x > 1.0 - low else grad / (x * (1.0 - x))
 
 
 def erf(x):

@@ -91,7 +91,7 @@ class Elementwise(Operation):
 
 _NAMES = {"gelu_tanh": "Gelu", "logsigmoid": "LogSigmoid", "prelu": "PreluKernel"}
 _OVERLOADS = {"clamp": 1}
-_FUNCTIONS: dict[str, type[Elementwise]] = {
+OPERATIONS: dict[str, type[Elementwise]] = {
     name: type(
         _NAMES.get(name, name.title().replace("_", "")),
         (Elementwise,),
@@ -140,7 +140,7 @@ def apply(name: str, *operands, options: tuple = (), record: type[Elementwise] |
 
     record: the operation to record, if not the one that is named after the formula.
     """
-    function = record or _FUNCTIONS[name]
+    function = record or OPERATIONS[name]
     x = operands[0]
     if len(operands) == 1:
         require_tensor(name, "input", x)
@@ -176,7 +176,7 @@ def apply_in_place(name: str, x, *operands, options: tuple = (), record: type[El
             f"convert first: x = x.to({joint!r})"
         )
     others = [as_tensor_like(x, y, x.dtype, name) for y in operands]
-    function = record or _FUNCTIONS[name]
+    function = record or OPERATIONS[name]
     return function.apply_in_place(x, *others, **({"options": options} if options else {}))
 
 

@@ -2,7 +2,8 @@
 
 from kernels import cpu
 from micro.formulas import FORMULAS
-from tensor import elementwise
+from tensor import elementwise, rounding
+from tensor.formula import OPERATIONS
 from tensor.recorded.basis import array_of, tensor_of
 from tensor.recorded.formula import on_tensors
 
@@ -12,7 +13,7 @@ def forward(name, x, *more, out=None):
     count = len(FORMULAS[name].variables) - 1
     operands = [tensor_of(v) for v in (x, *more[:count])]
     options = {"options": more[count:]} if more[count:] else {}
-    return elementwise._FUNCTIONS[name].apply(*operands, **options)
+    return OPERATIONS[name].apply(*operands, **options)
 
 
 def derivative(name, position, args, out, grad, options=()):
@@ -57,7 +58,7 @@ def round(x, how):
 
 def remainder(x, y):
     """Return what is left of x / y rounded down."""
-    return elementwise.Remainder.apply(tensor_of(x), tensor_of(y))
+    return rounding.Remainder.apply(tensor_of(x), tensor_of(y))
 
 
 def keep_scaled(x, kept, scale):

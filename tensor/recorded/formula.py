@@ -17,8 +17,9 @@ from collections.abc import Callable
 from typing import Any
 
 from micro.formulas import FORMULAS
-from tensor import compare, elementwise
+from tensor import compare, elementwise, rounding
 from tensor.engine import Tensor
+from tensor.formula import apply
 from tensor.recorded.basis import Gate, MissingKernelError
 
 _BINARY = {
@@ -26,6 +27,7 @@ _BINARY = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.Mod: operator.mod,
 }
 _COMPARISONS: dict[type, Callable] = {
     ast.Lt: operator.lt,
@@ -141,17 +143,7 @@ def _call(name: str, *arguments):
         return getattr(math, name)(*arguments) if hasattr(math, name) else {"abs": abs}[name](*arguments)
     name = _NAMED_OTHERWISE.get(name, name)
     if name in FORMULAS:
-        return elementwise._apply(name, *arguments)
+        return apply(name, *arguments)
     if name in _CONSTANT_BETWEEN_JUMPS:
-        return getattr(elementwise, name)(*arguments)
-    if name in _COMPOSED:
-        return _COMPOSED[name](*arguments)
+        return getattr(rounding, name)(*arguments)
     raise MissingKernelError(f"math.{name}")
-
-
-def _copysign(x, y):
-    size = elementwise.abs(x) if isinstance(x, Tensor) else abs(x)
-    return elementwise.where(compare.lt(y.detach(), 0.0), -size, size)
-
-
-_COMPOSED: dict[str, Callable] = {"copysign": _copysign}
