@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -25,8 +25,8 @@ from numba.core import event
 from kernels.cpu.parts import PartCompiler
 
 __all__ = [
-    "available_threads", "c_function", "compile_seconds", "define", "digest", "entry", "get_num_threads",
-    "jit", "kernel", "prange", "set_num_threads", "threading_layer", "with_constants_of",
+    "available_threads", "by_dtype", "c_function", "compile_seconds", "define", "digest", "entry",
+    "get_num_threads", "jit", "kernel", "prange", "set_num_threads", "threading_layer", "with_constants_of",
 ]  # fmt: skip
 
 _PACKAGE = Path(__file__).parents[2]
@@ -141,31 +141,36 @@ def with_constants_of(function: Callable, dtype: np.dtype) -> Callable:
     return lifted
 
 
-class _Kernel:
-    """One function compiled per element type, with array layouts fixed by its signature."""
+_CALL = """
+def {name}({before}{arguments}):
+    try:
+        _call = _compiled[{first}.dtype]
+    except KeyError:
+        _call = _compiled[{first}.dtype] = _make({first}.dtype)
+    return _call({extra}{before}{arguments})
+"""
 
-    def __init__(self, function: Callable, signature: str, options: dict):
-        self.__doc__, self.__name__ = function.__doc__, function.__name__
-        self._function, self._signature, self._options = function, signature, options
-        self._compiled: dict[np.dtype, Callable] = {}
 
-    def __call__(self, first, *rest):
-        try:
-            compiled = self._compiled[first.dtype]
-        except KeyError:
-            compiled = self._compile(first.dtype)
-        return compiled(first, *rest)
+def by_dtype(
+    function: Callable, make: Callable, before: Sequence[str] = (), extra: str = "", scope: dict | None = None
+) -> Callable:
+    """Return a function that calls make(dtype) of its first argument's dtype, made once, on its arguments.
 
-    def _compile(self, dtype: np.dtype) -> Callable:
-        with own_cache():
-            if dtype not in self._compiled:
-                function = self._function
-                if dtype.kind == "f":
-                    function = with_constants_of(function, dtype)
-                signature = argument_types(self._signature, dtype)
-                options = {**KERNEL, **self._options}
-                self._compiled[dtype] = numba.njit(signature, cache=_CACHE is not None, **options)(function)
-            return self._compiled[dtype]
+    It takes the arguments of `function` from the first array on; `before` are those that come before that one
+    in the call, `extra` is what comes before those in the call of what was made, with names of `scope`. It is
+    written as text: passing arguments on as *args takes half a microsecond, as long as many a kernel.
+    """
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    arguments = names[names.index(before[-1]) + 1 if before else 0 :]
+    source = _CALL.format(
+        name=function.__name__, before="".join(f"{name}, " for name in before), first=arguments[0],
+        arguments=", ".join(arguments), extra=extra,
+    )  # fmt: skip
+    scope = {"_compiled": {}, "_make": make, **(scope or {})}
+    exec(compile(source, f"<{function.__name__}, by dtype>", "exec"), scope)
+    call = scope[function.__name__]
+    call.__doc__, call.__module__ = function.__doc__, function.__module__
+    return call
 
 
 def kernel(signature: str, **options):
@@ -176,7 +181,18 @@ def kernel(signature: str, **options):
     strides. One fixed layout keeps the number of compiled variants, and so the waiting, small. Float literals
     in the function take the type T as well.
     """
-    return lambda function: _Kernel(function, signature, options)
+
+    def decorate(function: Callable) -> Callable:
+        def make(dtype: np.dtype) -> Callable:
+            typed = with_constants_of(function, dtype) if dtype.kind == "f" else function
+            with own_cache():
+                return numba.njit(
+                    argument_types(signature, dtype), cache=_CACHE is not None, **{**KERNEL, **options}
+                )(typed)
+
+        return by_dtype(function, make)
+
+    return decorate
 
 
 _ARGUMENT = re.compile(r"(out )?(\w+)(?:\[([:,1]+)\])?")

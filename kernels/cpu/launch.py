@@ -110,41 +110,24 @@ def _borrow(builder, value, kind):
     return value
 
 
-class _SharedKernel:
-    """One function compiled per element type, that every worker of a launch runs."""
-
-    def __init__(self, function: Callable, signature: str, options: dict):
-        self.__doc__, self.__name__ = function.__doc__, function.__name__
-        self._function, self._signature, self._options = function, signature, options
-        self._compiled: dict[np.dtype, Callable] = {}
-
-    def __call__(self, workers: int, first, *rest):
-        try:
-            launch = self._compiled[first.dtype]
-        except KeyError:
-            launch = self._compile(first.dtype)
-        launch(0 if workers == 1 else _run_address(), workers, first, *rest)
-
-    def _compile(self, dtype: np.dtype) -> Callable:
-        with compiling.own_cache() as folder:
-            if dtype not in self._compiled:
-                function = self._function
-                kinds = compiling.argument_types(self._signature, dtype)
-                name = f"{function.__module__.rpartition('.')[2]}{self.__name__}_{dtype.name}"
-                names = ", ".join(f"argument_{n}" for n in range(len(kinds)))
-                source = (
-                    f"# {function.__module__}.{function.__qualname__}, {compiling.digest(function)}\n"
-                    f"def {name}(run, workers, {names}):\n"
-                    f"    share_out(run, work, workers, ({names},))\n"
-                )
-                work = compiling.with_constants_of(function, dtype) if dtype.kind == "f" else function
-                # forced inline, so that LLVM sees that the arrays have no owners
-                scope = {"share_out": _share_out, "work": jit(work, forceinline=True, **self._options)}
-                launch = compiling.define(name, source, scope)
-                self._compiled[dtype] = numba.njit(
-                    types.void(types.int64, types.int64, *kinds), cache=folder is not None, **compiling.KERNEL
-                )(launch)
-            return self._compiled[dtype]
+def _compile(function: Callable, signature: str, options: dict, dtype: np.dtype) -> Callable:
+    """Return launch(address of `_run`, workers, *arguments), for one element type."""
+    with compiling.own_cache() as folder:
+        kinds = compiling.argument_types(signature, dtype)
+        name = f"{function.__module__.rpartition('.')[2]}{function.__name__}_{dtype.name}"
+        names = ", ".join(f"argument_{n}" for n in range(len(kinds)))
+        source = (
+            f"# {function.__module__}.{function.__qualname__}, {compiling.digest(function)}\n"
+            f"def {name}(run, workers, {names}):\n"
+            f"    share_out(run, work, workers, ({names},))\n"
+        )
+        work = compiling.with_constants_of(function, dtype) if dtype.kind == "f" else function
+        # forced inline, so that LLVM sees that the arrays have no owners
+        scope = {"share_out": _share_out, "work": jit(work, forceinline=True, **options)}
+        launch = compiling.define(name, source, scope)
+        return numba.njit(
+            types.void(types.int64, types.int64, *kinds), cache=folder is not None, **compiling.KERNEL
+        )(launch)
 
 
 def shared_kernel(signature: str, **options):
@@ -155,4 +138,12 @@ def shared_kernel(signature: str, **options):
     own, and what it computes does not depend on who computes it. signature: of the arguments, as for
     `kernels.cpu.compile.kernel`.
     """
-    return lambda function: _SharedKernel(function, signature, options)
+    # The address of the loop is asked for only where it is used: compiling it takes half a second.
+    address = "0 if workers == 1 else _run_address(), "
+    return lambda function: compiling.by_dtype(
+        function,
+        functools.partial(_compile, function, signature, options),
+        before=("workers",),
+        extra=address,
+        scope={"_run_address": _run_address},
+    )

@@ -260,25 +260,30 @@ def workers_of(work: int) -> int:
     return 1 if work < _SERIAL_BELOW else workers_for(work, _SERIAL_BELOW, 2 * work // _SERIAL_BELOW)
 
 
-def _room(workers: int, rows: int, columns: int, dtype: np.dtype) -> tuple[np.ndarray, int]:
-    """Return memory to pack into, and how much of it is one worker's."""
+def _share(rows: int, columns: int) -> int:
+    """Return how many numbers one worker needs room for, to pack into."""
     # The last square of a panel writes a little too much, a strip may be filled up: hence 64 more of each.
-    share = _DEPTH * (min(_BLOCK_COLUMNS, columns + 64) + min(_BLOCK_ROWS, rows + 64))
-    return scratch(workers * share, dtype), share
+    columns = columns + 64 if columns + 64 < _BLOCK_COLUMNS else _BLOCK_COLUMNS  # min() takes longer
+    rows = rows + 64 if rows + 64 < _BLOCK_ROWS else _BLOCK_ROWS
+    return _DEPTH * (columns + rows)
 
 
 def fill_product(a, b, bias, c):
     """Fill c with a @ b + bias. a: (rows, inner), b: (inner, columns), c: (rows, columns)."""
-    rows, columns = c.shape
-    workers = workers_of(rows * columns * a.shape[1])
+    # For small products what happens before the kernel is half of the time: every line here counts.
+    rows, inner = a.shape
+    columns, dtype = c.shape[1], c.dtype
+    work = rows * columns * inner
+    workers = 1 if work < _SERIAL_BELOW else workers_of(work)
     if bias is None:
-        bias = NOTHING[c.dtype]
+        bias = NOTHING[dtype]
     # One column: the dot tile sums in several lanes; `tile` would make one long, inexact chain of each sum.
     # Few rows: b would be packed for too little use.
     if (columns == 1 or rows <= DOT_ROWS) and a.flags.c_contiguous and b.flags.f_contiguous:
         _matmul_dot(workers, a, b.T, bias, c)
     else:
-        _matmul(workers, a, b, bias, c, *_room(workers, rows, columns, c.dtype))
+        share = _share(rows, columns)
+        _matmul(workers, a, b, bias, c, scratch(workers * share, dtype), share)
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -289,15 +294,15 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     dtype = a.dtype
     if dtype.kind != "f":
         return np.matmul(a, b)
-    rows, inner = a.shape[-2:]
-    columns = b.shape[-1]
     if a.ndim == b.ndim == 2:
-        c = np.empty((rows, columns), dtype)
-        if c.size and inner:
+        c = np.empty((a.shape[0], b.shape[1]), dtype)
+        if c.size and a.size:
             fill_product(a, b, None, c)
         else:
             c.fill(0)
         return c
+    rows, inner = a.shape[-2:]
+    columns = b.shape[-1]
     if b.ndim == 2:  # one tall product instead of many
         return matmul(a.reshape(math.prod(a.shape[:-1]), inner), b).reshape(*a.shape[:-1], columns)
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -310,7 +315,8 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             for t in range(len(c)):
                 fill_product(a[t], b[t], None, c[t])
         else:
-            _matmul_batch(workers, a, b, NOTHING[dtype], c, *_room(workers, rows, columns, dtype))
+            share = _share(rows, columns)
+            _matmul_batch(workers, a, b, NOTHING[dtype], c, scratch(workers * share, dtype), share)
     else:
         c.fill(0)
     return c.reshape(*batch, rows, columns)

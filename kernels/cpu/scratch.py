@@ -13,7 +13,8 @@ ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
 class _Memory(threading.local):
-    pieces: dict[np.dtype, np.ndarray] | None = None
+    def __init__(self):
+        self.pieces: dict[np.dtype, np.ndarray] = {}
 
 
 _memory = _Memory()
@@ -28,8 +29,6 @@ def scratch(count: int, dtype: np.dtype) -> np.ndarray:
     The next call returns the same memory: a kernel asks once, and passes nothing of it on.
     """
     pieces = _memory.pieces
-    if pieces is None:
-        pieces = _memory.pieces = {}
     piece = pieces.get(dtype)
     if piece is None or piece.size < count:
         extra = ALIGNMENT // dtype.itemsize
