@@ -16,6 +16,7 @@ class ScaledDotProductAttention(Operation):
     """softmax(q @ k.T * scale + mask) @ v on (batch, heads, length, size); the mask gets no gradient."""
 
     name = "ScaledDotProductFlashAttentionForCpu"
+    constants = ("stats",)  # the recorded derivative computes them again
 
     def forward(self, k, query, key, value, mask=None, causal=False, scale=1.0, kept=None, factor=1.0):
         self.options = mask, causal, scale, kept, factor

@@ -6,7 +6,8 @@ import numpy as np
 
 from tensor.autograd import Operation
 from tensor.operands import accept_numpy_names, common_dtype, normalize_dim, require_tensor, to_sizes
-from tensor.shape import Select, atleast_1d, atleast_2d, atleast_3d, piece, reshape, several
+from tensor.pieces import cut
+from tensor.shape import atleast_1d, atleast_2d, atleast_3d, piece, reshape, several
 
 
 class Cat(Operation):
@@ -210,8 +211,8 @@ def combinations(input, r=2, with_replacement=False):
 
 
 def _cut(tensor, d: int, sizes, name: str) -> tuple:
-    starts = itertools.accumulate(sizes, initial=0)
-    return tuple(piece(tensor, d, start, size, name) for start, size in zip(starts, sizes, strict=False))
+    ends = list(itertools.accumulate(sizes))
+    return cut(tensor, d, [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)], name)
 
 
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
@@ -311,8 +312,7 @@ def unbind(input, dim=0):
     if not input.ndim:
         raise IndexError("unbind: dimension specified as 0 but tensor has no dimensions")
     d = normalize_dim(dim, input.ndim, "unbind")
-    lead = (slice(None),) * d
-    return tuple(Select.apply(input, index=(*lead, i), name="Unbind") for i in range(input.shape[d]))
+    return cut(input, d, list(range(input.shape[d])), "Unbind")
 
 
 __all__ = [

@@ -6,6 +6,7 @@ takes tensors (arrays stand for constants), and records what it computes: it is 
 linear kernel beside its adjoint, or a composition of tensor functions.
 """
 
+from tensor.recorded.attention import attention_dx
 from tensor.recorded.basis import MissingKernelError
 from tensor.recorded.elementwise import (
     compare,

@@ -1,7 +1,7 @@
 """Making, copying, moving, joining, reading and writing, recorded."""
 
 from kernels import cpu
-from tensor import elementwise, indexing, shape
+from tensor import elementwise, indexing, join, rearrange
 from tensor.recorded.basis import array_dtype, array_of, linear, tensor_of
 
 
@@ -53,12 +53,12 @@ def expand(x, shape):
 
 def flip(x, dims):
     """Reverse dims."""
-    return shape.Flip.apply(x, dims=dims)
+    return rearrange.Flip.apply(x, dims=dims)
 
 
 def cat(arrays, dim):
     """Join along a dim."""
-    return shape.Cat.apply(*map(tensor_of, arrays), dim=dim)
+    return join.Cat.apply(*map(tensor_of, arrays), dim=dim)
 
 
 def along(positions, dim):
