@@ -219,6 +219,7 @@ from tensor.pool import (
 from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from tensor.random_draws import multinomial
 from tensor.rearrange import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from tensor.reduction import (
     all,

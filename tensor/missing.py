@@ -31,8 +31,7 @@ INSTEAD = {
     "DataParallel": "the module itself",
     "overrides": "a subclass with methods",
     "library": "autograd.Function",
-    "tensorboard": "print, or a file",
-    "utils.tensorboard": "print, or a file",
+    "tensorboard": "the tensorboardX package",
 }
 
 

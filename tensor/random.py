@@ -212,6 +212,37 @@ class Generator:
         high, low = self._bits(2).tolist()
         return (high << 32 | low) & (2**63 - 1)
 
+    def exponential(
+        self, shape: Iterable[int], rate: float = 1.0, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """Draw exponentially distributed numbers of mean 1 / rate; float32 or float64.
+
+        Both are made of the same float64 draws. Raises RuntimeError unless rate > 0.
+        """
+        if not rate > 0.0:
+            raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={rate}")
+        shape, dtype = _shape(shape), _floating(dtype, "exponential")
+        numbers = self.uniform(shape, dtype=np.float64)
+        return (-1.0 / rate * np.log1p(-numbers)).astype(dtype, copy=False)
+
+    def multinomial(self, weights: np.ndarray, count: int, replacement: bool) -> np.ndarray:
+        """Draw `count` indices of each row of `weights` (rows, n), as often as the weights say: int64.
+
+        As PyTorch: with replacement (and for more than one draw), by where float64 draws fall among the
+        cumulated weights; else the indices of the largest weights over exponential numbers.
+        """
+        if not replacement or count == 1:
+            races = weights / self.exponential(weights.shape, dtype=weights.dtype)
+            order = np.argsort(-races, axis=1, kind="stable")
+            return order[:, :count].astype(np.int64, copy=False)
+        found = np.empty((len(weights), count), np.int64)
+        for row, drawn in zip(weights, found, strict=True):
+            sums = np.cumsum(row, dtype=row.dtype)
+            sums /= sums[-1]
+            sums[-1] = 1.0
+            drawn[:] = np.searchsorted(sums, self.uniform((count,), dtype=np.float64))
+        return found
+
     def bernoulli(
         self, p: "float | np.ndarray", shape: Iterable[int] | None = None, dtype: DTypeLike | None = None
     ) -> np.ndarray:

@@ -5,7 +5,16 @@ and `idx` (files), `patterns` and `points` (small ones for small models).
 """
 
 from tensor.data.collate import default_collate, default_convert
-from tensor.data.dataset import Dataset, IterableDataset, Subset, TensorDataset, random_split
+from tensor.data.dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    StackDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
 from tensor.data.loader import DataLoader, get_worker_info
 from tensor.data.sampler import (
     BatchSampler,
@@ -13,19 +22,24 @@ from tensor.data.sampler import (
     Sampler,
     SequentialSampler,
     SubsetRandomSampler,
+    WeightedRandomSampler,
 )
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "default_collate",
     "default_convert",
     "get_worker_info",

@@ -3,7 +3,8 @@
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -23,6 +24,9 @@ class Dataset(Generic[T_co]):
     def __getitem__(self, index) -> T_co:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
 
+    def __add__(self, other: "Dataset[T_co]") -> Any:
+        return ConcatDataset([self, other])
+
     # No default __len__: `len()` of a data set without one has to fail as it does for any object.
 
 
@@ -31,6 +35,9 @@ class IterableDataset(Dataset[T_co]):
 
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
+
+    def __add__(self, other: Dataset[T_co]) -> Any:
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
@@ -61,6 +68,101 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         return self.tensors[0].shape[0]
 
 
+class StackDataset(Dataset[Any]):
+    """Data sets side by side: sample i is the tuple (or, given by name, the dict) of their samples i.
+
+    Raises ValueError where their lengths differ, where none is given, and for both kinds at once.
+    """
+
+    datasets: Any
+
+    def __init__(self, *args: Dataset, **kwargs: Dataset):
+        if args and kwargs:
+            raise ValueError(
+                "StackDataset: supported either tuple- (via args) or dict- (via kwargs) like input/output, "
+                "but both types are given."
+            )
+        if not args and not kwargs:
+            raise ValueError("StackDataset: At least one dataset should be passed")
+        self.datasets = args or kwargs
+        lengths = [len(dataset) for dataset in args or kwargs.values()]  # type: ignore[arg-type]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"StackDataset: Size mismatch between datasets: {lengths} samples")
+        self._length = lengths[0]
+
+    def __getitem__(self, index) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """Return the samples at `indices`, fetched at once from the data sets that can do that."""
+        named = isinstance(self.datasets, dict)
+        columns = []
+        for dataset in self.datasets.values() if named else self.datasets:
+            columns.append(_fetch(dataset, indices))
+            if len(columns[-1]) != len(indices):
+                raise ValueError(
+                    "StackDataset: Nested dataset's output size mismatch. "
+                    f"Expected {len(indices)}, got {len(columns[-1])}"
+                )
+        rows = zip(*columns, strict=True)
+        return [dict(zip(self.datasets, row, strict=True)) for row in rows] if named else list(rows)
+
+    def __len__(self) -> int:
+        return self._length
+
+
+class ConcatDataset(Dataset[T_co]):
+    """Data sets one after the other. Raises AssertionError for none, and for an IterableDataset."""
+
+    def __init__(self, datasets: Iterable[Dataset[T_co]]):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise AssertionError("ConcatDataset: datasets should not be an empty iterable")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise AssertionError("ConcatDataset does not support IterableDataset; use ChainDataset")
+        self.cumulative_sizes = self.cumsum(self.datasets)
+
+    @staticmethod
+    def cumsum(sequence: Iterable[Any]) -> list[int]:
+        """Return where each data set ends."""
+        return list(itertools.accumulate(len(dataset) for dataset in sequence))
+
+    def __getitem__(self, index) -> T_co:
+        if index < 0:
+            if -index > len(self):
+                raise ValueError("ConcatDataset: absolute value of index should not exceed dataset length")
+            index += len(self)
+        which = bisect_right(self.cumulative_sizes, index)
+        if which == len(self.datasets):
+            raise IndexError(f"ConcatDataset: index {index} is out of range for {len(self)} samples")
+        return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+
+class ChainDataset(IterableDataset[T_co]):
+    """Streams one after the other. Raises AssertionError, when it comes to it, for what is no stream."""
+
+    def __init__(self, datasets: Iterable[Dataset[T_co]]):
+        self.datasets = datasets
+
+    def _streams(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError("ChainDataset only supports IterableDataset; use ConcatDataset")
+            yield dataset
+
+    def __iter__(self) -> Iterator[T_co]:
+        for dataset in self._streams():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._streams())
+
+
 class Subset(Dataset[T_co]):
     """The samples of a data set at some indices.
 
@@ -84,11 +186,15 @@ class Subset(Dataset[T_co]):
     def __getitems__(self, indices: list[int]) -> list[T_co]:
         """Return the samples at `indices`, fetched at once where the data set can do that."""
         inner = [self.indices[i] for i in indices]
-        fetch = getattr(self.dataset, "__getitems__", None)
-        return fetch(inner) if callable(fetch) else [self.dataset[i] for i in inner]
+        return _fetch(self.dataset, inner)
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+def _fetch(dataset: Any, indices: list[int]) -> list[Any]:
+    fetch = getattr(dataset, "__getitems__", None)
+    return fetch(indices) if callable(fetch) else [dataset[i] for i in indices]
 
 
 def random_split(

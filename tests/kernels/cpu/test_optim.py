@@ -28,6 +28,18 @@ def run_sgd(parameters, grads, *state) -> None:
         cpu.sgd(table, grads, flags, 0.01, 0.9, 0.1, 0.1, True, False)
 
 
+def run_rmsprop(parameters, grads, *state) -> None:
+    table = cpu.Arrays(parameters, *state)
+    for _ in range(2):
+        cpu.rmsprop(table, grads, 0.01, 0.9, 1e-8, 0.1, 0.9, True, False)
+
+
+def run_adagrad(parameters, grads, *state) -> None:
+    table = cpu.Arrays(parameters, *state)
+    for step in (1.0, 2.0):
+        cpu.adagrad(table, grads, np.full(len(parameters), step), 0.01, 0.1, 1e-10, 0.1, True)
+
+
 def pieces(made: list[np.ndarray], lengths: list[int]) -> list[list[np.ndarray]]:
     """Return each array as a list of arrays of their own of these lengths."""
     ends = np.cumsum(lengths)[:-1]
@@ -35,7 +47,7 @@ def pieces(made: list[np.ndarray], lengths: list[int]) -> list[list[np.ndarray]]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("run", "count"), [(run_adam, 5), (run_sgd, 3)])
+@pytest.mark.parametrize(("run", "count"), [(run_adam, 5), (run_sgd, 3), (run_rmsprop, 5), (run_adagrad, 3)])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_same_bits_on_any_number_of_threads_and_in_any_pieces(run, count, size, dtype):
     def result(lengths):
@@ -70,6 +82,20 @@ def test_every_parameter_has_a_count_of_its_own():
     # mean = 0.1, square = 0.001: lr * (0.1 / (1 - 0.9^n)) / sqrt(0.001 / (1 - 0.999^n))
     sizes = 0.01 / (1 - 0.9**counts) / np.sqrt(0.001 / (1 - 0.999**counts))
     np.testing.assert_allclose(parameters, np.broadcast_to(1 - sizes[:, None], (2, 3)), 1e-12)
+
+
+def test_adagrad_falls_by_the_count_of_each_parameter():
+    parameters, grads = [[np.ones(3), np.ones(3)] for _ in range(2)]
+    table = cpu.Arrays(parameters, [np.zeros(3), np.zeros(3)])
+    cpu.adagrad(table, grads, np.array([1.0, 11.0]), 0.5, 0.1, 0.0, 0.0, False)
+    np.testing.assert_allclose(parameters, [[0.5] * 3, [0.75] * 3], 1e-12)
+
+
+def test_rmsprop_reads_no_state_that_is_not_there():
+    parameter, grad, square = np.ones(3), np.ones(3), np.zeros(3)
+    cpu.rmsprop(cpu.Arrays([parameter], [square]), [grad], 0.1, 0.75, 0.0, 0.0, 0.0, False, False)
+    np.testing.assert_allclose(parameter, 1 - 0.1 / 0.5, 1e-12)
+    np.testing.assert_allclose(square, 0.25, 1e-12)
 
 
 def test_sgd_without_momentum_leaves_no_trace():

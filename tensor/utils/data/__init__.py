@@ -2,3 +2,4 @@
 
 from tensor.data import *  # noqa: F403
 from tensor.data import __all__ as __all__
+from tensor.utils.data import dataloader, dataset, sampler
