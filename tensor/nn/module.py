@@ -5,29 +5,17 @@ belongs to the state but is not trained. What is registered lives in three dicts
 and `_modules`, in order of registration, and every method below is a walk over them.
 """
 
-from collections import OrderedDict, namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tensor import dtypes
-from tensor.autograd import Hook, HookTable
+from tensor import creation, dtypes
+from tensor.autograd import HookTable
 from tensor.devices import device as Device
 from tensor.engine import Parameter, Tensor
+from tensor.nn.calling import Called
+from tensor.nn.state import Saved, new_state_hooks
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
-
-
-class _IncompatibleKeys(namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
-    """What `load_state_dict` did not find, and what it could not place."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return super().__repr__()
-
-    __str__ = __repr__
 
 
 def type_name(value) -> str:
@@ -49,18 +37,18 @@ def _indent(text: str) -> str:
     return "\n".join([first, *["  " + line if line.strip() else "" for line in rest]])
 
 
-def _forward_unimplemented(self, *input: Any) -> None:
-    """Compute the output; subclasses define it. Call the module itself, so that its hooks run."""
-    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
-
-
-class Module:
+class Module(Called, Saved):
     """A part of a network. Subclasses call `super().__init__()` first and define `forward`."""
 
     training: bool
-    forward: Callable[..., Any] = _forward_unimplemented
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
+        if args or kwargs:
+            given = f"{len(args)} positional arguments" if args else f"argument {next(iter(kwargs))!r}"
+            raise TypeError(
+                f"{type(self).__name__}.__init__() got unexpected {given}: Module.__init__ takes none; call "
+                "super().__init__()"
+            )
         # Straight into the dict: __setattr__ looks for these registries, and is slower.
         self.__dict__.update(
             training=True,
@@ -70,50 +58,10 @@ class Module:
             _non_persistent_buffers=set(),
             _forward_pre_hooks=HookTable(),
             _forward_hooks=HookTable(),
+            _backward_pre_hooks=HookTable(),
+            _backward_hooks=HookTable(),
+            _state_hooks=new_state_hooks(),
         )
-
-    # --- calling -------------------------------------------------------------------------------------
-
-    def __call__(self, *args, **kwargs):
-        if self._forward_pre_hooks or self._forward_hooks:
-            return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
-
-    def _call_with_hooks(self, args: tuple, kwargs: dict):
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            if with_kwargs:
-                returned = hook(self, args, kwargs)
-                if returned is not None:
-                    if not (isinstance(returned, tuple) and len(returned) == 2):
-                        raise RuntimeError(
-                            "forward pre-hook must return None or a tuple of (new_args, new_kwargs), "
-                            f"but got {returned}."
-                        )
-                    args, kwargs = returned
-                continue
-            returned = hook(self, args)
-            if returned is not None:
-                args = returned if isinstance(returned, tuple) else (returned,)
-        out = self.forward(*args, **kwargs)
-        for hook, with_kwargs in list(self._forward_hooks.values()):
-            returned = hook(self, args, kwargs, out) if with_kwargs else hook(self, args, out)
-            if returned is not None:
-                out = returned
-        return out
-
-    def register_forward_pre_hook(self, hook, *, prepend: bool = False, with_kwargs: bool = False) -> Hook:
-        """Call hook(module, args) before `forward`; what it returns replaces the arguments.
-
-        with_kwargs: call hook(module, args, kwargs), which returns None or (args, kwargs).
-        """
-        return _register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
-
-    def register_forward_hook(self, hook, *, prepend: bool = False, with_kwargs: bool = False) -> Hook:
-        """Call hook(module, args, output) after `forward`; what it returns replaces the output.
-
-        with_kwargs: call hook(module, args, kwargs, output).
-        """
-        return _register(self._forward_hooks, (hook, with_kwargs), prepend)
 
     # --- attributes ----------------------------------------------------------------------------------
 
@@ -317,6 +265,20 @@ class Module:
                 raise AttributeError(f"`{name}` is not an nn.Module")
         return module
 
+    def set_submodule(self, target: str, module: "Module", strict: bool = False) -> None:
+        """Put a module in the place of a dotted name. strict: there must be one already."""
+        if not target:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and not hasattr(parent, name):
+            raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
+        if hasattr(parent, name) and not isinstance(getattr(parent, name), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """Return the parameter of a dotted name."""
         return self._get_tensor(target, "_parameters", "nn.Parameter")
@@ -374,20 +336,21 @@ class Module:
                     parameter.grad.detach_()
                 parameter.grad.requires_grad_(False).zero_()
 
-    def _convert(self, convert: Callable[[Tensor], Tensor]):
-        for module in self.modules():
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True):
+        """Replace the data of every parameter and buffer, here and below, by fn of it."""
+        for module in self.modules() if recurse else (self,):
             for parameter in module._parameters.values():
                 if parameter is None:
                     continue
                 before = parameter.data
-                after = convert(before)
+                after = fn(before)
                 if after is not before:
                     parameter.data = after  # the object stays: optimisers hold it
                 if parameter.grad is not None:
-                    parameter.grad = convert(parameter.grad.detach())
+                    parameter.grad = fn(parameter.grad.detach())
             for name, buffer in module._buffers.items():
                 if buffer is not None:
-                    module._buffers[name] = convert(buffer)
+                    module._buffers[name] = fn(buffer)
         return self
 
     def to(self, *args, device=None, dtype=None, non_blocking: bool = False):
@@ -409,13 +372,13 @@ class Module:
                     "nn.Module.to only accepts floating point or complex dtypes, but got desired "
                     f"dtype={dtype!r}"
                 )
-        return self._convert(
+        return self._apply(
             lambda t: t.to(device=device, dtype=dtype if dtype and t.is_floating_point() else None)
         )
 
     def type(self, dst_type):
         """Convert all parameters and buffers to a dtype."""
-        return self._convert(lambda t: t.to(dst_type))
+        return self._apply(lambda t: t.to(dst_type))
 
     def float(self):
         """Convert floating-point parameters and buffers to float32."""
@@ -433,77 +396,16 @@ class Module:
         """Move to a GPU's memory."""
         return self.to("cuda" if device is None else device)
 
-    # --- saving and loading ----------------------------------------------------------------------------
+    def to_empty(self, *, device, recurse: bool = True):
+        """Move to a device without the values, which then are anything."""
+        return self._apply(lambda t: creation.empty_like(t, device=device), recurse)
 
-    def state_dict(self, *, destination=None, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
-        """Return every parameter and persistent buffer by dotted name; they share the module's memory.
+    def share_memory(self):
+        """Return the module: threads share its memory as it is, processes do not; see `data.DataLoader`."""
+        return self
 
-        keep_vars: the parameters themselves, not detached from the graph.
-        """
-        state = OrderedDict() if destination is None else destination
-        for name, tensor in self._named_state():
-            state[prefix + name] = tensor if keep_vars else tensor.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return state
-
-    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield what this module itself saves."""
-        for name, tensor in self._parameters.items():
-            if tensor is not None:
-                yield name, tensor
-        for name, tensor in self._buffers.items():
-            if tensor is not None and name not in self._non_persistent_buffers:
-                yield name, tensor
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False):
-        """Copy saved tensors into this module's; returns (missing_keys, unexpected_keys).
-
-        strict: a missing or an unexpected key is an error. A tensor of another shape is one in any case.
-        One RuntimeError lists everything that is wrong, and then nothing has been loaded.
-        assign: take the tensors themselves in place of copying into the module's own.
-        """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        own = self.state_dict(keep_vars=True)
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
-        errors = []
-        if strict and missing:
-            errors.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
-        if strict and unexpected:
-            errors.append(
-                "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". "
-            )
-        for key, tensor in own.items():
-            saved = state_dict.get(key, tensor)
-            if not isinstance(saved, Tensor):
-                errors.append(
-                    f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
-                    f"from checkpoint but received {type(saved)}"
-                )
-            elif saved.shape != tensor.shape:
-                errors.append(
-                    f"size mismatch for {key}: copying a param with shape {saved.shape!r} from checkpoint, "
-                    f"the shape in current model is {tensor.shape!r}."
-                )
-        if errors:
-            name = type(self).__name__
-            raise RuntimeError(f"Error(s) in loading state_dict for {name}:\n\t" + "\n\t".join(errors))
-        for key, tensor in own.items():
-            if key in state_dict:
-                self._load(key, tensor, state_dict[key], assign)
-        return _IncompatibleKeys(missing, unexpected)
-
-    def _load(self, key: str, tensor: Tensor, saved: Tensor, assign: bool) -> None:
-        if not assign:
-            tensor.detach().copy_(saved.detach())
-            return
-        path, _, name = key.rpartition(".")
-        if isinstance(tensor, Parameter):
-            saved = saved if isinstance(saved, Parameter) else Parameter(saved.detach(), tensor.requires_grad)
-        setattr(self.get_submodule(path), name, saved)
+    def compile(self, *args, **kwargs) -> None:
+        """Accept PyTorch's options; there is nothing to compile, kernels are."""
 
     # --- showing -----------------------------------------------------------------------------------------
 
@@ -522,12 +424,3 @@ class Module:
             return f"{self._get_name()}({extra})"
         lines += children
         return f"{self._get_name()}(" + ("\n  " + "\n  ".join(lines) + "\n" if lines else "") + ")"
-
-
-def _register(hooks: HookTable, entry: tuple, prepend: bool) -> Hook:
-    before = list(hooks.items()) if prepend else []
-    handle = Hook(hooks, entry)  # type: ignore[arg-type]
-    for key, value in before:  # hooks run in the order of the dict: move the earlier ones behind
-        del hooks[key]
-        hooks[key] = value
-    return handle
