@@ -587,7 +587,8 @@ class Tensor(Methods):
 class Parameter(Tensor):
     """A tensor that a Module owns and an optimiser changes; it requires gradients unless told otherwise."""
 
-    def __init__(self, data: Tensor, requires_grad: bool = True):
+    def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
+        data = Tensor() if data is None else data
         self._array, self._version = data._array.view(), data._version
         self.requires_grad_(requires_grad)
 

@@ -19,10 +19,23 @@ from tensor.nn.activation import (
     Tanh,
 )
 from tensor.nn.attention import MultiheadAttention
-from tensor.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
+from tensor.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from tensor.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from tensor.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from tensor.nn.fold import Fold, Unfold
+from tensor.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from tensor.nn.linear import Flatten, Identity, Linear
 from tensor.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
 from tensor.nn.module import Module
@@ -49,7 +62,7 @@ from tensor.nn.padding import (
     ZeroPad1d,
     ZeroPad2d,
 )
-from tensor.nn.parameter import Parameter
+from tensor.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from tensor.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -88,6 +101,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Buffer",
     "CircularPad1d",
     "CircularPad2d",
     "ConstantPad1d",
@@ -114,6 +128,17 @@ __all__ = [
     "L1Loss",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -127,6 +152,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "ParameterDict",
     "ParameterList",
     "RMSNorm",
     "RNNBase",
@@ -149,6 +175,8 @@ __all__ = [
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "Unfold",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "ZeroPad1d",
     "ZeroPad2d",
     "functional",

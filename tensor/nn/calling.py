@@ -179,6 +179,12 @@ class _WayBack:
                 grads = _replaced(returned, grads, "grad_output")
         self.grad_outputs = grads
         if not self.has_inputs:
+            if self.hooks:
+                warnings.warn(
+                    "Full backward hook is firing when gradients are computed with respect to module outputs "
+                    "since no inputs require gradients; its grad_input is None",
+                    stacklevel=2,
+                )
             for hook in self.hooks:
                 if hook(self.module, (None,) * self.count, grads) is not None:
                     raise RuntimeError(

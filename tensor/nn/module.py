@@ -12,8 +12,23 @@ from tensor import creation, dtypes
 from tensor.autograd import HookTable
 from tensor.devices import device as Device
 from tensor.engine import Parameter, Tensor
-from tensor.nn.calling import Called
+from tensor.nn.calling import (
+    Called,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+)
+from tensor.nn.parameter import Buffer
 from tensor.nn.state import Saved, new_state_hooks
+
+__all__ = [
+    "Module",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+]
 
 _REGISTRIES = ("_parameters", "_buffers", "_modules")
 
@@ -100,6 +115,12 @@ class Module(Called, Saved):
             if value is not None and not isinstance(value, Tensor):
                 raise _cannot_assign(value, "buffer", name, "torch.Tensor")
             own["_buffers"][name] = value
+            if isinstance(value, Buffer):
+                self.register_buffer(name, value, value.persistent)
+        elif isinstance(value, Buffer):
+            self._require_init("buffer")
+            self._forget(name, keep="_buffers")
+            self.register_buffer(name, value, value.persistent)
         else:
             super().__setattr__(name, value)
 
@@ -398,7 +419,7 @@ class Module(Called, Saved):
 
     def to_empty(self, *, device, recurse: bool = True):
         """Move to a device without the values, which then are anything."""
-        return self._apply(lambda t: creation.empty_like(t, device=device), recurse)
+        return self._apply(lambda t: creation.empty(t.shape, device=device, dtype=t.dtype), recurse)
 
     def share_memory(self):
         """Return the module: threads share its memory as it is, processes do not; see `data.DataLoader`."""

@@ -31,6 +31,8 @@ class _Affine(Module):
 class _Running(_Affine):
     """A layer that keeps running statistics of its channels in buffers."""
 
+    _version = 2  # since num_batches_tracked is saved
+
     ranks: tuple[int, ...] = ()  # the numbers of dims that an input may have
 
     def __init__(self, num_features, eps, momentum, affine, track_running_stats, device, dtype, bias):

@@ -23,12 +23,6 @@ class _IncompatibleKeys(namedtuple("_IncompatibleKeys", ["missing_keys", "unexpe
     __str__ = __repr__
 
 
-class StateDict(OrderedDict):
-    """The tensors by name; `_metadata` has the version of each module's format."""
-
-    _metadata: OrderedDict
-
-
 class Saved:
     """What lets a Module be saved and loaded."""
 
@@ -51,8 +45,8 @@ class Saved:
             prefix = value if name == "prefix" else prefix
             keep_vars = value if name == "keep_vars" else keep_vars
         if destination is None:
-            destination = StateDict()
-            destination._metadata = OrderedDict()
+            destination = OrderedDict()
+            destination._metadata = OrderedDict()  # the version of each module's format
         metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = metadata

@@ -20,6 +20,7 @@ _FILES = {
     "flatten": "linear",
     "fold": "fold",
     "instancenorm": "norm",
+    "lazy": "lazy",
     "linear": "linear",
     "loss": "loss",
     "module": "module",

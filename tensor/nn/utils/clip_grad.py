@@ -33,11 +33,28 @@ def clip_grad_norm_(
     Parameters without gradient do not count. error_if_nonfinite: raise RuntimeError if the norm is inf or
     nan. foreach has no effect.
     """
-    grads = [p.grad for p in _listed(parameters) if p.grad is not None]
-    norm_type, max_norm = float(norm_type), float(max_norm)
-    if not grads:
+    listed = _listed(parameters)
+    grads = [p.grad for p in listed if p.grad is not None]
+    total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    clip_grads_with_norm_(listed, max_norm, total, foreach)
+    return total
+
+
+@no_grad()
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Return the norm of all tensors as one vector; norm_type may be math.inf, foreach has no effect.
+
+    error_if_nonfinite: raise RuntimeError if it is inf or nan.
+    """
+    tensors, norm_type = [tensors] if isinstance(tensors, Tensor) else list(tensors), float(norm_type)
+    if not tensors:
         return creation.tensor(0.0)
-    norms = [grad.norm(norm_type) for grad in grads]
+    norms = [t.norm(norm_type) for t in tensors]
     total = stack([norm.to(norms[0].dtype) for norm in norms]).norm(norm_type)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
@@ -45,10 +62,20 @@ def clip_grad_norm_(
             "cannot be clipped. To disable this error and scale the gradients by the non-finite norm anyway, "
             "set `error_if_nonfinite=False`"
         )
-    factor = (max_norm / (total + 1e-6)).clamp(max=1.0)  # 1e-6: PyTorch's guard against a norm of 0
-    for grad in grads:
-        grad.mul_(factor)
     return total
+
+
+@no_grad()
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale all gradients by max_norm / total_norm, if that is less than 1. foreach has no effect."""
+    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(
+        max=1.0
+    )  # 1e-6: PyTorch's guard against a norm of 0
+    for parameter in _listed(parameters):
+        if parameter.grad is not None:
+            parameter.grad.mul_(factor)
 
 
 @no_grad()

@@ -443,3 +443,49 @@ def describe(T):
 
 def test_printing_is_pytorchs(torch):
     assert describe(tensor) == describe(torch)
+
+
+def test_backward_hooks_see_the_gradients_of_a_modules_arguments_and_outputs():
+    layer, seen = nn.Linear(2, 3), []
+    handle = layer.register_full_backward_hook(lambda module, into, out: seen.append((into, out)))
+    x = tensor.ones(4, 2, requires_grad=True)
+    layer(x).sum().backward()
+    (into,), (out,) = seen[0]
+    assert tensor.equal(into, x.grad)
+    assert tensor.equal(out, tensor.ones(4, 3))
+    handle.remove()
+    layer(x).sum().backward()
+    assert len(seen) == 1
+
+
+def test_backward_hooks_of_several_arguments_and_outputs():
+    class Both(nn.Module):
+        def forward(self, x, count, y):
+            return x * count, x + y
+
+    module, seen = Both(), []
+    module.register_full_backward_hook(
+        lambda m, into, out: seen.append((into, out)) or (into[0] * 2, None, None)
+    )
+    x, y = tensor.ones(2, requires_grad=True), tensor.ones(3, 1, requires_grad=True)
+    a, b = module(x, 5, y)
+    (a.sum() + b.sum()).backward()
+    into, out = seen[0]
+    assert [None if g is None else tuple(g.shape) for g in into] == [(2,), None, (3, 1)]
+    assert [tuple(g.shape) for g in out] == [(2,), (3, 2)]
+    assert x.grad.tolist() == [16.0, 16.0]
+    assert y.grad.tolist() == [[2.0], [2.0], [2.0]]
+
+
+def test_a_subclass_may_load_older_names():
+    class Renamed(nn.Linear):
+        def _load_from_state_dict(self, state_dict, prefix, *rest):
+            state_dict[prefix + "weight"] = state_dict.pop(prefix + "kernel")
+            super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    model = nn.Sequential(Renamed(2, 3))
+    state = model.state_dict()
+    state["0.kernel"] = state.pop("0.weight") + 1
+    expected = state["0.kernel"].clone()
+    model.load_state_dict(state, strict=False)
+    assert tensor.equal(model[0].weight, expected)
