@@ -204,7 +204,7 @@ class RNNBase(Module):
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         out, ends = self._run(input, states, (batch,) * steps, dense=True)
         if self.batch_first:
-            out = out.transpose(0, 1)
+            out = out.transpose(0, 1) if self.mode == "LSTM" else out.transpose_(0, 1)  # grad_fn's digit
         if not batched:
             return out.squeeze(batch_dim), tuple(e.squeeze(1) for e in ends)
         return out, ends
