@@ -82,6 +82,16 @@ from tensor.compare import (
 from tensor.compiler import compile
 from tensor.config import show_config, warn_of_serial_kernels
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from tensor.counting import (
+    bincount,
+    bucketize,
+    histc,
+    histogram,
+    isin,
+    searchsorted,
+    unique,
+    unique_consecutive,
+)
 from tensor.creation import (
     arange,
     as_tensor,
@@ -307,6 +317,18 @@ from tensor.slices import (
     slice_scatter,
 )
 from tensor.softmax import log_softmax, softmax
+from tensor.sorting import (
+    argsort,
+    kthvalue,
+    median,
+    mode,
+    msort,
+    nanmedian,
+    nanquantile,
+    quantile,
+    sort,
+    topk,
+)
 from tensor.special import (
     erf,
     erfc,

@@ -12,6 +12,7 @@ from tensor import (
     activations,
     combine,
     compare,
+    counting,
     diagonals,
     elementwise,
     indexing,
@@ -26,6 +27,7 @@ from tensor import (
     scan,
     scattering,
     slices,
+    sorting,
     special,
     trigonometry,
     vector_norm,
@@ -236,6 +238,11 @@ class Methods:
     cumsum, cumsum_ = scan.cumsum, scan.cumsum_
     cumprod, cumprod_ = scan.cumprod, scan.cumprod_
     cummax, cummin, logcumsumexp, diff = scan.cummax, scan.cummin, scan.logcumsumexp, scan.diff
+    sort, argsort, msort, topk = sorting.sort, sorting.argsort, sorting.msort, sorting.topk
+    kthvalue, median, nanmedian = sorting.kthvalue, sorting.median, sorting.nanmedian
+    mode, quantile, nanquantile = sorting.mode, sorting.quantile, sorting.nanquantile
+    unique, unique_consecutive = counting.unique, counting.unique_consecutive
+    bincount, histc, histogram = counting.bincount, counting.histc, counting.histogram
     norm, dist = vector_norm.norm, vector_norm.dist
     renorm, renorm_ = vector_norm.renorm, vector_norm.renorm_
     softmax, log_softmax = softmax, log_softmax

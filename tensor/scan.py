@@ -5,6 +5,7 @@ from tensor.autograd import Operation
 from tensor.join import cat
 from tensor.operands import along_dims, normalize_dim, normalize_dims
 from tensor.reduction import sum
+from tensor.scattering import Picked
 from tensor.shape import narrow
 
 
@@ -37,17 +38,12 @@ class CumProd(Operation):
         return (k.cumprod_dx(self.saved[0], grad, self.dim),)
 
 
-class CumExtreme(Operation):
-    """Running maxima or minima along a dim, at known positions; the gradient goes to those elements."""
+class Cummax(Picked):
+    """Running maxima along a dim; the gradient goes to those elements."""
 
-    def forward(self, k, x, positions, values, dim, name):
-        self.saved, self.dim, self.input_shape, self.name = (positions,), dim, x.shape, name
-        return values
 
-    def backward(self, k, grad):
-        shape = self.input_shape
-        positions = k.along(self.saved[0].reshape(shape), self.dim)
-        return k.scatter_add(grad.reshape(shape), positions, shape), None
+class Cummin(Picked):
+    """Running minima along a dim; the gradient goes to those elements."""
 
 
 class LogCumSumExp(Operation):
@@ -118,26 +114,23 @@ def logcumsumexp(input, dim):
     return _running(LogCumSumExp, input, dim, None)
 
 
-def _cumextreme(input, dim, sign, kind):
-    name = kind.__name__
-    dim = normalize_dim(dim, input.ndim, name)
+def _cumextreme(operation, kind, sign, input, dim):
+    dim = normalize_dim(dim, input.ndim, kind.__name__)
     values, positions = input._kernels.cumextreme(input._array, dim, sign)
     indices = input._wrap(positions)
-    x = input if input.ndim else input.reshape(1)
-    out = CumExtreme.apply(x, indices, values=values, dim=dim, name=name.title())
-    return kind(out, indices)
+    return kind(operation.apply(input, indices, dim=dim, values=values), indices)
 
 
 @along_dims
 def cummax(input, dim):
     """Return (values, indices) of the running maxima along `dim`; of equals the last, and nan stays."""
-    return _cumextreme(input, dim, 1, return_types.cummax)
+    return _cumextreme(Cummax, return_types.cummax, 1, input, dim)
 
 
 @along_dims
 def cummin(input, dim):
     """Return (values, indices) of the running minima along `dim`; of equals the last, and nan stays."""
-    return _cumextreme(input, dim, -1, return_types.cummin)
+    return _cumextreme(Cummin, return_types.cummin, -1, input, dim)
 
 
 @along_dims

@@ -40,6 +40,14 @@ class Gather(Operation):
         return k.scatter_add(grad, k.along(positions, self.dim), shape), None
 
 
+class Picked(Gather):
+    """Elements along a dim that another kernel has found already, at their positions."""
+
+    def forward(self, k, x, positions, dim, values, overload=0):
+        self.saved, self.dim, self.input_shape, self.overload = (positions,), dim, x.shape, overload
+        return values
+
+
 class _Written(Operation):
     """The first input changed by the second at positions along a dim; slices or single elements."""
 

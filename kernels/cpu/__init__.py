@@ -14,6 +14,16 @@ from kernels.cpu.compile import (
     threading_layer,
 )
 from kernels.cpu.conv import conv2d, conv2d_dweight, conv2d_dx
+from kernels.cpu.counting import (
+    bincount,
+    even_edges,
+    histogram,
+    isin,
+    searchsorted,
+    unique,
+    unique_consecutive,
+    unique_only,
+)
 from kernels.cpu.dropout import keep_scaled
 from kernels.cpu.elementwise import derivative, divide_rounded, forward, remainder, round
 from kernels.cpu.fold import fold, unfold
@@ -102,6 +112,7 @@ from kernels.cpu.softmax import (
     softmax,
     softmax_dx,
 )
+from kernels.cpu.sorting import kth, median, mode, sort, topk
 
 __all__ = [
     "Arrays",
@@ -120,6 +131,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_dx",
     "bernoulli_from_bits",
+    "bincount",
     "cast",
     "cat",
     "cholesky",
@@ -143,6 +155,7 @@ __all__ = [
     "divide_rounded",
     "eigh",
     "embedding_dx",
+    "even_edges",
     "expand",
     "extreme",
     "flip",
@@ -152,9 +165,12 @@ __all__ = [
     "get_num_threads",
     "group_norm",
     "group_norm_dx",
+    "histogram",
     "inverse",
     "isclose",
+    "isin",
     "keep_scaled",
+    "kth",
     "layer_norm",
     "layer_norm_dx",
     "limit_norms",
@@ -169,6 +185,8 @@ __all__ = [
     "max_pool",
     "max_pool_dx",
     "max_pool_indices",
+    "median",
+    "mode",
     "nll",
     "nll_dx",
     "nonzero",
@@ -196,6 +214,7 @@ __all__ = [
     "row_order",
     "scatter_add",
     "scatter_reduce",
+    "searchsorted",
     "set_num_threads",
     "sgd",
     "singular_values",
@@ -204,6 +223,7 @@ __all__ = [
     "softmax_dx",
     "solve",
     "solve_triangular",
+    "sort",
     "square_deviation",
     "sum",
     "sum_channels",
@@ -211,9 +231,13 @@ __all__ = [
     "svd",
     "take",
     "threading_layer",
+    "topk",
     "transpose",
     "unfold",
     "uniform_from_bits",
+    "unique",
+    "unique_consecutive",
+    "unique_only",
     "unravel",
     "where",
     "write",
