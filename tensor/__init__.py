@@ -13,6 +13,7 @@ from tensor import (
     compiler,
     cuda,
     data,
+    linalg,
     missing,
     mps,
     nn,
@@ -39,6 +40,7 @@ from tensor.activations import (
     threshold,
     threshold_,
 )
+from tensor.addmm import addbmm, addmm, addmv, addr, baddbmm
 from tensor.amp import autocast, is_autocast_available, is_autocast_enabled
 from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tensor.combine import (
@@ -116,6 +118,7 @@ from tensor.creation import (
 )
 from tensor.devices import device, get_default_device, set_default_device
 from tensor.diagonals import diag, diag_embed, diagflat, trace, tril, triu
+from tensor.distances import cdist
 from tensor.dtypes import (
     bool,
     can_cast,
@@ -133,6 +136,7 @@ from tensor.dtypes import (
     set_default_dtype,
     uint8,
 )
+from tensor.einsum import einsum, inner, tensordot
 from tensor.elementwise import (
     abs,
     abs_,
@@ -215,7 +219,21 @@ from tensor.limits import (
     clip,
     nan_to_num,
 )
-from tensor.linalg import bmm, dot, matmul, mm, mv, outer
+from tensor.linalg.decompositions import old_cholesky as cholesky
+from tensor.linalg.decompositions import old_qr as qr
+from tensor.linalg.decompositions import old_svd as svd
+from tensor.linalg.equations import (
+    cholesky_inverse,
+    cholesky_solve,
+    det,
+    logdet,
+    triangular_solve,
+)
+from tensor.linalg.equations import inv as inverse
+from tensor.linalg.equations import old_slogdet as slogdet
+from tensor.linalg.equations import pinv as pinverse
+from tensor.linalg.powers import chain_matmul, matrix_exp, matrix_power
+from tensor.linalg.powers import old_cross as cross
 from tensor.masking import masked_fill, masked_scatter, masked_select
 from tensor.memory import as_strided, diagonal
 from tensor.operands import result_type
@@ -228,6 +246,7 @@ from tensor.pool import (
 )
 from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
+from tensor.products import bmm, dot, ger, kron, matmul, mm, mv, outer, vdot
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from tensor.random_draws import multinomial
 from tensor.rearrange import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile

@@ -7,8 +7,8 @@ import numpy as np
 from tensor import creation, dropout, dtypes
 from tensor.autograd import Operation
 from tensor.elementwise import where
-from tensor.linalg import matmul
 from tensor.operands import require_tensor
+from tensor.products import matmul
 from tensor.softmax import softmax
 
 

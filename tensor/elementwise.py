@@ -223,7 +223,8 @@ class Where(Operation):
 class Copy(Operation):
     """Overwrite the first input with the second, which broadcasts."""
 
-    name, overload = "CopyBackwards", None
+    name = "CopyBackwards"
+    overload: int | str | None = None
 
     def overwrite(self, k, target, source):
         self.source_shape, self.source_dtype = source.shape, source.dtype

@@ -18,9 +18,9 @@ from tensor import (
     indexing,
     join,
     limits,
-    linalg,
     masking,
     memory,
+    products,
     rearrange,
     reduction,
     rounding,
@@ -32,8 +32,11 @@ from tensor import (
     trigonometry,
     vector_norm,
 )
+from tensor import addmm as sums
+from tensor import einsum as einsums
 from tensor import shape as shapes
 from tensor import storage as storages
+from tensor.linalg import decompositions, equations, powers
 from tensor.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
@@ -158,18 +161,21 @@ class Methods:
     __imul__, __itruediv__, __ipow__ = elementwise.mul_, elementwise.div_, elementwise.pow_
     __ifloordiv__, __imod__ = rounding.floor_divide_, rounding.remainder_
 
-    matmul, mm, mv, bmm, dot, outer = (
-        linalg.matmul,
-        linalg.mm,
-        linalg.mv,
-        linalg.bmm,
-        linalg.dot,
-        linalg.outer,
-    )
-    __matmul__ = linalg.matmul
+    matmul, mm, mv, bmm, dot = products.matmul, products.mm, products.mv, products.bmm, products.dot
+    outer, ger, vdot, kron = products.outer, products.ger, products.vdot, products.kron
+    inner = einsums.inner
+    addmm, addmm_, addmv, addmv_ = sums.addmm, sums.addmm_, sums.addmv, sums.addmv_
+    addr, addr_, addbmm, addbmm_ = sums.addr, sums.addr_, sums.addbmm, sums.addbmm_
+    baddbmm, baddbmm_ = sums.baddbmm, sums.baddbmm_
+    cross, matrix_power, matrix_exp = powers.old_cross, powers.matrix_power, powers.matrix_exp
+    inverse, pinverse, det, logdet = equations.inv, equations.pinv, equations.det, equations.logdet
+    slogdet, triangular_solve = equations.old_slogdet, equations.triangular_solve
+    cholesky_solve, cholesky_inverse = equations.cholesky_solve, equations.cholesky_inverse
+    cholesky, qr, svd = decompositions.old_cholesky, decompositions.old_qr, decompositions.old_svd
+    __matmul__ = products.matmul
 
     def __rmatmul__(self: Any, other):
-        return linalg.matmul(other, self)
+        return products.matmul(other, self)
 
     # --- comparison and logic ------------------------------------------------------------------------
 

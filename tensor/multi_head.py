@@ -7,8 +7,8 @@ from tensor import creation, dtypes
 from tensor.attention import scaled_dot_product_attention
 from tensor.dropout import dropout
 from tensor.join import cat
-from tensor.linalg import bmm, linear
 from tensor.pad import pad
+from tensor.products import bmm, linear
 from tensor.softmax import softmax
 
 

@@ -7,7 +7,7 @@ import itertools
 
 from tensor.autograd import Operation
 from tensor.join import cat, stack
-from tensor.linalg import linear
+from tensor.products import linear
 
 
 class Recurrence(Operation):

@@ -70,7 +70,9 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None):
     p: a number, inf, -inf, or "fro" (2). dtype: a float type to convert to first.
     """
     if p == "nuc":
-        raise NotImplementedError("norm: the nuclear norm ('nuc') is not supported; it sums singular values")
+        from tensor.linalg.norms import matrix_norm  # which needs this file
+
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm: expected p to be a number, 'fro' or 'nuc', got {p!r}")
     order = 2.0 if p in ("fro", None) else float(p)

@@ -41,6 +41,7 @@ from kernels.cpu.indexing import (
 )
 from kernels.cpu.linalg import (
     cholesky,
+    cofactors,
     determinant,
     distances,
     eigh,
@@ -135,6 +136,7 @@ __all__ = [
     "cast",
     "cat",
     "cholesky",
+    "cofactors",
     "compare",
     "compile_seconds",
     "conv2d",

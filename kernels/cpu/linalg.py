@@ -25,6 +25,15 @@ def determinant(x: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.det(x))
 
 
+def cofactors(x: np.ndarray) -> np.ndarray:
+    """Return the derivatives of the determinants in the elements, of singular matrices too."""
+    u, s, vt = np.linalg.svd(x)
+    size = s.shape[-1]
+    others = np.where(np.eye(size, dtype=bool), np.ones((), s.dtype), s[..., None, :]).prod(-1)
+    sign = np.linalg.det(u) * np.linalg.det(vt)
+    return np.asarray(sign)[..., None, None] * ((u * others[..., None, :]) @ vt)
+
+
 def log_determinant(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the signs of the determinants of square matrices, and the logarithms of their sizes."""
     sign, logarithm = np.linalg.slogdet(x)

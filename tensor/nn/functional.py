@@ -3,7 +3,7 @@
 import math
 import warnings
 
-from tensor import activations, creation, dtypes, linalg
+from tensor import activations, creation, dtypes, products
 from tensor import softmax as softmaxes
 from tensor.activations import sigmoid
 from tensor.attention import scaled_dot_product_attention
@@ -39,7 +39,7 @@ from tensor.pool import (
 )
 from tensor.trigonometry import tanh
 
-linear = linalg.linear
+linear = products.linear
 
 # --- activations -----------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import math
 
-from tensor import creation, linalg
+from tensor import creation, products
 from tensor.nn import init
 from tensor.nn.module import Module
 from tensor.nn.parameter import Parameter
@@ -45,7 +45,7 @@ class Linear(Module):
 
     def forward(self, input):
         """Return input @ weight.T + bias."""
-        return linalg.linear(input, self._parameter("weight"), self._parameter("bias"))
+        return products.linear(input, self._parameter("weight"), self._parameter("bias"))
 
     def extra_repr(self) -> str:
         """Return the sizes."""

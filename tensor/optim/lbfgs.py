@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tensor import creation, shape
+from tensor import creation, join
 from tensor.autograd import enable_grad, no_grad
 from tensor.engine import Tensor
 from tensor.optim.line_search import Point, strong_wolfe
@@ -53,7 +53,7 @@ class LBFGS(Optimizer):
     def _gradient(self) -> Tensor:
         """Return the gradients of all parameters in a row; zeros where there is none."""
         rows = [creation.zeros_like(p) if p.grad is None else p.grad for p in self._params]
-        return shape.cat([row.detach().reshape(-1) for row in rows])
+        return join.cat([row.detach().reshape(-1) for row in rows])
 
     def _move(self, distance: float, direction: Tensor) -> None:
         start = 0

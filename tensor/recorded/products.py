@@ -1,18 +1,18 @@
 """Matrix products and convolutions, recorded: the derivatives of each are others of them."""
 
-from tensor import conv, linalg
+from tensor import conv, products
 from tensor.autograd import Operation
 from tensor.recorded.basis import tensor_of
 
 
 def matmul(a, b):
     """Return a @ b; batch dims broadcast."""
-    return linalg.Matmul.apply(tensor_of(a), tensor_of(b))
+    return products.Matmul.apply(tensor_of(a), tensor_of(b))
 
 
 def linear(x, weight, bias):
     """Return x @ weight.T + bias."""
-    return linalg.Linear.apply(*[tensor_of(v) for v in (x, weight, bias) if v is not None])
+    return products.Linear.apply(*[tensor_of(v) for v in (x, weight, bias) if v is not None])
 
 
 def conv2d(x, weight, bias, *geometry):

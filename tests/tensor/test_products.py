@@ -1,10 +1,10 @@
-"""tensor/linalg.py: products of vectors, matrices and batches."""
+"""tensor/products.py: products of vectors, matrices and batches."""
 
 import numpy as np
 import pytest
 
 import tensor
-from tensor import linalg
+from tensor import products
 
 SHAPES = [
     ((3,), (3,)),
@@ -88,7 +88,7 @@ def test_linear(check, batch, bias) -> None:
         *([check.numbers(2, seed=3)] if bias else []),
     ]
     check.op(
-        "linear", lambda T, *a: linalg.linear(*a), inputs, theirs=lambda T, *a: T.nn.functional.linear(*a)
+        "linear", lambda T, *a: products.linear(*a), inputs, theirs=lambda T, *a: T.nn.functional.linear(*a)
     )
 
 
@@ -130,7 +130,7 @@ def test_errors_say_the_repair() -> None:
     with pytest.raises(RuntimeError, match=r"did you mean a.T\?"):
         tensor.ones(3, 2) @ tensor.ones(3, 4)
     with pytest.raises(RuntimeError, match=r"did you mean input.flatten\(1\)\?"):
-        linalg.linear(tensor.ones(2, 4, 4), tensor.ones(3, 16))
+        products.linear(tensor.ones(2, 4, 4), tensor.ones(3, 16))
 
 
 def test_float32_is_within_pytorch_s_own_error(torch) -> None:
