@@ -496,7 +496,7 @@ def hardswish_dx(x, out, grad):
 
 
 def softshrink(x, lambd=0.5):
-    return x - lambd if x > lambd else (x + lambd if x < -lambd else 0.0 * x + 0.0)
+    return x - lambd if x > lambd else (x + lambd if x < -lambd else 0.0 * x)
 
 
 def softshrink_dx(x, out, grad, lambd=0.5):

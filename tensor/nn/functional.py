@@ -5,7 +5,6 @@ import warnings
 
 from tensor import activations, creation, dtypes, products
 from tensor import softmax as softmaxes
-from tensor.activations import sigmoid
 from tensor.attention import scaled_dot_product_attention
 from tensor.autograd import Operation
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -18,9 +17,46 @@ from tensor.dropout import (
     feature_alpha_dropout,
 )
 from tensor.embedding import embedding
-from tensor.engine import Tensor
 from tensor.fold import fold, unfold
 from tensor.multi_head import multi_head_attention_forward
+from tensor.nn.activations import (
+    celu,
+    celu_,
+    elu,
+    elu_,
+    gelu,
+    glu,
+    gumbel_softmax,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    log_softmax,
+    logsigmoid,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softplus,
+    softshrink,
+    softsign,
+    tanh,
+    tanhshrink,
+    threshold,
+    threshold_,
+)
 from tensor.norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from tensor.pad import pad
 from tensor.pool import (
@@ -37,81 +73,8 @@ from tensor.pool import (
     max_pool2d,
     max_pool2d_with_indices,
 )
-from tensor.trigonometry import tanh
 
 linear = products.linear
-
-# --- activations -----------------------------------------------------------------------------------------
-
-
-def _overwrite(function, input, *options) -> Tensor:
-    """Replace `input` by function(input), whose derivative reads what is overwritten: hence the copy."""
-    return input.copy_(function(input.clone(), *options))
-
-
-def relu(input, inplace=False):
-    """Return max(0, input)."""
-    return activations.relu_(input) if inplace else activations.relu(input)
-
-
-def relu_(input):
-    """Replace `input` by max(0, input)."""
-    return activations.relu_(input)
-
-
-def leaky_relu(input, negative_slope=0.01, inplace=False):
-    """Return input where positive, else negative_slope * input."""
-    if inplace:
-        return _overwrite(activations.leaky_relu, input, negative_slope)
-    return activations.leaky_relu(input, negative_slope)
-
-
-def elu(input, alpha=1.0, inplace=False):
-    """Return input where positive, else alpha * (exp(input) - 1)."""
-    return _overwrite(activations.elu, input, alpha) if inplace else activations.elu(input, alpha)
-
-
-def silu(input, inplace=False):
-    """Return input * sigmoid(input), also known as swish."""
-    return _overwrite(activations.silu, input) if inplace else activations.silu(input)
-
-
-def gelu(input, *, approximate="none"):
-    """Return input * Phi(input), Phi the normal distribution; approximate="tanh" is GPT-2's form."""
-    return activations.gelu(input, approximate)
-
-
-def softplus(input, beta=1.0, threshold=20.0):
-    """Return log(1 + exp(beta * input)) / beta; input itself where beta * input > threshold."""
-    return activations.softplus(input, beta, threshold)
-
-
-def logsigmoid(input):
-    """Return log(sigmoid(input)), without overflow."""
-    return activations.logsigmoid(input)
-
-
-def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an "
-        "argument.",
-        stacklevel=stacklevel,
-    )
-    return 0 if ndim in (0, 1, 3) else 1
-
-
-def softmax(input, dim=None, _stacklevel=3, dtype=None):
-    """Return exp(input) / sum(exp(input)) along `dim`, without overflow."""
-    if dim is None:
-        dim = _implicit_dim("softmax", input.ndim, _stacklevel)
-    return softmaxes.softmax(input, dim, dtype=dtype)
-
-
-def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
-    """Return log(softmax(input)) along `dim`, without overflow."""
-    if dim is None:
-        dim = _implicit_dim("log_softmax", input.ndim, _stacklevel)
-    return softmaxes.log_softmax(input, dim, dtype=dtype)
 
 
 def one_hot(tensor, num_classes=-1):
@@ -301,12 +264,14 @@ def binary_cross_entropy_with_logits(
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "alpha_dropout", "avg_pool1d", "avg_pool2d",
-    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d",
-    "conv_transpose1d", "conv_transpose2d", "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d",
-    "elu", "embedding", "feature_alpha_dropout", "fold", "gelu", "group_norm", "instance_norm", "l1_loss",
-    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d",
-    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mse_loss",
-    "multi_head_attention_forward", "nll_loss", "one_hot",
-    "pad", "relu", "relu_", "rms_norm", "scaled_dot_product_attention", "sigmoid", "silu",
-    "softmax", "softplus", "tanh", "unfold",
+    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "celu_", "conv1d",
+    "conv2d", "conv_transpose1d", "conv_transpose2d", "cross_entropy", "dropout", "dropout1d", "dropout2d",
+    "dropout3d", "elu", "elu_", "embedding", "feature_alpha_dropout", "fold", "gelu", "glu", "group_norm",
+    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "instance_norm",
+    "l1_loss", "layer_norm", "leaky_relu", "leaky_relu_", "linear", "log_softmax", "logsigmoid",
+    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mish", "mse_loss",
+    "multi_head_attention_forward", "nll_loss", "one_hot", "pad", "prelu", "relu", "relu6", "relu_",
+    "rms_norm", "rrelu", "rrelu_", "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
+    "threshold_", "unfold",
 ]  # fmt: skip
