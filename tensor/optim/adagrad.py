@@ -4,7 +4,7 @@ from typing import Any
 
 from tensor.engine import Tensor
 from tensor.optim.batch import Batch
-from tensor.optim.optimizer import Optimizer, check_settings, refuse_differentiable
+from tensor.optim.optimizer import Optimizer, check_implementation, check_settings, refuse_differentiable
 
 
 class Adagrad(Optimizer):
@@ -40,6 +40,7 @@ class Adagrad(Optimizer):
             eps=eps,
         )
         refuse_differentiable(self, differentiable)
+        check_implementation(foreach, fused)
         super().__init__(
             params,
             {

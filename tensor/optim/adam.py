@@ -4,7 +4,13 @@ from typing import Any
 
 from tensor.engine import Tensor
 from tensor.optim.batch import Batch
-from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refuse_differentiable
+from tensor.optim.optimizer import (
+    Optimizer,
+    check_betas,
+    check_implementation,
+    check_settings,
+    refuse_differentiable,
+)
 
 _AVERAGES = ("exp_avg", "exp_avg_sq")
 _WITH_LARGEST = (*_AVERAGES, "max_exp_avg_sq")
@@ -39,6 +45,9 @@ class Adam(Optimizer):
         check_settings(lr=lr, eps=eps, weight_decay=weight_decay)
         check_betas(betas)
         refuse_differentiable(self, differentiable)
+        check_implementation(foreach, fused)
+        if isinstance(lr, Tensor) and foreach and not capturable:
+            raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
         super().__init__(
             params,
             {

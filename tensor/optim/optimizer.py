@@ -385,6 +385,12 @@ def refuse_differentiable(optimizer: "Optimizer", differentiable: bool) -> None:
         )
 
 
+def check_implementation(foreach: bool | None, fused: bool | None) -> None:
+    """Raise RuntimeError for two of PyTorch's implementations at once; here there is one."""
+    if fused and foreach:
+        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+
+
 def check_betas(betas: Any) -> None:
     """Raise ValueError unless both are in [0, 1)."""
     for i in (0, 1):

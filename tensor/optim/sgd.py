@@ -4,7 +4,7 @@ from typing import Any
 
 from tensor.engine import Tensor
 from tensor.optim.batch import Batch
-from tensor.optim.optimizer import Optimizer, check_settings, refuse_differentiable
+from tensor.optim.optimizer import Optimizer, check_implementation, check_settings, refuse_differentiable
 
 
 class SGD(Optimizer):
@@ -31,6 +31,7 @@ class SGD(Optimizer):
     ):
         check_settings(lr=lr, momentum=momentum, weight_decay=weight_decay)
         refuse_differentiable(self, differentiable)
+        check_implementation(foreach, fused)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(

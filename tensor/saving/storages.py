@@ -148,7 +148,7 @@ def relocate(storage: Storage, to: MapLocation) -> Storage:
         location = storage.location
     try:
         Device(location).require()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
         raise RuntimeError(
             f"load: the file's tensors belong to device {location!r}, which is not available here ({error}); "
             "use load(..., map_location='cpu')"

@@ -24,10 +24,8 @@ def test_the_draws_are_pytorchs(torch, dtype, count, replacement):
 def test_draws_on_record():
     generator = tensor.Generator().manual_seed(0)
     weights = tensor.tensor(ROWS[0])
-    found = [
-        multinomial(weights, 5, replacement, generator=generator).tolist() for replacement in (True, False)
-    ]
-    assert found == [[4, 4, 1, 4, 2], [4, 1, 5, 2, 0]] or found  # compared with PyTorch above
+    assert multinomial(weights, 5, True, generator=generator).tolist() == [5, 4, 4, 5, 4]
+    assert multinomial(weights, 5, generator=generator).tolist() == [4, 1, 5, 2, 0]
 
 
 def test_exponential_numbers_are_pytorchs(torch):
@@ -36,7 +34,7 @@ def test_exponential_numbers_are_pytorchs(torch):
     for dtype in ("float32", "float64"):
         expected = torch.empty(40, dtype=getattr(torch, dtype)).exponential_(1.5)
         np.testing.assert_allclose(
-            generator.exponential((40,), 1.5, dtype), expected, rtol=1e-15 if dtype[-1] == "4" else 1e-7
+            generator.exponential((40,), 1.5, dtype), expected, rtol=1e-15 if dtype == "float64" else 1e-7
         )
     with pytest.raises(RuntimeError, match="lambda > 0"):
         generator.exponential((1,), 0.0)
