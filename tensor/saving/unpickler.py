@@ -11,38 +11,27 @@ from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import IO, Any
 
-import numpy as np
-
 from tensor import dtypes
-from tensor.devices import device as Device
-from tensor.engine import Parameter, Size, Tensor
+from tensor.engine import Parameter, Tensor
 from tensor.saving import storages
+from tensor.saving.names import (
+    PLAIN,
+    TENSOR_CLASSES,
+    Made,
+    NumpyPart,
+    build_numpy,
+    finish,
+    plain_key,
+    refuse_call,
+)
 from tensor.saving.storages import BY_NAME, BY_STORAGE, UNTYPED, Element, Storage, target_of
 
 FindStorage = Callable[[Element | None, str, str, int], Storage]
 """Called as find(element, key, location, count); without an element, count is in bytes."""
 
-_LARGEST_KEY = 1000  # parts of a tuple that is a key: hashing nested ones can take forever
-
 
 class CorruptPickle(pickle.UnpicklingError):
     """A pickle that is cut off or makes no sense."""
-
-
-class _Made:
-    """Something that its name stands for: `make(*arguments)` gives the object."""
-
-    __slots__ = ("make", "name")
-
-    def __init__(self, name: str, make: Callable[..., Any]):
-        self.name, self.make = name, make
-
-
-class _Numpy:
-    """A NumPy array or dtype that a second opcode fills in."""
-
-    def __init__(self, name: str):
-        self.name = name
 
 
 class Unpickler:
@@ -72,7 +61,7 @@ class Unpickler:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError, MemoryError) as error:
             raise CorruptPickle(f"load: the file is damaged: its pickle makes no sense ({error})") from None
-        return _finish(value)
+        return finish(value)
 
     # --- the machine -----------------------------------------------------------------------------------
 
@@ -116,28 +105,28 @@ class Unpickler:
         target = self._stack[-1]
         if type(target) is not list:
             raise TypeError(f"entries for a {type(target).__name__}")
-        target.extend(map(_finish, entries))
+        target.extend(map(finish, entries))
 
     def _set_items(self, entries: list[Any]) -> None:
         target = self._stack[-1]
         if type(target) not in (dict, OrderedDict, defaultdict, Counter) or len(entries) % 2:
             raise TypeError(f"items for a {type(target).__name__}")
         for key, value in zip(entries[::2], entries[1::2], strict=True):
-            target[_key(key)] = _finish(value)
+            target[plain_key(key)] = finish(value)
 
     def _add_items(self, _) -> None:
         entries = self._since_mark()
         target = self._stack[-1]
         if type(target) is not set:
             raise TypeError(f"items for a {type(target).__name__}")
-        target.update(map(_key, entries))
+        target.update(map(plain_key, entries))
 
     def _persistent(self, _) -> None:
         kind, named, key, location, count, *rest = self._stack.pop()
         plain = isinstance(key, str) and isinstance(location, str) and type(count) is int and count >= 0
         if kind != "storage" or not plain or not (not rest or rest == [None]):
             raise ValueError(f"an unknown persistent id ({kind!r})")
-        if not isinstance(named, _Made) or named.name not in _STORAGES:
+        if not isinstance(named, Made) or named.name not in _STORAGES:
             raise ValueError("a persistent id without the type of its storage")
         element = _STORAGES[named.name]
         if element is not None:
@@ -150,11 +139,11 @@ class Unpickler:
             element = BY_NAME[attribute]
             self._push(element if element.own is None else element.own)
         elif name in _METHODS:
-            self._push(_Made(name, getattr(self, _METHODS[name])))
-        elif name in _PLAIN:
-            self._push(_Made(name, _PLAIN[name]))
+            self._push(Made(name, getattr(self, _METHODS[name])))
+        elif name in PLAIN:
+            self._push(Made(name, PLAIN[name]))
         elif name in _STORAGES:
-            self._push(_Made(name, _refuse_call))
+            self._push(Made(name, refuse_call))
         else:
             raise pickle.UnpicklingError(_refusal(module, attribute))
 
@@ -166,14 +155,14 @@ class Unpickler:
 
     def _reduce(self, _) -> None:
         arguments, called = self._stack.pop(), self._stack.pop()
-        if not isinstance(called, _Made) or type(arguments) is not tuple:
+        if not isinstance(called, Made) or type(arguments) is not tuple:
             raise TypeError(f"a call of {type(called).__name__}")
         self._push(called.make(*arguments))
 
     def _build(self, _) -> None:
         state, target = self._stack.pop(), self._stack[-1]
-        if isinstance(target, _Numpy):
-            made = _build_numpy(target, state)
+        if isinstance(target, NumpyPart):
+            made = build_numpy(target, state)
             self._stack[-1] = made
             for index, kept in self._memo.items():
                 if kept is target:
@@ -218,9 +207,9 @@ class Unpickler:
         return _with_attributes(Parameter(data, bool(requires_grad)), state)
 
     def _rebuild_from_type_v2(self, rebuild, kind, arguments, state) -> Tensor:
-        if not isinstance(rebuild, _Made) or rebuild.name not in _METHODS or not isinstance(kind, _Made):
+        if not isinstance(rebuild, Made) or rebuild.name not in _METHODS or not isinstance(kind, Made):
             raise ValueError("a tensor of another class")
-        if kind.name not in _TENSOR_CLASSES:
+        if kind.name not in TENSOR_CLASSES:
             raise pickle.UnpicklingError(_refusal(*kind.name.split(" ")))
         return _with_attributes(rebuild.make(*arguments), state)
 
@@ -248,157 +237,6 @@ def _with_attributes(tensor, state):
     return tensor
 
 
-def _finish(value: Any) -> Any:
-    """Return what an entry of the stack stands for in the object itself."""
-    if isinstance(value, Element):
-        raise storages.UnreadableType(f"load: the file names {value.name}, a dtype this engine has not")
-    if isinstance(value, _Made | _Numpy):
-        raise pickle.UnpicklingError(f"load: refused {value.name} as a value: files hold data, not functions")
-    return value
-
-
-def _key(value: Any) -> Any:
-    """Return a key of a dict or an entry of a set, if it is a plain one."""
-    waiting, count = [value], 0
-    while waiting:
-        found = waiting.pop()
-        count += 1
-        if count > _LARGEST_KEY:
-            raise ValueError("a key of too many parts")
-        if isinstance(found, tuple | frozenset):
-            waiting.extend(found)
-    return _finish(value)
-
-
-def _make_collection(kind: type, sized: bool = False) -> Callable[..., Any]:
-    def make(entries=()):
-        if type(entries) not in (list, tuple, str, bytes):
-            raise TypeError(f"a {kind.__name__} made of a {type(entries).__name__}")
-        return kind(map(_key, entries)) if not sized else kind(entries)
-
-    return make
-
-
-def _make_mapping(kind: type) -> Callable[..., Any]:
-    def make(entries=()):
-        found = kind()
-        if isinstance(entries, dict):
-            found.update(entries)
-        else:
-            for key, value in entries:
-                found[_key(key)] = value
-        return found
-
-    return make
-
-
-def _make_defaultdict(factory=None) -> defaultdict:
-    if factory is None:
-        return defaultdict()
-    if not isinstance(factory, _Made) or factory.name.partition(" ")[2] not in _FACTORIES:
-        raise ValueError("a defaultdict with an unknown factory")
-    return defaultdict(_FACTORIES[factory.name.partition(" ")[2]])
-
-
-_FACTORIES = {"dict": dict, "list": list, "set": set, "int": int, "float": float, "str": str, "bool": bool}
-
-
-def _make_size(sizes) -> Size:
-    if type(sizes) is not tuple or not all(type(n) is int for n in sizes):
-        raise TypeError("a size that is not made of ints")
-    return Size(sizes)
-
-
-def _make_device(kind: str, index: int | None = None) -> Device:
-    if not isinstance(kind, str) or not (index is None or type(index) is int):
-        raise TypeError("a device")
-    return Device(kind, index)
-
-
-def _make_complex(real: float, imaginary: float) -> complex:
-    return complex(float(real), float(imaginary))
-
-
-def _make_bytearray(data=b"") -> bytearray:
-    if not isinstance(data, bytes):
-        raise TypeError(f"a bytearray made of a {type(data).__name__}")
-    return bytearray(data)
-
-
-def _make_bytes() -> bytes:
-    return b""
-
-
-# --- NumPy: arrays and numbers without Python objects in them ----------------------------------------------
-
-
-def _make_numpy_dtype(code: str, align: bool = False, copy: bool = True) -> _Numpy:
-    if not isinstance(code, str):
-        raise TypeError("a dtype without its code")
-    found = np.dtype(code)
-    if found.kind not in "biufc":
-        raise pickle.UnpicklingError(f"load: refused a NumPy dtype {found}: only numbers and bools are data")
-    return _NumpyType(found)
-
-
-class _NumpyType(_Numpy):
-    def __init__(self, found: np.dtype):
-        super().__init__("numpy dtype")
-        self.found = found
-
-
-def _make_numpy_array(kind, shape, code) -> _Numpy:
-    if not isinstance(kind, _Made) or kind.name != "numpy ndarray":
-        raise ValueError("an array of another class")
-    return _Numpy("numpy ndarray")
-
-
-def _make_numpy_number(dtype: np.dtype, data: bytes) -> Any:
-    if not isinstance(dtype, np.dtype) or not isinstance(data, bytes) or len(data) != dtype.itemsize:
-        raise ValueError("a NumPy number")
-    return np.frombuffer(data, dtype)[0]
-
-
-def _build_numpy(target: _Numpy, state: Any) -> Any:
-    if isinstance(target, _NumpyType):
-        return target.found.newbyteorder(">") if state[1] == ">" else target.found
-    _, shape, dtype, fortran, data = state
-    if isinstance(data, str):
-        data = data.encode("latin1")
-    if not isinstance(dtype, np.dtype) or not isinstance(data, bytes):
-        raise ValueError("the state of a NumPy array")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C").copy()
-
-
-def _refuse_call(*arguments: Any) -> Any:
-    raise ValueError("a call of a class")
-
-
-_PLAIN: dict[str, Callable[..., Any]] = {
-    "collections OrderedDict": _make_mapping(OrderedDict),
-    "collections Counter": _make_mapping(Counter),
-    "collections defaultdict": _make_defaultdict,
-    "torch Size": _make_size,
-    "torch device": _make_device,
-    "numpy dtype": _make_numpy_dtype,
-    "numpy ndarray": _refuse_call,
-}
-for _builtins in ("__builtin__", "builtins"):
-    _PLAIN[f"{_builtins} set"] = _make_collection(set)
-    _PLAIN[f"{_builtins} frozenset"] = _make_collection(frozenset)
-    _PLAIN[f"{_builtins} list"] = _make_collection(list, sized=True)
-    _PLAIN[f"{_builtins} dict"] = _make_mapping(dict)
-    _PLAIN[f"{_builtins} complex"] = _make_complex
-    _PLAIN[f"{_builtins} bytearray"] = _make_bytearray
-    _PLAIN[f"{_builtins} bytes"] = _make_bytes
-    for _name in ("int", "float", "str", "bool"):
-        _PLAIN[f"{_builtins} {_name}"] = _refuse_call
-for _numpy in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    _PLAIN[f"{_numpy} _reconstruct"] = _make_numpy_array
-    _PLAIN[f"{_numpy} scalar"] = _make_numpy_number
-
-_TENSOR_CLASSES = ("torch Tensor", "torch._tensor Tensor", "torch.nn.parameter Parameter")
-_PLAIN.update(dict.fromkeys(_TENSOR_CLASSES, _refuse_call))
 _METHODS = {
     "torch._utils _rebuild_tensor": "_rebuild_tensor",
     "torch._utils _rebuild_tensor_v2": "_rebuild_tensor_v2",
@@ -447,13 +285,13 @@ _STEPS: dict[str, Callable[[Unpickler, Any], None]] = {
     "TUPLE1": lambda m, _: m._tuple(1),
     "TUPLE2": lambda m, _: m._tuple(2),
     "TUPLE3": lambda m, _: m._tuple(3),
-    "LIST": lambda m, _: m._push(list(map(_finish, m._since_mark()))),
+    "LIST": lambda m, _: m._push(list(map(finish, m._since_mark()))),
     "APPEND": lambda m, _: m._append_all([m._stack.pop()]),
     "APPENDS": lambda m, _: m._append_all(m._since_mark()),
     "SETITEM": lambda m, _: m._set_items([m._stack.pop(-2), m._stack.pop()]),
     "SETITEMS": lambda m, _: m._set_items(m._since_mark()),
     "ADDITEMS": Unpickler._add_items,
-    "FROZENSET": lambda m, _: m._push(frozenset(map(_key, m._since_mark()))),
+    "FROZENSET": lambda m, _: m._push(frozenset(map(plain_key, m._since_mark()))),
     "BINPERSID": Unpickler._persistent,
     "GLOBAL": Unpickler._global,
     "STACK_GLOBAL": Unpickler._stack_global,
