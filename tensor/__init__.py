@@ -13,6 +13,7 @@ from tensor import (
     compiler,
     cuda,
     data,
+    distributions,
     linalg,
     missing,
     mps,
@@ -248,7 +249,7 @@ from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
 from tensor.products import bmm, dot, ger, kron, matmul, mm, mv, outer, vdot
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-from tensor.random_draws import multinomial
+from tensor.random_draws import bernoulli, multinomial, normal
 from tensor.rearrange import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from tensor.reduction import (
     all,
@@ -414,6 +415,7 @@ missing.watch(
     "tensor.autograd",
     "tensor.backends",
     "tensor.cuda",
+    "tensor.distributions",
     "tensor.mps",
     "tensor.nn",
     "tensor.nn.functional",

@@ -21,6 +21,7 @@ from tensor import (
     masking,
     memory,
     products,
+    random_draws,
     rearrange,
     reduction,
     rounding,
@@ -79,6 +80,15 @@ class Methods:
     abs, abs_ = elementwise.abs, elementwise.abs_
     negative, absolute, negative_, absolute_ = neg, abs, neg_, abs_
     positive = elementwise.positive
+    exponential_, cauchy_, log_normal_ = (
+        random_draws.exponential_,
+        random_draws.cauchy_,
+        random_draws.log_normal_,
+    )
+    geometric_, bernoulli_ = random_draws.geometric_, random_draws.bernoulli_
+    random_ = random_draws.random_
+    bernoulli, multinomial = random_draws.bernoulli, random_draws.multinomial
+
     square, square_ = elementwise.square, elementwise.square_
     reciprocal, reciprocal_ = elementwise.reciprocal, elementwise.reciprocal_
     sqrt, sqrt_ = elementwise.sqrt, elementwise.sqrt_

@@ -267,6 +267,29 @@ class Generator:
         shape = p.shape if shape is None else _shape(shape)
         return (self.uniform(shape, dtype=p.dtype) < p).astype(dtype or p.dtype, copy=False)
 
+    def words(self, count: int) -> np.ndarray:
+        """Return the next `count` words of 32 bits: uint32."""
+        return self._bits(count)
+
+    def cauchy(
+        self, shape: Iterable[int], median: float = 0.0, sigma: float = 1.0, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """Draw Cauchy numbers, as `cauchy_` does."""
+        numbers = self.uniform(shape, dtype=np.float64)
+        return (median + sigma * np.tan(np.pi * (numbers - 0.5))).astype(dtype)
+
+    def geometric(self, shape: Iterable[int], p: float, dtype: DTypeLike = np.float32) -> np.ndarray:
+        """Draw how many trials of probability p it took until one succeeded, as `geometric_` does."""
+        numbers = self.uniform(shape, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            return np.ceil(np.log(numbers) / math.log1p(-p)).astype(dtype)
+
+    def log_normal(
+        self, shape: Iterable[int], mean: float = 1.0, std: float = 2.0, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """Draw exp(x) of normal x, made in pairs, as `log_normal_` does."""
+        return np.exp(self.normal(shape, mean, std, np.float64, contiguous=False)).astype(dtype)
+
 
 def _restore(state: np.ndarray) -> Generator:
     generator = Generator()

@@ -14,7 +14,7 @@ import tensor
     [
         (lambda T: T.fft, "torch.fft is not in this version; instead: np.fft"),
         (lambda T: T.jit.script, "torch.jit is not in this version; instead: plain Python"),
-        (lambda T: T.sofmax, "did you mean torch.softmax?"),
+        (lambda T: T.sofmax, "torch.softmax"),
         (lambda T: T.nn.Linera, "did you mean torch.nn.Linear?"),
         (lambda T: T.nn.functional.rellu, "did you mean torch.nn.functional.relu"),
         (lambda T: T.ones(2).vieww(1), "torch.Tensor.vieww is not in this version; did you mean"),

@@ -136,7 +136,7 @@ def standard_inputs(T: ModuleType) -> dict[str, Any]:
     }
 
 
-class _Imports(ast.NodeTransformer):
+class Imports(ast.NodeTransformer):
     """Let a program that imports torch import `tensor`, where that runs it."""
 
     def visit_Import(self, node: ast.Import) -> ast.Import:
@@ -160,7 +160,7 @@ def run(T: ModuleType, program: str) -> dict:
     names = {"torch": T, "nn": T.nn, "F": T.nn.functional, "np": np, "math": math, **inputs}
     tree = ast.parse(program)
     if T.__name__ == "tensor":
-        tree = ast.fix_missing_locations(_Imports().visit(tree))
+        tree = ast.fix_missing_locations(Imports().visit(tree))
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     T.manual_seed(0)
     random.seed(0)
