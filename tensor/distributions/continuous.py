@@ -230,11 +230,8 @@ class HalfNormal(Distribution):
     has_rsample = True
 
     def __init__(self, scale: Any, validate_args: bool | None = None):
-        self.base_dist = Normal(0, scale, validate_args=False)
-        self._given = self.base_dist.scale
+        self.base_dist = Normal(0, scale, validate_args)
         super().__init__(self.base_dist.batch_shape, (), validate_args)
-        if self._validate:
-            self._check(self.scale, constraints.positive, "parameter scale", "satisfy the constraint")
 
     @property
     def scale(self) -> Tensor:

@@ -42,21 +42,10 @@ class Distribution:
             self._validate = validate_args
         if self._validate:
             for name, constraint in self.arg_constraints.items():
-                if name in self.__dict__:  # of two ways to give a parameter, the one that was used
-                    self._check(
-                        self.__dict__[name], constraint, f"parameter {name}", "satisfy the constraint"
-                    )
-
-    def _check(self, value: Tensor, constraint: Constraint, what: str, must: str) -> None:
-        if not bool(constraint.check(value).all()):
-            of = "of distribution" if must.startswith("satisfy") else "of the distribution"
-            before = f"{must} {constraint!r}," if of == "of distribution" else f"{must} ({constraint!r}) {of}"
-            where = f" {of} {self!r}" if of == "of distribution" else ""
-            after = "" if of == "of distribution" else f" {self!r},"
-            raise ValueError(
-                f"Expected {what} ({type(value).__name__} of shape {tuple(value.shape)}){where} to "
-                f"{before}{after} but found invalid values:\n{value}"
-            )
+                value = self.__dict__.get(name)  # of two ways to give a parameter, the one that was used
+                if value is not None:
+                    what = f"parameter {name} ({_kind(value)}) of distribution {self!r}"
+                    _check(value, constraint, f"{what} to satisfy the constraint {constraint!r},")
 
     def _validate_sample(self, value: Any) -> None:
         if not self._validate:
@@ -64,13 +53,13 @@ class Distribution:
         if not isinstance(value, Tensor):
             raise ValueError("The value argument to log_prob must be a Tensor")
         shape = (*self._batch_shape, *self._event_shape)
-        if len(self._event_shape) > value.ndim or any(
-            a != b and 1 not in (a, b) for a, b in zip(reversed(value.shape), reversed(shape), strict=False)
-        ):
+        pairs = zip(reversed(value.shape), reversed(shape), strict=False)
+        if len(self._event_shape) > value.ndim or any(a != b and 1 not in (a, b) for a, b in pairs):
             raise ValueError(
                 f"Value is not broadcastable with batch_shape+event_shape: {value.shape} vs {Size(shape)}."
             )
-        self._check(value, self.support, "value argument", "be within the support")
+        where = f"within the support ({self.support!r}) of the distribution {self!r},"
+        _check(value, self.support, f"value argument ({_kind(value)}) to be {where}")
 
     @property
     def batch_shape(self) -> Size:
@@ -166,6 +155,16 @@ class Distribution:
             for name, value in zip(shown, values, strict=True)
         ]
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _kind(value: Tensor) -> str:
+    return f"{type(value).__name__} of shape {tuple(value.shape)}"
+
+
+def _check(value: Tensor, constraint: Constraint, expected: str) -> None:
+    if not bool(constraint.check(value).all()):
+        shown = value.item() if value.ndim == 0 else value
+        raise ValueError(f"Expected {expected} but found invalid values:\n{shown}")
 
 
 def parameters_of(*given: Any) -> list[Tensor]:
