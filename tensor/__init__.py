@@ -273,6 +273,7 @@ from tensor.reduction import (
     var,
     var_mean,
 )
+from tensor.results import accept_out
 from tensor.rounding import (
     ceil,
     copysign,
@@ -409,6 +410,7 @@ from tensor.typed import (
 from tensor.vector_norm import dist, norm, renorm
 from tensor.version import __version__
 
+accept_out(globals())
 missing.watch(
     "tensor",
     "tensor.accelerator",

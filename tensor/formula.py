@@ -4,6 +4,7 @@ Operands broadcast, and their types are promoted, as in PyTorch. A Python number
 """
 
 import functools
+import warnings
 
 from micro.formulas import FORMULAS
 from tensor import dtypes
@@ -221,7 +222,7 @@ def binary(name: str, doc: str, numbers: bool = True):
 
 
 def write_out(operation: str, result, out):
-    """Write a result where `out=` says, and return it; an empty `out` takes the result's shape."""
+    """Write a result where `out=` says, and return it: in its type; it takes the result's shape."""
     require_tensor(operation, "out", out)
     if result.requires_grad or out.requires_grad:
         raise RuntimeError(
@@ -235,9 +236,11 @@ def write_out(operation: str, result, out):
         )
     if out.shape != result.shape:
         if out.numel():
-            raise RuntimeError(
-                f"{operation}: out has shape {tuple(out.shape)}, the result {tuple(result.shape)}; give one "
-                "of that shape, or an empty one"
+            warnings.warn(
+                "An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape {list(result.shape)}; "
+                f"give {operation} one of that shape, or an empty one",
+                stacklevel=3,
             )
         out.data = result.to(out.dtype)
         return out
