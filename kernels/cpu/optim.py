@@ -232,21 +232,50 @@ def _rmsprop_rows(like, table, settings, moving, centered, begin, end):
 def _rmsprop_elements(
     p, grad, square, velocity, mean, lr, alpha, fresh, eps, decay, momentum, sign, moving, centered
 ):
-    for i in range(p.size):
-        g = sign * grad[i]
-        if decay != 0:
-            g = g + decay * p[i]
-        v = alpha * square[i] + fresh * g * g
-        square[i] = v
-        if centered:
+    # A loop for each case, which names only the arrays it has: LLVM makes vectors of a loop only where no
+    # two of them are the same memory.
+    if moving and centered:
+        for i in range(p.size):
+            g = sign * grad[i]
+            if decay != 0:
+                g = g + decay * p[i]
+            v = alpha * square[i] + fresh * g * g
+            square[i] = v
             m = mean[i] + fresh * (g - mean[i])
             mean[i] = m
             v = v - m * m
-        change = g / (math.sqrt(v) + eps)
-        if moving:
-            change = momentum * velocity[i] + change
+            change = momentum * velocity[i] + g / (math.sqrt(v) + eps)
             velocity[i] = change
-        p[i] -= lr * change
+            p[i] -= lr * change
+    elif moving:
+        for i in range(p.size):
+            g = sign * grad[i]
+            if decay != 0:
+                g = g + decay * p[i]
+            v = alpha * square[i] + fresh * g * g
+            square[i] = v
+            change = momentum * velocity[i] + g / (math.sqrt(v) + eps)
+            velocity[i] = change
+            p[i] -= lr * change
+    elif centered:
+        for i in range(p.size):
+            g = sign * grad[i]
+            if decay != 0:
+                g = g + decay * p[i]
+            v = alpha * square[i] + fresh * g * g
+            square[i] = v
+            m = mean[i] + fresh * (g - mean[i])
+            mean[i] = m
+            v = v - m * m
+            p[i] -= lr * g / (math.sqrt(v) + eps)
+    else:
+        for i in range(p.size):
+            g = sign * grad[i]
+            if decay != 0:
+                g = g + decay * p[i]
+            v = alpha * square[i] + fresh * g * g
+            square[i] = v
+            p[i] -= lr * g / (math.sqrt(v) + eps)
 
 
 @shared_kernel(
