@@ -1,5 +1,6 @@
 """Recording operations and running them backward."""
 
+from tensor.autograd import functional, graph
 from tensor.autograd.anomaly_mode import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -15,6 +16,7 @@ from tensor.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from tensor.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tensor.autograd.hooks import Hook, HookTable
 from tensor.autograd.operation import (
     AccumulateGrad,
@@ -25,3 +27,4 @@ from tensor.autograd.operation import (
     view_again,
     with_history,
 )
+from tensor.autograd.variable import Variable

@@ -20,6 +20,11 @@ from tensor.autograd.hooks import HookTable
 _sequence = itertools.count()
 
 
+def next_sequence() -> int:
+    """Return a number less than that of any operation recorded from now on."""
+    return next(_sequence)
+
+
 class Version:
     """Counts in-place changes of one piece of memory; shared by all its views."""
 
