@@ -14,6 +14,7 @@ from tensor import (
     cuda,
     data,
     distributions,
+    func,
     linalg,
     missing,
     mps,
@@ -43,7 +44,14 @@ from tensor.activations import (
 )
 from tensor.addmm import addbmm, addmm, addmv, addr, baddbmm
 from tensor.amp import autocast, is_autocast_available, is_autocast_enabled
-from tensor.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from tensor.autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from tensor.combine import (
     addcdiv,
     addcmul,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import warnings
 import weakref
 
 import numpy as np
@@ -40,6 +41,7 @@ class Tensor(Methods):
     _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
     _untracked = False  # a view made under no_grad: writing to it could not be recorded in its base
     _retained = False
+    _inference = False  # made in inference mode
     _grad: Tensor | None = None  # what `grad` shows, unchecked: written by the backward pass
     label: str | None = None
     device = _CPU
@@ -146,6 +148,15 @@ class Tensor(Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient; settable to a tensor of this one's shape and dtype, or None."""
+        if self._grad is None and self._grad_fn is not None and not self._retained:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
+                "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
+                "to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you "
+                "access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self._grad
 
     @grad.setter
@@ -206,9 +217,18 @@ class Tensor(Methods):
                 f"only Tensors of floating point dtype can require gradients, got {self.dtype!r}; "
                 "use .float()"
             )
+        if requires_grad and self.is_inference() and not autograd.is_inference_mode_enabled():
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed; make a "
+                "clone()"
+            )
         if self.is_leaf:
             self._requires_grad = bool(requires_grad)
         return self
+
+    def is_inference(self) -> bool:
+        """Return whether this tensor was made in inference mode; a view is what it shows."""
+        return self._inference if self._base is None else self._base._inference
 
     @property
     def is_leaf(self) -> bool:
@@ -285,6 +305,16 @@ class Tensor(Methods):
     def _is_view(self) -> bool:
         return self._base is not None
 
+    def register_post_accumulate_grad_hook(self, hook) -> Hook:
+        """Call hook(tensor) each time a backward pass has added to this leaf's `grad`."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not self.is_leaf:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if self._after_accumulate is None:
+            self._after_accumulate = HookTable()
+        return Hook(self._after_accumulate, hook)
+
     def _become_view_of(self, source: Tensor, step: autograd.ViewStep) -> None:
         """Share memory and versions with `source`, of which `step` made this."""
         self._version = source._version
@@ -296,6 +326,11 @@ class Tensor(Methods):
     def _check_memory(self, operation: str, others: tuple[Tensor, ...]) -> None:
         """Raise if this tensor cannot be overwritten by an operation on itself and others."""
         array = self._array
+        if self._inference and not autograd.is_inference_mode_enabled():
+            raise RuntimeError(
+                f"{operation}: Inplace update to inference tensor outside InferenceMode is not allowed. Make "
+                "a clone() to get a normal tensor before the in-place update."
+            )
         if not array.flags.writeable:
             raise RuntimeError(f"{operation}: the tensor's memory is read-only; change a clone()")
         if 0 in array.strides and _repeats(array):
@@ -626,6 +661,27 @@ class _CopySlices(Operation):
     def release(self) -> None:
         self.inner.release()
 
+
+_plain_wrap = Tensor._wrap
+_blocks_of_inference = 0
+
+
+def _wrap_watchfully(array: np.ndarray) -> Tensor:
+    t = _plain_wrap(array)
+    if autograd.is_inference_mode_enabled():
+        t._inference = True
+    return t
+
+
+def _watch_inference(change: int) -> None:
+    """Let tensors be marked as long as a thread is in inference mode; at other times nobody asks."""
+    global _blocks_of_inference
+    _blocks_of_inference += change
+    wrap = _wrap_watchfully if _blocks_of_inference else _plain_wrap
+    Tensor._wrap = staticmethod(wrap)  # type: ignore[assignment]
+
+
+autograd.grad_mode.watch_inference = _watch_inference
 
 _UFUNC_METHODS = {
     np.add: "__add__",

@@ -10,7 +10,7 @@ from typing import Any
 
 from tensor.autograd import Operation, enable_grad
 from tensor.autograd import grad as _grad
-from tensor.shape import stack
+from tensor.join import stack
 
 # --- trees of tensors --------------------------------------------------------------------------------
 
@@ -247,7 +247,9 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     )
 
 
-def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
+def functional_call(
+    module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False
+):
     """Return module(*args, **kwargs) computed with the given parameters and buffers in place of its own.
 
     parameter_and_buffer_dicts: a dict from names as of named_parameters() to tensors, or several such dicts.
@@ -256,7 +258,10 @@ def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, 
     """
     dicts = parameter_and_buffer_dicts
     given = dict(dicts) if isinstance(dicts, dict) else {k: v for d in dicts for k, v in d.items()}
-    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    own = {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
     unknown = [name for name in given if name not in own]
     missing = [name for name in own if name not in given]
     if strict and (unknown or missing):

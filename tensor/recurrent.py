@@ -6,6 +6,7 @@ A layer works on packed rows (`kernels.cpu.recurrent`): those of the first step,
 import itertools
 
 from tensor.autograd import Operation
+from tensor.autograd import grad as gradients_of
 from tensor.join import cat, stack
 from tensor.products import linear
 
@@ -20,11 +21,11 @@ class Recurrence(Operation):
         self.result, self.kept = k.recurrent(
             x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, **self.options
         )
-        self.saved = (x, h0, c0, weight_ih, weight_hh)
+        self.saved = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
         return self.result
 
     def backward(self, k, grad):
-        x, h0, c0, weight_ih, weight_hh = self.saved
+        x, h0, c0, weight_ih, weight_hh = self.saved[:5]
         gates_grad, sums_grad, h0_grad, c0_grad, before = k.recurrent_dx(
             h0, c0, weight_hh, self.result, self.kept, grad, **self.options
         )
@@ -37,6 +38,14 @@ class Recurrence(Operation):
         biases = tuple(k.sum(g, (0,)) for g in (gates_grad, sums_grad)) if len(needs) == 4 else ()
         x_grad = k.matmul(gates_grad, weight_ih) if self.needs[0] else None
         return (x_grad, *states, *weight_grads, *biases)
+
+    def backward_recorded(self, k, grad):
+        # The gradient of the same steps made of ordinary operations, from points of their own in the graph.
+        saved = [None if t is None else t.view_as(t) for t in self.on_tensors(grad._wrap).saved]
+        states = _step_by_step(*saved, **self.options)
+        wanted = [t for t in saved if t is not None]
+        found = iter(gradients_of(states, [t for t in wanted if t.requires_grad], grad, create_graph=True))
+        return tuple([next(found) if t.requires_grad else None for t in wanted])
 
     def release(self) -> None:
         super().release()
@@ -56,6 +65,32 @@ class _Rows(Operation):
         parts = [k.zeros((self.first, hidden), grad.dtype), grad.reshape(self.last - self.first, hidden)]
         parts.append(k.zeros((rows - self.last, hidden), grad.dtype))
         return (k.cat([p for p in parts if len(p)], 0),)
+
+
+def _step_by_step(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, sizes, backwards, kind):
+    """Return what `Recurrence` does, computed by ordinary operations."""
+    gates = linear(x, weight_ih, bias_ih)
+    starts = [0, *itertools.accumulate(sizes)]
+    outputs = {}
+    for t in reversed(range(len(sizes))) if backwards else range(len(sizes)):
+        size = sizes[t]
+        sums, state = linear(h[:size], weight_hh, bias_hh), h[:size]
+        given = gates[starts[t] : starts[t + 1]]
+        if kind == "LSTM":
+            i, f, g, o = (given + sums).chunk(4, 1)
+            new_c = f.sigmoid() * c[:size] + i.sigmoid() * g.tanh()
+            outputs[t] = o.sigmoid() * new_c.tanh()
+            c = cat([new_c, c[size:]])
+        elif kind == "GRU":
+            (r, z, n), (by_r, by_z, by_n) = given.chunk(3, 1), sums.chunk(3, 1)
+            z = (z + by_z).sigmoid()
+            outputs[t] = (n + (r + by_r).sigmoid() * by_n).tanh() * (1.0 - z) + state * z
+        else:
+            total = given + sums
+            outputs[t] = total.relu() if "RELU" in kind.upper() else total.tanh()
+        h = cat([outputs[t], h[size:]])
+    ends = [h] if c is None else [h, c]
+    return cat([*[outputs[t] for t in range(len(sizes))], *ends])
 
 
 def _project(x, state, weights, sizes, backwards, dense):

@@ -1,6 +1,6 @@
 """Recording operations and running them backward."""
 
-from tensor.autograd import functional, graph
+from tensor.autograd import functional, grad_mode, graph
 from tensor.autograd.anomaly_mode import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
@@ -13,6 +13,7 @@ from tensor.autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )

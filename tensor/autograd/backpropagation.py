@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from tensor.autograd import anomaly_mode
-from tensor.autograd.grad_mode import set_grad_enabled
+from tensor.autograd.grad_mode import _mode, set_grad_enabled
 from tensor.autograd.hooks import run_hooks as _run_hooks
 from tensor.autograd.hooks import run_hooks_recorded as _run_hooks_recorded
 from tensor.autograd.operation import Operation
@@ -189,6 +189,14 @@ def _differentiate(operation: str, roots, gradients, retain_graph, create_graph,
     """Run the backward pass; return what `_propagate` does."""
     retain_graph = create_graph if retain_graph is None else retain_graph
     run = anomaly_mode.watcher() if anomaly_mode.is_anomaly_enabled() else None
+    before, _mode.only_inputs = _mode.only_inputs, inputs is not None
+    try:
+        return _run_pass(operation, roots, gradients, retain_graph, create_graph, inputs, run)
+    finally:
+        _mode.only_inputs = before
+
+
+def _run_pass(operation, roots, gradients, retain_graph, create_graph, inputs, run) -> dict:
     with set_grad_enabled(bool(create_graph)):
         tensors = _first_gradients(operation, roots, gradients)
         if not create_graph:

@@ -68,7 +68,8 @@ _CONSTANT_OUTPUT = (
 
 
 _INDEPENDENT = (
-    "The output of the user-provided function is independent of input {i}. This is not allowed in strict mode."
+    "The output of the user-provided function is independent of input {i}. This is not allowed in strict "
+    "mode."
 )
 _CONSTANT_JACOBIAN = (
     "The jacobian of the user-provided function is independent of input {i}. This is not allowed in strict "
@@ -130,7 +131,7 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False) -> tuple:
     one input of one element.
     """
     with enable_grad():
-        is_tuple, inputs = _as_tuple(inputs, "inputs", "jvp")
+        _, inputs = _as_tuple(inputs, "inputs", "jvp")
         v = _vector(v, inputs, "jvp", "the input to the user-provided function")
         leaves = _leaves(inputs, create_graph)
         out_tuple, outputs = _run(func, leaves, "jvp", strict)
@@ -144,7 +145,7 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False) -> tuple:
 
 def _stack_rows(rows, output, leaf):
     """Return gradients of an output's elements as one tensor of the output's shape and the leaf's."""
-    from tensor.shape import stack
+    from tensor.join import stack
 
     if not rows:
         return leaf.new_zeros((*output.shape, *leaf.shape))
@@ -192,9 +193,7 @@ def _scalar(func, operation: str):
     def checked(*inputs):
         out_tuple, outputs = _as_tuple(func(*inputs), "outputs of the user-provided function", operation)
         if out_tuple or not hasattr(outputs[0], "_array"):
-            raise RuntimeError(
-                f"The function given to {operation} should return a single Tensor"
-            )
+            raise RuntimeError(f"The function given to {operation} should return a single Tensor")
         if outputs[0].numel() != 1:
             raise RuntimeError(
                 f"The Tensor returned by the function given to {operation} should contain a single element"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 class _Mode(threading.local):
     enabled = True
+    inference = False
+    only_inputs = False  # a backward pass is running for some tensors only
 
 
 _mode = _Mode()
@@ -28,7 +30,7 @@ class _GradMode:
 
     def __enter__(self):
         self._before.append(_mode.enabled)
-        _mode.enabled = self._enabled
+        _mode.enabled = self._enabled and not _mode.inference
         return self
 
     def __exit__(self, *exc):
@@ -111,10 +113,20 @@ class set_grad_enabled(_GradMode):
         return set_grad_enabled(self._enabled)
 
 
-class inference_mode(_GradMode):
-    """Do not record operations; with mode=False, record them.
+def is_run_for_inputs() -> bool:
+    """Return whether a backward pass is running that is to fill some tensors only, or none."""
+    return _mode.only_inputs
 
-    PyTorch forbids later recording of the results too; this engine does not.
+
+def is_inference_mode_enabled() -> bool:
+    """Return whether tensors made in this thread are inference tensors."""
+    return _mode.inference
+
+
+class inference_mode(_GradMode):
+    """Do not record operations, and make inference tensors, which cannot be changed in place elsewhere.
+
+    mode=False, within such a block, records operations again and makes usual tensors.
     """
 
     def __new__(cls, mode: bool | Callable = True):
@@ -123,6 +135,24 @@ class inference_mode(_GradMode):
     def __init__(self, mode: bool = True):
         super().__init__()
         self._enabled = not mode
+        self._inference_before: list[bool] = []
+
+    def __enter__(self):
+        self._inference_before.append(_mode.inference)
+        _mode.inference = not self._enabled
+        if _mode.inference:
+            watch_inference(1)
+        return super().__enter__()
+
+    def __exit__(self, *exc):
+        if _mode.inference:
+            watch_inference(-1)
+        _mode.inference = self._inference_before.pop()
+        return super().__exit__(*exc)
 
     def _again(self) -> _GradMode:
         return inference_mode(not self._enabled)
+
+
+def watch_inference(change: int) -> None:
+    """Be told that a block of inference mode begins (1) or ends (-1); the engine puts its own in place."""

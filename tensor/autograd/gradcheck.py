@@ -1,4 +1,4 @@
-"""Checking derivatives: what backward gives beside finite differences, for a function and for its gradient."""
+"""Checking derivatives: what backward gives beside finite differences, also of gradients."""
 
 import warnings
 
@@ -35,8 +35,10 @@ def _check_inputs(inputs) -> None:
                 UserWarning,
                 stacklevel=4,
             )
-        if 0 in t.stride() and t.numel() > 1 and any(
-            s == 0 and n > 1 for s, n in zip(t.stride(), t.shape, strict=True)
+        if (
+            0 in t.stride()
+            and t.numel() > 1
+            and any(s == 0 and n > 1 for s, n in zip(t.stride(), t.shape, strict=True))
         ):
             raise RuntimeError(
                 f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs that are "
@@ -145,9 +147,9 @@ def _fast_check(function, inputs, outputs, wanted, eps, atol, rtol, nondet_tol) 
             if not found.to(expected.dtype).allclose(expected, rtol, atol * scale):
                 raise GradcheckError(
                     f"Jacobian mismatch for output {o} with respect to input {i},\n"
-                    f"numerical:{expected}\nanalytical:{found}\n\nThe above quantities relating the numerical "
-                    "and analytical jacobians are computed in fast mode. Run with fast_mode=False to see the "
-                    "Jacobians."
+                    f"numerical:{expected}\nanalytical:{found}\n\nThe above quantities relating the "
+                    "numerical and analytical jacobians are computed in fast mode. Run with "
+                    "fast_mode=False to see the Jacobians."
                 )
 
 

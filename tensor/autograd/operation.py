@@ -7,6 +7,7 @@ result, so a graph has no reference cycle and is freed as soon as the last tenso
 """
 
 import copy
+import functools
 import itertools
 import weakref
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensor.autograd.grad_mode import _mode
-from tensor.autograd.hooks import HookTable
+from tensor.autograd.hooks import Hook, HookTable
 
 _sequence = itertools.count()
 
@@ -30,12 +31,45 @@ class Version:
 
     count = 0  # not set in an __init__, which would take half the time of making a tensor
 
+    def __repr__(self) -> str:
+        return str(self.count)  # programs print t._version, a number in PyTorch
+
+    def __index__(self) -> int:
+        return self.count
+
+    def __eq__(self, other) -> bool:
+        return self is other or (isinstance(other, int) and self.count == other)
+
+    __hash__ = object.__hash__
+
+
+def _run_hooked(reference, method, before, after, k, grad):
+    """Run a node's backward between its hooks, which take tensors."""
+    node = reference()
+    from tensor.engine import Tensor
+
+    is_array = not isinstance(grad, Tensor)
+
+    def wrap(g):
+        return Tensor._wrap(g) if is_array and g is not None else g
+
+    def array(g):
+        return g._array if is_array and g is not None else g
+
+    outputs = (wrap(grad),)
+    for hook in list(before.values()):
+        outputs = hook(outputs) or outputs
+    inputs = tuple(wrap(g) for g in method(node, k, array(outputs[0])))
+    for hook in list(after.values()):
+        inputs = hook(inputs, outputs) or inputs
+    return tuple(array(g) for g in inputs)
+
 
 class _Name:
     """What `name` is of an operation: to be set, the word that is printed; to be asked, PyTorch's method."""
 
     def __get__(self, node, kind):
-        return "" if node is None else node._full_name
+        return (kind.printed_name or kind.__name__) if node is None else node._full_name
 
     def __set__(self, node, word: str) -> None:
         node.printed_name = word
@@ -76,8 +110,9 @@ class Operation:
 
     def __init_subclass__(cls, **options) -> None:
         super().__init_subclass__(**options)
-        if isinstance(cls.__dict__.get("name"), str):  # of an instance, `name` is PyTorch's method
-            cls.printed_name = cls.name
+        word = cls.__dict__.get("name")
+        if isinstance(word, str):  # of an instance, `name` is PyTorch's method
+            cls.printed_name = word
             del cls.name
 
     def forward(self, k, *arrays, **options):
@@ -181,7 +216,7 @@ class Operation:
     def on_tensors(self, wrap) -> "Operation":
         """Return a copy of this node in which tensors, with their history, stand for what was saved."""
         twin = copy.copy(self)
-        twin.__dict__.pop("backward", None)  # hooks of this node have run around the original
+        twin.__dict__.pop("backward", None)  # a hook of this node runs around the original
         for name, value in self.__dict__.items():
             if isinstance(value, np.ndarray) and name != "result" and name not in self.constants:
                 self._check_constant(value)
@@ -225,6 +260,27 @@ class Operation:
         if self.saved or self.result is not None:
             self.saved = self.result = None
             self.versions = ()
+
+    # --- hooks of a node ---------------------------------------------------------------------------
+
+    def register_prehook(self, hook) -> "Hook":
+        """Call hook(grad_outputs), a tuple, before this node runs backward; what it returns replaces it."""
+        return Hook(self._hooked()[0], hook)
+
+    def register_hook(self, hook) -> "Hook":
+        """Call hook(grad_inputs, grad_outputs), tuples, after; what it returns replaces grad_inputs."""
+        return Hook(self._hooked()[1], hook)
+
+    def _hooked(self) -> tuple[HookTable, HookTable]:
+        """Return the tables of both kinds; with them, hide `backward` behind what runs them."""
+        if "around" not in self.__dict__:
+            self.around = before, after = HookTable(), HookTable()
+            kind = type(self)
+            self.backward, self.backward_recorded = (  # type: ignore[method-assign]
+                functools.partial(_run_hooked, weakref.ref(self), method, before, after)
+                for method in (kind.backward, kind.backward_recorded)
+            )
+        return self.around
 
     # --- what a drawing or a curious reader sees -------------------------------------------------
 

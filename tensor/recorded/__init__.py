@@ -35,17 +35,28 @@ from tensor.recorded.memory import (
     pad_from_dx,
     permute,
     put,
+    roll,
     scatter_add,
     take,
     transpose,
     unfold,
+    unravel,
     write,
     zeros,
 )
 from tensor.recorded.norm import batch_norm_dx, group_norm_dx, layer_norm_dx
 from tensor.recorded.pool import average_pool, average_pool_dx, max_pool_dx
 from tensor.recorded.products import conv2d, conv2d_dweight, conv2d_dx, linear, matmul
-from tensor.recorded.reduce import cumsum, prod_dx, sum, sum_channels, sum_to
+from tensor.recorded.reduce import (
+    cumprod_dx,
+    cumsum,
+    logcumsumexp,
+    prod_dx,
+    scatter_reduce,
+    sum,
+    sum_channels,
+    sum_to,
+)
 from tensor.recorded.softmax import cross_entropy_dx, log_softmax, log_softmax_dx, nll_dx, softmax, softmax_dx
 
 

@@ -56,6 +56,11 @@ def flip(x, dims):
     return rearrange.Flip.apply(x, dims=dims)
 
 
+def roll(x, shifts, dims):
+    """Move elements on along dims, round the end."""
+    return rearrange.Roll.apply(x, shifts=shifts, dims=dims)
+
+
 def cat(arrays, dim):
     """Join along a dim."""
     return join.Cat.apply(*map(tensor_of, arrays), dim=dim)
@@ -64,6 +69,11 @@ def cat(arrays, dim):
 def along(positions, dim):
     """Return the index that picks these positions along a dim: arrays."""
     return cpu.along(array_of(positions), dim)
+
+
+def unravel(positions, shape):
+    """Return the index of flat positions: arrays."""
+    return cpu.unravel(array_of(positions), tuple(shape))
 
 
 def take(x, index):

@@ -1,15 +1,17 @@
 """Saving memory: what a part of a model saves for backward is computed once more in the backward pass."""
 
+import warnings
 import weakref
 from collections.abc import Callable
 
 from tensor import random
 from tensor.autograd import Function, Operation, backward, enable_grad, is_grad_enabled
+from tensor.autograd.grad_mode import is_run_for_inputs
 from tensor.autograd.operation import next_sequence
 
 _KEPT = frozenset(
-    ["edges", "needs", "sequence", "shape", "dtype", "_kernels", "hooks", "retained", "source", "number"]
-)
+    ["edges", "needs", "sequence", "shape", "dtype", "_kernels", "hooks", "retained", "around", "traceback"]
+) | {"backward", "backward_recorded", "source", "number", "outputs", "inner"}
 """What a node keeps while it has forgotten the rest: its place in the graph."""
 
 
@@ -26,9 +28,10 @@ def checkpoint(
 ):
     """Return function(*args, **kwargs); what it saves for backward is forgotten, and computed anew there.
 
-    use_reentrant: False, the default, recomputes when the first of its operations is run backward, and goes
-    with everything else; True runs a backward pass within the backward pass, only adds up into `.grad`, and
-    takes tensors in args only. preserve_rng_state: the second run draws the same random numbers.
+    use_reentrant: False recomputes when the first of its operations is run backward, and goes with
+    everything else; True, which None stands for with a warning, runs a backward pass within the backward
+    pass, only adds up into `.grad`, and takes tensors in args only. preserve_rng_state: the second run draws
+    the same random numbers. early_stop: here the second run is a whole one in any case.
     """
     if context_fn is not None or debug:
         raise NotImplementedError("checkpoint: context_fn and debug are not supported; leave them out")
@@ -36,7 +39,21 @@ def checkpoint(
         raise ValueError(
             f"determinism_check should be one of ['default', 'none'], but got {determinism_check}"
         )
+    if use_reentrant is None:
+        warnings.warn(
+            "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly; it is True "
+            "without it. use_reentrant=False is recommended.",
+            UserWarning,
+            stacklevel=2,
+        )
+        use_reentrant = True
     if use_reentrant:
+        if not any(hasattr(a, "_array") and a.requires_grad for a in args):
+            warnings.warn(
+                "None of the inputs have requires_grad=True. Gradients will be None",
+                UserWarning,
+                stacklevel=2,
+            )
         if kwargs:
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
         return _Reentrant.apply(function, preserve_rng_state, *args)
@@ -98,6 +115,12 @@ class _Reentrant(Function):
 
     @staticmethod
     def backward(ctx, *grads):
+        if is_run_for_inputs():
+            raise RuntimeError(
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an "
+                "`inputs` parameter to .backward(). To resolve this error, you can either set "
+                "use_reentrant=False, or call .backward() without passing the `inputs` argument."
+            )
         pairs = zip(ctx.saved_tensors, ctx.others, strict=True)
         args = [other if t is None else _detached(t) for t, other in pairs]
         outputs = ctx.again(*args)
@@ -108,9 +131,7 @@ class _Reentrant(Function):
             if hasattr(out, "_array") and out.requires_grad
         ]
         if not roots:
-            raise RuntimeError(
-                "none of output has requires_grad=True, this checkpoint() is not necessary"
-            )
+            raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
         backward([out for out, _ in roots], [g for _, g in roots])
         return None, None, *[a.grad if hasattr(a, "_array") else None for a in args]
 
@@ -157,9 +178,8 @@ class _Region:
         self.nodes = [weakref.ref(node) for node in nodes]
         self.kinds = [type(node) for node in nodes]
         for node in nodes:
-            kept = {name: value for name, value in node.__dict__.items() if name in _KEPT}
-            node.__dict__.clear()
-            node.__dict__.update(kept, check_saved=self.remember)
+            _forget(node)
+            node.__dict__["check_saved"] = self.remember
 
     def remember(self) -> None:
         """Run the function again, and give every node what its twin has saved."""
@@ -177,4 +197,20 @@ class _Region:
             node = reference()
             if node is not None:
                 node.__dict__.pop("check_saved", None)
-                node.__dict__.update({n: v for n, v in twin.__dict__.items() if n not in _KEPT})
+                _restore(node, twin)
+
+
+def _forget(node: Operation) -> None:
+    kept = {name: value for name, value in node.__dict__.items() if name in _KEPT}
+    node.__dict__.clear()
+    node.__dict__.update(kept)
+    if "inner" in kept:
+        _forget(kept["inner"])
+
+
+def _restore(node: Operation, twin: Operation) -> None:
+    node.__dict__.update({name: value for name, value in twin.__dict__.items() if name not in _KEPT})
+    if "ctx" in twin.__dict__:
+        node.__dict__["ctx"]._node = weakref.ref(node)
+    if "inner" in twin.__dict__:
+        _restore(node.__dict__["inner"], twin.__dict__["inner"])
