@@ -67,6 +67,8 @@ def lerp_(input, end, weight):
 class Addcmul(Operation):
     """x + value * a * b."""
 
+    constants = ("value",)
+
     def forward(self, k, x, a, b, value):
         self.saved, self.shapes, self.value = (a, b), (x.shape, a.shape, b.shape), value
         return k.forward("add", x, k.forward("mul", k.forward("mul", a, b), value))
@@ -83,6 +85,8 @@ class Addcmul(Operation):
 
 class Addcdiv(Operation):
     """x + value * a / b."""
+
+    constants = ("value",)
 
     def forward(self, k, x, a, b, value):
         self.saved, self.shapes, self.value = (a, b), (x.shape, a.shape, b.shape), value

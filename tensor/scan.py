@@ -1,5 +1,7 @@
 """Running results along a dim: of all elements up to each; and differences and integrals of neighbours."""
 
+import math
+
 from tensor import compare, dtypes, return_types
 from tensor.autograd import Operation
 from tensor.join import cat
@@ -65,6 +67,18 @@ class LogCumSumExp(Operation):
             later = k.logcumsumexp(k.forward("sub", size, out), self.dim, from_end=True)
             parts.append(k.forward("exp", k.forward("add", later, x)))
         return (k.forward("sub", *parts),)
+
+    def backward_recorded(self, k, grad):
+        # exp(x[i] - out[j]) for every later j: a logarithm of grad would have no derivative where grad is 0
+        twin = self.on_tensors(grad._wrap)
+        if not self.shape:
+            return (grad,)
+        x, out, grad = (t.movedim(self.dim, -1) for t in (*twin.saved, twin.result, grad))
+        count = self.shape[self.dim]
+        before = x.new_ones((count, count)).tril(-1).bool()
+        share = (x.unsqueeze(-1) - out.unsqueeze(-2)).masked_fill(before, -math.inf).exp()
+        grad = grad.unsqueeze(-2)
+        return ((share * grad).sum(-1).movedim(-1, self.dim),)
 
 
 def _running(operation, input, dim, dtype):

@@ -372,6 +372,7 @@ class LeastSquares(Operation):
     """x that makes a @ x as near to b as can be; of several the smallest."""
 
     name = "LinalgLstsq"
+    constants = ("least",)
 
     def forward(self, k, a, b, least):
         self.saved, self.least, self.shapes = (a, b), least, (a.shape, b.shape)

@@ -18,6 +18,15 @@ from tensor.recorded.elementwise import (
     round,
     where,
 )
+from tensor.recorded.linalg import (
+    cofactors,
+    distances,
+    inverse,
+    matrix_exp,
+    pseudo_inverse,
+    solve,
+    solve_triangular,
+)
 from tensor.recorded.memory import (
     along,
     cast,
