@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format bench parity record clean
+.PHONY: help train test lint format bench parity record docs clean
 .NOTPARALLEL:
 
 help:  ## list the commands (what `make` alone does)
@@ -44,6 +44,9 @@ parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside
 
 record: $(VENV)/installed-test $(VENV)/installed-parity  ## record what PyTorch gives for the surface table
 	$(BIN)/python tests/tensor/surface/harness.py
+
+docs: $(VENV)/installed-test  ## write docs/pytorch.md: what of PyTorch is here
+	$(BIN)/python tests/tensor/surface/page.py
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -25,6 +25,8 @@ INSTEAD = {
     "complex128": "two float tensors, for the real and the imaginary part",
     "cfloat": "two float tensors, for the real and the imaginary part",
     "cdouble": "two float tensors, for the real and the imaginary part",
+    "eig": "linalg.eigh for symmetric matrices; numpy.linalg.eig: other eigenvalues are complex",
+    "eigvals": "linalg.eigvalsh for symmetric matrices; numpy.linalg.eigvals: others are complex",
     "nested": "pad_sequence and a mask",
     "vmap": "a batch dim, and broadcasting",
     "func": "autograd.functional, or autograd.grad",

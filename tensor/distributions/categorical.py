@@ -76,7 +76,8 @@ class Categorical(Distribution):
 
     def expand(self, batch_shape: Iterable[int]) -> Distribution:
         shape = (*batch_shape, self._num_events)
-        given = {n: self.__dict__[n].expand(shape) for n in ("probs", "logits") if n in self.__dict__}
+        names = [name for name in self.arg_constraints if name in self.__dict__]
+        given = {name: self.__dict__[name].expand(shape) for name in names}
         new = self._like(batch_shape, given)
         new._num_events = self._num_events
         return new

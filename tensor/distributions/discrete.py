@@ -48,7 +48,8 @@ class _OfChance(Distribution):
 
     def expand(self, batch_shape: Iterable[int]) -> Distribution:
         shape = tuple(batch_shape)
-        given = {n: self.__dict__[n].expand(shape) for n in ("probs", "logits") if n in self.__dict__}
+        names = [name for name in self.arg_constraints if name in self.__dict__]
+        given = {name: self.__dict__[name].expand(shape) for name in names}
         return self._like(shape, given)
 
 

@@ -47,15 +47,6 @@ def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     return _diagonal(A, offset, dim1, dim2)
 
 
-def __getattr__(name: str):
-    if name in ("eig", "eigvals"):
-        raise NotImplementedError(
-            f"linalg.{name}: eigenvalues of matrices that are not symmetric are complex, and complex numbers "
-            "are not supported; the nearest: linalg.eigh and eigvalsh for symmetric ones, numpy.linalg.eig"
-        )
-    raise AttributeError(f"module 'torch.linalg' has no attribute {name!r}")
-
-
 __all__ = [
     "LinAlgError", "cholesky", "cholesky_ex", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv",
     "inv_ex", "lstsq", "lu", "lu_factor", "lu_solve", "matmul", "matrix_exp", "matrix_norm", "matrix_power",
