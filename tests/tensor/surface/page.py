@@ -61,7 +61,7 @@ ON_PURPOSE = [
         r"(cudnn|miopen|mkldnn|native|xnnpack)_\w+|\w*(mkldnn|xnnpack|vulkan)\w*|batch_norm_\w+|\w+_backward|"
         r"\w+_(out|copy|unpack|pack)|embedding_renorm_|(gru|lstm|rnn_(tanh|relu))(_cell)?|constant_pad_nd|"
         r"grid_sampler\w*|norm_except_dim|\w+_with_indices|affine_grid_generator|convolution|"
-        r"functional_\w+|rms_norm_\w+|(get|set)_device_\w+|set_vital|read_vitals|vitals_enabled|fork|wait|"
+        r"functional_\w+|sym_\w+|slice_inverse|rms_norm_\w+|(get|set)_device_\w+|set_vital|read_vitals|vitals_enabled|fork|wait|"
         r"is_vulkan_available|is_distributed|is_inference|native_channel_shuffle|feature_dropout_?|"
         r"unsafe_\w+|assert_int_or_pair|boolean_dispatch|handle_torch_function|BroadcastingList\d|"
         r"\w+_notes|GRID_SAMPLE\w+|\w*scaled_mm|\w*grouped_mm|argument_validation|runtime_validation\w*|"
