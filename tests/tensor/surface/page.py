@@ -167,10 +167,10 @@ same dtypes and shapes, the same kinds of errors, the same text when it prints, 
 `manual_seed` the same random numbers.
 
 ```python
-import tensor as torch                      # import torch
-import tensor.nn as nn                      # import torch.nn as nn
-import tensor.nn.functional as F            # import torch.nn.functional as F
-from tensor.utils.data import DataLoader    # from torch.utils.data import DataLoader
+import tensor as torch  # import torch
+import tensor.nn as nn  # import torch.nn as nn
+import tensor.nn.functional as F  # import torch.nn.functional as F
+from tensor.utils.data import DataLoader  # from torch.utils.data import DataLoader
 ```
 
 `torch.__version__` begins with the version of PyTorch that all of this was compared with and ends, after a
