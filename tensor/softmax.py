@@ -100,9 +100,10 @@ def _loss_operands(name, input, target, weight):
     class_dim = 0 if input.ndim == 1 else 1
     classes = input.shape[class_dim]
     expected = tuple(n for d, n in enumerate(input.shape) if d != class_dim)
-    if target.dtype.is_floating_point or target.dtype is dtypes.bool:
+    if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(
-            f"{name}: expected integer class positions in target, got {target.dtype!r}; use target.long()"
+            f"{name}: expected target dtype to be int64 (Long), class positions, but got {target.dtype!r}; "
+            "use target.long()"
         )
     if tuple(target.shape) != expected:
         raise ValueError(
@@ -141,7 +142,14 @@ def _classify(function, name, input, target, weight, ignore_index, reduction):
     except IndexError as error:
         classes = rows._array.shape[1]
         raise IndexError(f"{name}: Target {error} is out of bounds for {classes} classes") from None
-    return out.reshape(shape) if reduction == "none" else out
+    if out.grad_fn is not None and input.ndim > 2:
+        out.grad_fn.printed_name = "NllLoss2D"
+    if reduction != "none" or tuple(out.shape) == shape:
+        return out
+    out = out.reshape(shape)
+    if out.grad_fn is not None and not shape:
+        out.grad_fn.printed_name = "NllLoss"
+    return out
 
 
 def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean"):
@@ -174,8 +182,15 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     weighted = log_probs if weight is None else log_probs * weight.reshape(by_class)
     if probabilities:
         smooth = target * (1.0 - label_smoothing) + label_smoothing / classes
-        losses = -(weighted * smooth).sum(class_dim)
-        return _reduce(losses, losses.numel(), reduction)
+        if reduction == "none":
+            return -(weighted * smooth).sum(class_dim)
+        total = -(weighted * smooth).sum()
+        if reduction == "sum":
+            return total
+        total = total / max(1, input.numel() // classes)
+        if total.grad_fn is not None:
+            total.grad_fn.overload = 1  # PyTorch's division by a number
+        return total
     plain = nll_loss(log_probs, target, weight, ignore_index=ignore_index, reduction=reduction)
     kept = target != ignore_index
     counts = kept.to(input.dtype)

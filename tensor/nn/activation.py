@@ -123,7 +123,7 @@ class Threshold(_InPlace):
 class Hardtanh(_InPlace):
     """x limited to [min_val, max_val]."""
 
-    _options = ("min_val", "max_val")
+    _options: tuple[str, ...] = ("min_val", "max_val")
 
     def __init__(
         self,

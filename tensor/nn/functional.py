@@ -1,12 +1,7 @@
 """Layers, activations and losses as functions: `import tensor.nn.functional as F`."""
 
-import math
-import warnings
-
-from tensor import activations, creation, dtypes, products
-from tensor import softmax as softmaxes
+from tensor import creation, dtypes, products
 from tensor.attention import scaled_dot_product_attention
-from tensor.autograd import Operation
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.dropout import (
     alpha_dropout,
@@ -18,6 +13,34 @@ from tensor.dropout import (
 )
 from tensor.embedding import embedding
 from tensor.fold import fold, unfold
+from tensor.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    multilabel_soft_margin_loss,
+    nll_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+)
+from tensor.margin_losses import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    ctc_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    normalize,
+    pairwise_distance,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from tensor.multi_head import multi_head_attention_forward
 from tensor.nn.activations import (
     celu,
@@ -100,178 +123,42 @@ def one_hot(tensor, num_classes=-1):
     return (tensor.unsqueeze(-1) == creation.arange(num_classes)).long()
 
 
-# --- losses ----------------------------------------------------------------------------------------------
+def bilinear(input1, input2, weight, bias=None):
+    """Return input1 @ weight[o] @ input2 + bias for each output o.
 
-
-def _reduction(size_average, reduce, reduction: str) -> str:
-    """Return the reduction asked for, by its name or by the two flags of early PyTorch."""
-    if size_average is not None or reduce is not None:
-        mean, reduced = (True if flag is None else flag for flag in (size_average, reduce))
-        reduction = "none" if not reduced else "mean" if mean else "sum"
-        warnings.warn(
-            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-            stacklevel=3,
-        )
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
-    return reduction
-
-
-def _reduce(losses, reduction: str):
-    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
-
-
-def cross_entropy(
-    input,
-    target,
-    weight=None,
-    size_average=None,
-    ignore_index=-100,
-    reduce=None,
-    reduction="mean",
-    label_smoothing=0.0,
-):
-    """Return the cross-entropy of logits against class positions or class probabilities.
-
-    input: (classes,), (batch, classes) or (batch, classes, ...); target: int64 positions of the shape without
-    classes, or probabilities of the input's shape. weight: (classes,) or None.
+    input1: (..., in1), input2: (..., in2), weight: (out, in1, in2), bias: (out,) or None; output: (..., out).
     """
-    if size_average is not None or reduce is not None:
-        reduction = _reduction(size_average, reduce, reduction)
-    return softmaxes.cross_entropy(
-        input,
-        target,
-        weight,
-        ignore_index=ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
-    )
-
-
-def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
-    """Return -input[target] of log-probabilities (batch, classes, ...); target: (batch, ...) int64."""
-    reduction = _reduction(size_average, reduce, reduction)
-    return softmaxes.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
-
-
-def _warn_of_sizes(input, target) -> None:
-    if target.shape != input.shape:
-        warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
-            "This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            stacklevel=3,
-        )
-
-
-def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """Return (input - target) ** 2, its mean or sum; weighted by `weight`, of the input's shape."""
-    _warn_of_sizes(input, target)
-    reduction = _reduction(size_average, reduce, reduction)
-    difference = input - target
-    losses = difference * difference
-    if weight is None:
-        return _reduce(losses, reduction)
-    if weight.shape != input.shape:
-        raise ValueError("Weights and input must have the same size.")
-    losses = losses * weight
-    return losses.sum() / weight.sum() if reduction == "mean" else _reduce(losses, reduction)
-
-
-def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """Return |input - target|, its mean or sum; weighted by `weight`, of the input's shape."""
-    _warn_of_sizes(input, target)
-    reduction = _reduction(size_average, reduce, reduction)
-    losses = (input - target).abs()
-    if weight is None:
-        return _reduce(losses, reduction)
-    if weight.shape != input.shape:
-        raise ValueError("Weights and input must have the same size.")
-    losses = losses * weight
-    return losses.sum() / weight.sum() if reduction == "mean" else _reduce(losses, reduction)
-
-
-class BinaryCrossEntropy(Operation):
-    """-(y * log(x) + (1 - y) * log(1 - x)); as in PyTorch the logarithms stop at -100.
-
-    The gradient is written out: that of log at 0, where the limit holds, would be 0 / 0.
-    """
-
-    def forward(self, k, x, y):
-        self.saved = (x, y)
-        one = k.full((), 1.0, x.dtype)
-        log_yes = k.forward("clamp", k.forward("log", x), -100.0, math.inf)
-        log_no = k.forward("clamp", k.forward("log1p", k.forward("neg", x)), -100.0, math.inf)
-        no = k.forward("mul", k.forward("sub", y, one), log_no)
-        return k.forward("sub", no, k.forward("mul", y, log_yes))
-
-    def backward(self, k, grad):
-        x, y = self.saved
-        grad_x = grad_y = None
-        if self.needs[0]:
-            one = k.full((), 1.0, x.dtype)
-            slope = k.forward("clamp", k.forward("mul", k.forward("sub", one, x), x), 1e-12, math.inf)
-            grad_x = k.forward("div", k.forward("mul", grad, k.forward("sub", x, y)), slope)
-        if self.needs[1]:
-            log_yes, log_no = k.forward("log", x), k.forward("log1p", k.forward("neg", x))
-            grad_y = k.forward("mul", grad, k.forward("sub", log_no, log_yes))
-        return grad_x, grad_y
-
-
-def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
-    """Return -(target * log(input) + (1 - target) * log(1 - input)), times `weight` if given.
-
-    input: probabilities of any shape; target: the same shape, in [0, 1].
-    """
-    reduction = _reduction(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        raise ValueError(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
-            "deprecated. Please ensure they have the same size."
-        )
-    if input.dtype is not target.dtype:
+    if input1.shape[:-1] != input2.shape[:-1]:
         raise RuntimeError(
-            f"binary_cross_entropy: expected operands of one dtype, got {input.dtype!r} and "
-            f"{target.dtype!r}; convert one: target.to({input.dtype!r})"
+            f"bilinear(): input batch dimensions do not match: got {tuple(input1.shape)} and "
+            f"{tuple(input2.shape)}"
         )
-    for name, values in (("input", input), ("target", target)):
-        inside = values.detach()
-        if not ((inside >= 0) & (inside <= 1)).all():
-            hint = "; for logits use binary_cross_entropy_with_logits" if name == "input" else ""
-            raise RuntimeError(f"all elements of {name} should be between 0 and 1{hint}")
-    losses = BinaryCrossEntropy.apply(input, target)
-    return _reduce(losses if weight is None else losses * weight, reduction)
-
-
-def binary_cross_entropy_with_logits(
-    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
-):
-    """Return the binary cross-entropy of sigmoid(input), without overflow, times `weight` if given.
-
-    input: logits of any shape; target: the same shape, in [0, 1]; pos_weight, broadcast, scales the losses of
-    positive examples.
-    """
-    reduction = _reduction(size_average, reduce, reduction)
-    if target.shape != input.shape:
-        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
-    surprise = -activations.logsigmoid(input)  # -log(sigmoid(input))
-    if pos_weight is not None:
-        surprise = ((pos_weight - 1) * target + 1) * surprise
-    losses = (1 - target) * input + surprise
-    return _reduce(losses if weight is None else losses * weight, reduction)
+    if input1.shape[-1] != weight.shape[1] or input2.shape[-1] != weight.shape[2]:
+        raise RuntimeError(
+            f"bilinear(): input sizes do not match weight size: got {input1.shape[-1]} and "
+            f"{input2.shape[-1]} but expected {weight.shape[1]} and {weight.shape[2]}"
+        )
+    rows = input1.reshape(-1, 1, 1, weight.shape[1])
+    products = (rows @ weight).squeeze(-2) * input2.reshape(-1, 1, weight.shape[2])
+    out = products.sum(-1).reshape(*input1.shape[:-1], weight.shape[0])
+    return out if bias is None else out + bias
 
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "alpha_dropout", "avg_pool1d", "avg_pool2d",
-    "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "celu_", "conv1d",
-    "conv2d", "conv_transpose1d", "conv_transpose2d", "cross_entropy", "dropout", "dropout1d", "dropout2d",
-    "dropout3d", "elu", "elu_", "embedding", "feature_alpha_dropout", "fold", "gelu", "glu", "group_norm",
-    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "instance_norm",
-    "l1_loss", "layer_norm", "leaky_relu", "leaky_relu_", "linear", "log_softmax", "logsigmoid",
-    "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mish", "mse_loss",
-    "multi_head_attention_forward", "nll_loss", "one_hot", "pad", "prelu", "relu", "relu6", "relu_",
-    "rms_norm", "rrelu", "rrelu_", "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu",
+    "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "celu_",
+    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "cosine_embedding_loss", "cosine_similarity",
+    "cross_entropy", "ctc_loss", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "elu_",
+    "embedding", "feature_alpha_dropout", "fold", "gaussian_nll_loss", "gelu", "glu", "group_norm",
+    "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",
+    "hinge_embedding_loss", "huber_loss", "instance_norm", "kl_div", "l1_loss", "layer_norm", "leaky_relu",
+    "leaky_relu_", "linear", "log_softmax", "logsigmoid", "margin_ranking_loss", "max_pool1d",
+    "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices", "mish", "mse_loss",
+    "multi_head_attention_forward", "multi_margin_loss", "multilabel_margin_loss",
+    "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance",
+    "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "rms_norm", "rrelu", "rrelu_",
+    "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss",
     "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
-    "threshold_", "unfold",
+    "threshold_", "triplet_margin_loss", "triplet_margin_with_distance_loss", "unfold",
 ]  # fmt: skip

@@ -1,0 +1,294 @@
+"""Losses of numbers, probabilities and distributions; those of margins are in `margin_losses`."""
+
+import math
+import warnings
+
+from tensor import activations, creation
+from tensor import softmax as softmaxes
+from tensor.autograd import Operation
+from tensor.elementwise import where
+
+
+def find_reduction(size_average, reduce, reduction: str) -> str:
+    """Return the reduction asked for, by its name or by the two flags of early PyTorch."""
+    if size_average is not None or reduce is not None:
+        mean, reduced = (True if flag is None else flag for flag in (size_average, reduce))
+        reduction = "none" if not reduced else "mean" if mean else "sum"
+        warnings.warn(
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            stacklevel=3,
+        )
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction; use 'none', 'mean' or 'sum'")
+    return reduction
+
+
+def reduce_losses(losses, reduction: str):
+    """Return the losses, their mean or their sum."""
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def named(out, name: str, overload: int = 0):
+    """Return `out`, which says that it comes from the operation that PyTorch has for this loss."""
+    if out.grad_fn is not None:
+        out.grad_fn.printed_name, out.grad_fn.overload = name, overload
+    return out
+
+
+# --- classes -----------------------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
+    label_smoothing=0.0,
+):
+    """Return the cross-entropy of logits against class positions or class probabilities.
+
+    input: (classes,), (batch, classes) or (batch, classes, ...); target: int64 positions of the shape without
+    classes, or probabilities of the input's shape. weight: (classes,) or None.
+    """
+    if size_average is not None or reduce is not None:
+        reduction = find_reduction(size_average, reduce, reduction)
+    return softmaxes.cross_entropy(
+        input,
+        target,
+        weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+    )
+
+
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    """Return -input[target] of log-probabilities (batch, classes, ...); target: (batch, ...) int64."""
+    reduction = find_reduction(size_average, reduce, reduction)
+    return softmaxes.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)
+
+
+# --- numbers -----------------------------------------------------------------------------------------------
+
+
+def _warn_of_sizes(input, target) -> None:
+    if target.shape != input.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+            "This will likely lead to incorrect results due to broadcasting. "
+            "Please ensure they have the same size.",
+            stacklevel=3,
+        )
+
+
+def _weighted(losses, input, weight, reduction: str):
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    losses = losses * weight
+    return losses.sum() / weight.sum() if reduction == "mean" else reduce_losses(losses, reduction)
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Return (input - target) ** 2, its mean or sum; weighted by `weight`, of the input's shape."""
+    _warn_of_sizes(input, target)
+    reduction = find_reduction(size_average, reduce, reduction)
+    difference = input - target
+    losses = difference * difference
+    if weight is not None:
+        return _weighted(losses, input, weight, reduction)
+    return named(reduce_losses(losses, reduction), "MseLoss")
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """Return |input - target|, its mean or sum; weighted by `weight`, of the input's shape."""
+    _warn_of_sizes(input, target)
+    reduction = find_reduction(size_average, reduce, reduction)
+    losses = (input - target).abs()
+    if weight is not None:
+        return _weighted(losses, input, weight, reduction)
+    return reduce_losses(losses, reduction)
+
+
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
+    """Return a squared error below `beta`, over 2 * beta, and a linear one above (Girshick 2015)."""
+    _warn_of_sizes(input, target)
+    reduction = find_reduction(size_average, reduce, reduction)
+    if beta < 0:
+        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
+    distance = (input - target).abs()
+    if beta == 0:
+        return reduce_losses(distance, reduction)
+    losses = where(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta)
+    return named(reduce_losses(losses, reduction), "SmoothL1Loss")
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
+    """Return half the squared error up to `delta`, delta times a linear one above (Huber 1964)."""
+    _warn_of_sizes(input, target)
+    reduction = find_reduction(None, None, reduction)
+    if delta <= 0:
+        raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
+    distance = (input - target).abs()
+    losses = where(distance <= delta, distance * distance * 0.5, (distance - 0.5 * delta) * delta)
+    if weight is not None:
+        return _weighted(losses, input, weight, reduction)
+    return named(reduce_losses(losses, reduction), "HuberLoss")
+
+
+def poisson_nll_loss(
+    input,
+    target,
+    log_input=True,
+    full=False,
+    size_average=None,
+    eps=1e-8,
+    reduce=None,
+    reduction="mean",
+):
+    """Return the negative log-likelihood of counts `target` under a Poisson distribution.
+
+    input: the logarithm of its mean, or with log_input=False the mean. full: with Stirling's term for the
+    factorial of targets above 1.
+    """
+    reduction = find_reduction(size_average, reduce, reduction)
+    losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
+    if full:
+        stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
+        losses = losses + stirling.masked_fill(target <= 1, 0.0)
+    return reduce_losses(losses, reduction)
+
+
+def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+    """Return the negative log-likelihood of `target` under normal distributions (Nix and Weigend 1994).
+
+    input: means; var: variances of the input's shape, without its last dim, or with 1 for it, or a number.
+    Variances below eps count as eps. full: with the constant term.
+    """
+    if not hasattr(var, "_array"):
+        var = creation.full(input.shape, var, dtype=input.dtype)
+    elif var.shape != input.shape:
+        if input.shape[:-1] == var.shape:
+            var = var.unsqueeze(-1)
+        elif not (input.ndim == var.ndim and input.shape[:-1] == var.shape[:-1] and var.shape[-1] == 1):
+            raise ValueError(f"var is of incorrect size: {tuple(var.shape)} for {tuple(input.shape)}")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    if (var.detach() < 0).any():
+        raise ValueError("var has negative entry/entries")
+    var = var + (var.detach().clamp(min=eps) - var.detach())  # the gradient passes the limit, as in PyTorch
+    losses = 0.5 * (var.log() + (input - target) ** 2 / var)
+    if full:
+        losses = losses + 0.5 * math.log(2 * math.pi)
+    return reduce_losses(losses, reduction)
+
+
+# --- probabilities -----------------------------------------------------------------------------------------
+
+
+class BinaryCrossEntropy(Operation):
+    """-(y * log(x) + (1 - y) * log(1 - x)); as in PyTorch the logarithms stop at -100.
+
+    The gradient is written out: that of log at 0, where the limit holds, would be 0 / 0.
+    """
+
+    def forward(self, k, x, y):
+        self.saved = (x, y)
+        one = k.full((), 1.0, x.dtype)
+        log_yes = k.forward("clamp", k.forward("log", x), -100.0, math.inf)
+        log_no = k.forward("clamp", k.forward("log1p", k.forward("neg", x)), -100.0, math.inf)
+        no = k.forward("mul", k.forward("sub", y, one), log_no)
+        return k.forward("sub", no, k.forward("mul", y, log_yes))
+
+    def backward(self, k, grad):
+        x, y = self.saved
+        grad_x = grad_y = None
+        if self.needs[0]:
+            one = k.full((), 1.0, x.dtype)
+            slope = k.forward("clamp", k.forward("mul", k.forward("sub", one, x), x), 1e-12, math.inf)
+            grad_x = k.forward("div", k.forward("mul", grad, k.forward("sub", x, y)), slope)
+        if self.needs[1]:
+            log_yes, log_no = k.forward("log", x), k.forward("log1p", k.forward("neg", x))
+            grad_y = k.forward("mul", grad, k.forward("sub", log_no, log_yes))
+        return grad_x, grad_y
+
+
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """Return -(target * log(input) + (1 - target) * log(1 - input)), times `weight` if given.
+
+    input: probabilities of any shape; target: the same shape, in [0, 1].
+    """
+    reduction = find_reduction(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is "
+            "deprecated. Please ensure they have the same size."
+        )
+    if input.dtype is not target.dtype:
+        raise RuntimeError(
+            f"binary_cross_entropy: expected operands of one dtype, got {input.dtype!r} and "
+            f"{target.dtype!r}; convert one: target.to({input.dtype!r})"
+        )
+    for name, values in (("input", input), ("target", target)):
+        inside = values.detach()
+        if not ((inside >= 0) & (inside <= 1)).all():
+            hint = "; for logits use binary_cross_entropy_with_logits" if name == "input" else ""
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1{hint}")
+    losses = BinaryCrossEntropy.apply(input, target)
+    losses = losses if weight is None else losses * weight
+    return named(reduce_losses(losses, reduction), "BinaryCrossEntropy")
+
+
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
+    """Return the binary cross-entropy of sigmoid(input), without overflow, times `weight` if given.
+
+    input: logits of any shape; target: the same shape, in [0, 1]; pos_weight, broadcast, scales the losses of
+    positive examples.
+    """
+    reduction = find_reduction(size_average, reduce, reduction)
+    if target.shape != input.shape:
+        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    surprise = -activations.logsigmoid(input)  # -log(sigmoid(input))
+    if pos_weight is not None:
+        surprise = ((pos_weight - 1) * target + 1) * surprise
+    losses = (1 - target) * input + surprise
+    losses = losses if weight is None else losses * weight
+    return named(reduce_losses(losses, reduction), "BinaryCrossEntropyWithLogits")
+
+
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
+    """Return target * (log(target) - input), the divergence of Kullback and Leibler point by point.
+
+    input: log-probabilities; target: probabilities, or with log_target=True their logarithms. reduction:
+    "batchmean" divides the sum by the size of dim 0, which makes it the divergence; "mean" does not.
+    """
+    if reduction == "mean":
+        warnings.warn(
+            "reduction: 'mean' divides the total loss by both the batch size and the support size."
+            "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+            "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+            stacklevel=2,
+        )
+    batchmean = reduction == "batchmean" and size_average is None and reduce is None
+    reduction = "sum" if batchmean else find_reduction(size_average, reduce, reduction)
+    losses = target.exp() * (target - input) if log_target else target.xlogy(target) - target * input
+    out = reduce_losses(losses, reduction)
+    return out / input.shape[0] if batchmean and input.ndim else out
+
+
+def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
+    """Return log(1 + exp(-target * input)). target: 1 or -1, of the input's shape."""
+    reduction = find_reduction(size_average, reduce, reduction)
+    return named(reduce_losses((-target * input).exp().log1p(), reduction), "SoftMarginLoss")
+
+
+def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """Return the binary cross-entropy of logits, its mean over the classes, the last dim."""
+    reduction = find_reduction(size_average, reduce, reduction)
+    losses = -(target * activations.logsigmoid(input) + (1 - target) * activations.logsigmoid(-input))
+    losses = losses if weight is None else losses * weight
+    return reduce_losses(losses.sum(input.ndim - 1) / input.shape[input.ndim - 1], reduction)
