@@ -2,7 +2,7 @@
 
 import itertools
 import weakref
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,13 @@ class Hook:
 
     _ids = itertools.count()
 
-    def __init__(self, hooks: "HookTable", function: Callable):
+    def __init__(self, hooks: "HookTable", function: Any, prepend: bool = False):
         self._hooks, self._id = weakref.ref(hooks), next(Hook._ids)
+        before = list(hooks.items()) if prepend else []
         hooks[self._id] = function
+        for key, value in before:  # hooks run in the order of the table: move the earlier ones behind
+            del hooks[key]
+            hooks[key] = value
 
     def remove(self) -> None:
         """Take the hook off; a second call does nothing."""

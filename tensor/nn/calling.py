@@ -86,7 +86,7 @@ class Called:
 
         with_kwargs: call hook(module, args, kwargs), which returns None or (args, kwargs).
         """
-        return _register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+        return Hook(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
     def register_forward_hook(
         self, hook, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
@@ -96,14 +96,14 @@ class Called:
         with_kwargs: call hook(module, args, kwargs, output). always_call: call it with None for the output
         if `forward` raises.
         """
-        return _register(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
+        return Hook(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(self, hook, prepend: bool = False) -> Hook:
         """Call hook(module, grad_output) when the outputs' gradients are there.
 
         grad_output: a tuple, one for each output; what the hook returns replaces them.
         """
-        return _register(self._backward_pre_hooks, hook, prepend)
+        return Hook(self._backward_pre_hooks, hook, prepend)
 
     def register_full_backward_hook(self, hook, prepend: bool = False) -> Hook:
         """Call hook(module, grad_input, grad_output) when the gradients of the arguments are there.
@@ -111,7 +111,7 @@ class Called:
         Both are tuples: one for each positional argument and each output, None where there is none. What the
         hook returns replaces grad_input.
         """
-        return _register(self._backward_hooks, hook, prepend)
+        return Hook(self._backward_hooks, hook, prepend)
 
     def register_backward_hook(self, hook) -> Hook:
         """Do as `register_full_backward_hook`.
@@ -131,15 +131,6 @@ def _call_always(hook, arguments: tuple) -> None:
             f"error was raised in forward: {error}",
             stacklevel=5,
         )
-
-
-def _register(hooks: HookTable, entry, prepend: bool = False) -> Hook:
-    before = list(hooks.items()) if prepend else []
-    handle = Hook(hooks, entry)
-    for key, value in before:  # hooks run in the order of the dict: move the earlier ones behind
-        del hooks[key]
-        hooks[key] = value
-    return handle
 
 
 class _WayBack:
@@ -252,19 +243,19 @@ def _split(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
 
 def register_module_forward_pre_hook(hook) -> Hook:
     """Call hook(module, args) before the `forward` of every module; see `register_forward_pre_hook`."""
-    return _register(_forward_pre_hooks, (hook, False))
+    return Hook(_forward_pre_hooks, (hook, False))
 
 
 def register_module_forward_hook(hook, *, with_kwargs: bool = False, always_call: bool = False) -> Hook:
     """Call hook(module, args, output) after the `forward` of every module; see `register_forward_hook`."""
-    return _register(_forward_hooks, (hook, with_kwargs, always_call))
+    return Hook(_forward_hooks, (hook, with_kwargs, always_call))
 
 
 def register_module_full_backward_pre_hook(hook) -> Hook:
     """Call hook(module, grad_output) for every module; see `register_full_backward_pre_hook`."""
-    return _register(_backward_pre_hooks, hook)
+    return Hook(_backward_pre_hooks, hook)
 
 
 def register_module_full_backward_hook(hook) -> Hook:
     """Call hook(module, grad_input, grad_output) for every module; see `register_full_backward_hook`."""
-    return _register(_backward_hooks, hook)
+    return Hook(_backward_hooks, hook)

@@ -185,19 +185,19 @@ class Optimizer:
 
     def register_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Hook:
         """Call hook(optimizer) before `state_dict`."""
-        return _register(self._state_dict_pre_hooks, hook, prepend)
+        return Hook(self._state_dict_pre_hooks, hook, prepend)
 
     def register_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Hook:
         """Call hook(optimizer, state_dict) on what `state_dict` returns; its result replaces it."""
-        return _register(self._state_dict_post_hooks, hook, prepend)
+        return Hook(self._state_dict_post_hooks, hook, prepend)
 
     def register_load_state_dict_pre_hook(self, hook: Callable, prepend: bool = False) -> Hook:
         """Call hook(optimizer, state_dict) before `load_state_dict`; its result replaces the state dict."""
-        return _register(self._load_state_dict_pre_hooks, hook, prepend)
+        return Hook(self._load_state_dict_pre_hooks, hook, prepend)
 
     def register_load_state_dict_post_hook(self, hook: Callable, prepend: bool = False) -> Hook:
         """Call hook(optimizer) after `load_state_dict`."""
-        return _register(self._load_state_dict_post_hooks, hook, prepend)
+        return Hook(self._load_state_dict_post_hooks, hook, prepend)
 
     # --- stepping --------------------------------------------------------------------------------------
 
@@ -396,12 +396,3 @@ def check_betas(betas: Any) -> None:
     for i in (0, 1):
         if not 0.0 <= betas[i] < 1.0:
             raise ValueError(f"Invalid beta parameter at index {i}: {betas[i]}")
-
-
-def _register(hooks: HookTable, hook: Callable, prepend: bool) -> Hook:
-    before = list(hooks.items()) if prepend else []
-    handle = Hook(hooks, hook)
-    for key, value in before:  # hooks run in the order of the dict: move the earlier ones behind
-        del hooks[key]
-        hooks[key] = value
-    return handle
