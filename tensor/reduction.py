@@ -118,9 +118,7 @@ class ExtremeValue(Operation):
 
     def forward(self, k, x, dims, keepdim, sign, name, overload=0):
         self.name, self.overload = name, overload
-        moved = x
-        for d in reversed(dims):
-            moved = k.extreme(moved, d, sign)[0]
+        moved = k.extreme_value(x, dims, sign) if dims else x
         self.kept, self.dims, self.saved = _kept_shape(x.shape, dims), dims, (x,)
         self.result = out = moved.reshape(self.kept) if keepdim else moved if dims else k.copy(x)
         return out
@@ -431,10 +429,8 @@ class LogSumExp(Operation):
 
     def forward(self, k, x, dims, keepdim):
         self.saved, self.kept = (x,), _kept_shape(x.shape, dims)
-        top = x
         if x.size:
-            for d in dims:
-                top = k.extreme(top, d, 1)[0].reshape(_kept_shape(top.shape, (d,)))
+            top = (k.extreme_value(x, dims, 1) if dims else x).reshape(self.kept)
             top = k.where(k.compare("isinf", top), k.zeros((), x.dtype), top)
         else:
             top = k.zeros((), x.dtype)

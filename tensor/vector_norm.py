@@ -19,10 +19,7 @@ class VectorNorm(Operation):
             out = k.forward("sqrt", k.sum(k.forward("mul", x, x), dims, True))
         elif math.isinf(p):
             out = k.forward("abs", x)
-            for d in dims:
-                out = k.extreme(out, d, 1 if p > 0 else -1)[0].reshape(
-                    tuple(1 if e == d else n for e, n in enumerate(out.shape))
-                )
+            out = (k.extreme_value(out, dims, 1 if p > 0 else -1) if dims else out).reshape(self.kept)
         elif p == 0:
             out = k.sum(k.cast(k.compare("ne", x, k.zeros((), x.dtype)), x.dtype), dims, True)
         elif p == 1:

@@ -101,7 +101,7 @@ from kernels.cpu.random import (
     uniform_from_bits,
 )
 from kernels.cpu.recurrent import recurrent, recurrent_dx
-from kernels.cpu.reduce import all, any, extreme, prod, prod_dx, square_deviation, sum, sum_to
+from kernels.cpu.reduce import all, any, extreme, extreme_value, prod, prod_dx, square_deviation, sum, sum_to
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
     cross_entropy,
@@ -160,6 +160,7 @@ __all__ = [
     "even_edges",
     "expand",
     "extreme",
+    "extreme_value",
     "flip",
     "fold",
     "forward",

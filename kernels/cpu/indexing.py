@@ -1,5 +1,7 @@
 """Reading and writing elements by position, and the scatter-add that is the gradient of reading."""
 
+import math
+
 import numpy as np
 
 from kernels.cpu.compile import get_num_threads, kernel
@@ -7,6 +9,7 @@ from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 _SERIAL_BELOW = 65536  # elements; below, threads cost more than they save
 _TAKE_SERIAL_BELOW = 262144  # elements; NumPy copies row by row, too
+_ALONG_FROM = 4096  # elements; below, NumPy is as fast, and there is nothing to compile
 _NARROWEST = 16  # elements of a row: a cache line is no two threads'
 
 
@@ -37,11 +40,66 @@ def _take_rows(worker, workers, x, rows, out):
             to[j] = row[j]
 
 
+@kernel("T[:,:,::1], int64[:,:,::1], out T[:,:,::1]")
+def _take_along(x, positions, out):
+    outer, count, inner = out.shape
+    for o in range(outer):
+        if inner == 1:
+            for j in range(count):
+                out[o, j, 0] = x[o, positions[o, j, 0], 0]
+            continue
+        for j in range(count):
+            for i in range(inner):
+                out[o, j, i] = x[o, positions[o, j, i], i]
+
+
+@kernel("T[:,:,::1], int64[:,:,::1], out T[:,:,::1]")
+def _add_along(values, positions, out):
+    outer, count, inner = values.shape
+    for o in range(outer):
+        if inner == 1:
+            for j in range(count):
+                out[o, positions[o, j, 0], 0] += values[o, j, 0]
+            continue
+        for j in range(count):
+            for i in range(inner):
+                out[o, positions[o, j, i], i] += values[o, j, i]
+
+
+@kernel("T[:,:,::1], int64[:,:,::1], out T[:,:,::1]")
+def _put_along(values, positions, out):
+    outer, count, inner = values.shape
+    for o in range(outer):
+        if inner == 1:
+            for j in range(count):
+                out[o, positions[o, j, 0], 0] = values[o, j, 0]
+            continue
+        for j in range(count):
+            for i in range(inner):
+                out[o, positions[o, j, i], i] = values[o, j, i]
+
+
+class Along(tuple):
+    """An index that NumPy takes, and that knows what it is: positions (not negative) along one dimension."""
+
+    positions: np.ndarray
+    dim: int
+
+    def in_three(self, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, int, int]] | None:
+        """Return positions as (outer, count, inner) and the shape to match; None if a loop would not pay."""
+        dim, places = self.dim, self.positions
+        if places.size < _ALONG_FROM or places.dtype != np.int64:
+            return None
+        if (*shape[:dim], *shape[dim + 1 :]) != (*places.shape[:dim], *places.shape[dim + 1 :]):
+            return None
+        outer, inner = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
+        places = np.ascontiguousarray(places).reshape(outer, places.shape[dim], inner)
+        return places, (outer, shape[dim], inner)
+
+
 def positions_of(shape: tuple[int, ...], index) -> np.ndarray:
     """Return the flat int64 positions that `index` selects in a contiguous array of `shape`."""
-    size = 1
-    for n in shape:
-        size *= n
+    size = math.prod(shape)
     return np.asarray(np.arange(size, dtype=np.int64).reshape(shape)[index])
 
 
@@ -56,6 +114,12 @@ def take(x: np.ndarray, index) -> np.ndarray:
             _take_rows(workers, x.reshape(x.shape[0], width), rows, out.reshape(rows.size, width))
             return out
         return x.take(index, 0)
+    if isinstance(index, Along) and x.dtype.kind == "f" and x.flags.c_contiguous:
+        found = index.in_three(x.shape)
+        if found is not None:
+            out = np.empty(index.positions.shape, x.dtype)
+            _take_along(x.reshape(found[1]), found[0], out.reshape(found[0].shape))
+            return out
     taken = x[index]
     # What integer arrays select is a copy already, unless only slices and masks of no dims stood there.
     return taken if isinstance(taken, np.ndarray) and taken.base is None else np.array(taken)
@@ -68,6 +132,10 @@ def scatter_add(values: np.ndarray, index, shape: tuple[int, ...]) -> np.ndarray
         width = out[0].size if shape[0] else 0
         if values.size:
             _add_rows(values, _rows_of(index, shape[0]), out.reshape(shape[0], width))
+        return out
+    found = index.in_three(shape) if isinstance(index, Along) and values.dtype.kind == "f" else None
+    if found is not None:
+        _add_along(np.ascontiguousarray(values).reshape(found[0].shape), found[0], out.reshape(found[1]))
         return out
     positions = positions_of(shape, index)
     _scatter_add(np.ascontiguousarray(values).reshape(-1), positions.reshape(-1), out.reshape(-1))
@@ -116,7 +184,14 @@ def limit_norms(table: np.ndarray, index: np.ndarray, limit: float, order: float
 
 def put(x: np.ndarray, index, values: np.ndarray) -> None:
     """Write x[index] = values in place; where positions repeat, the last one stays."""
-    x[index] = values
+    found = None
+    if isinstance(index, Along) and x.dtype.kind == "f" and x.flags.c_contiguous and values.dtype == x.dtype:
+        found = index.in_three(x.shape)
+    if found is None:
+        x[index] = values
+        return
+    spread = np.ascontiguousarray(np.broadcast_to(values, index.positions.shape))
+    _put_along(spread.reshape(found[0].shape), found[0], x.reshape(found[1]))
 
 
 def nonzero(x: np.ndarray) -> np.ndarray:
@@ -124,21 +199,21 @@ def nonzero(x: np.ndarray) -> np.ndarray:
     return np.argwhere(x)
 
 
-def along(positions: np.ndarray, dim: int) -> tuple[np.ndarray, ...]:
+def along(positions: np.ndarray, dim: int) -> Along:
     """Return the index that picks, along `dim`, element positions[...] of an array, as `np.take_along_axis`.
 
-    positions: int64, of the array's shape except along `dim`.
+    positions: int64, not negative, of the array's shape except along `dim`.
     """
-    index = list(np.ix_(*[np.arange(n) for n in positions.shape]))
-    index[dim] = positions
-    return tuple(index)
+    mesh = list(np.ix_(*[np.arange(n) for n in positions.shape]))
+    mesh[dim] = positions
+    index = Along(mesh)
+    index.positions, index.dim = positions, dim
+    return index
 
 
 def unravel(positions: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """Return flat positions (negative ones count from the end) as one int64 array for each dim of `shape`."""
-    size = 1
-    for n in shape:
-        size *= n
+    size = math.prod(shape)
     flat = np.where(positions < 0, positions + size, positions)
     return tuple(np.asarray(column, np.int64) for column in np.unravel_index(flat, shape))
 

@@ -139,6 +139,11 @@ def extreme(x: np.ndarray, dim: int, sign: int) -> tuple[np.ndarray, np.ndarray]
     return values.reshape(shape), positions.reshape(shape)
 
 
+def extreme_value(x: np.ndarray, dims: tuple[int, ...], sign: int) -> np.ndarray:
+    """Return maxima (sign 1) or minima (sign -1) over `dims`, which are dropped; nan wins."""
+    return np.asarray((np.maximum if sign > 0 else np.minimum).reduce(x, axis=dims))
+
+
 def square_deviation(x: np.ndarray, mean: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """Return the sum over `dims` of squared deviations; mean (rounded) holds one number for each result."""
     rows, shape = _rows(x, dims)

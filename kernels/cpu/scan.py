@@ -15,6 +15,13 @@ from kernels.cpu.compile import kernel
 def _running_sum(x, from_end, total, out):
     outer, length, inner = x.shape
     for o in range(outer):
+        if inner == 1:  # in a register
+            running = np.float64(0.0)
+            for step in range(length):
+                j = length - 1 - step if from_end else step
+                running += x[o, j, 0]
+                out[o, j, 0] = running
+            continue
         for i in range(inner):
             total[i] = 0.0
         for step in range(length):
@@ -28,6 +35,12 @@ def _running_sum(x, from_end, total, out):
 def _running_product(x, total, out):
     outer, length, inner = x.shape
     for o in range(outer):
+        if inner == 1:  # in a register
+            running = np.float64(1.0)
+            for j in range(length):
+                running *= x[o, j, 0]
+                out[o, j, 0] = running
+            continue
         for i in range(inner):
             total[i] = 1.0
         for j in range(length):
@@ -61,6 +74,15 @@ def _running_extreme(x, sign, values, positions):
     """sign 1: maxima, -1: minima. The last of equals counts; nan, once met, stays."""
     outer, length, inner = x.shape
     for o in range(outer):
+        if inner == 1 and length > 0:  # in a register
+            best, place = x[o, 0, 0], 0
+            for j in range(length):
+                value = x[o, j, 0]
+                wins = value >= best if sign > 0 else value <= best
+                if value != value or (best == best and wins):
+                    best, place = value, j
+                values[o, j, 0], positions[o, j, 0] = best, place
+            continue
         for j in range(length):
             for i in range(inner):
                 value = x[o, j, i]

@@ -21,7 +21,8 @@ def array_of(x) -> Any:
     if isinstance(x, Tensor):
         return x._array
     if isinstance(x, tuple | list):
-        return type(x)(array_of(v) for v in x)
+        found = [array_of(v) for v in x]
+        return x if all(a is b for a, b in zip(found, x, strict=True)) else type(x)(found)
     return x
 
 

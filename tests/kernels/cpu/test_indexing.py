@@ -56,3 +56,34 @@ def test_nonzero() -> None:
     assert cpu.nonzero(np.array([[0, 1], [2, 0]])).tolist() == [[0, 1], [1, 0]]
     assert cpu.nonzero(np.array(3.0)).shape == (1, 0)
     assert cpu.nonzero(np.array(0.0)).shape == (0, 0)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_along_large_and_small_alike(dim, dtype) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((3, 4, 5), (20, 30, 40)):
+        x = rng.integers(-9, 9, shape).astype(dtype)
+        places = list(shape)
+        places[dim] = 17
+        positions = rng.integers(0, shape[dim], places)
+        index = cpu.along(positions, dim)
+        values = rng.integers(-9, 9, places).astype(dtype)
+        np.testing.assert_array_equal(cpu.take(x, index), np.take_along_axis(x, positions, dim))
+        np.testing.assert_array_equal(cpu.take(x.T.copy().T, index), np.take_along_axis(x, positions, dim))
+        expected = np.zeros(shape, dtype)
+        np.add.at(expected, tuple(index), values)
+        np.testing.assert_array_equal(cpu.scatter_add(values, index, shape), expected)
+        written, expected = x.copy(), x.copy()
+        cpu.put(written, index, values)
+        expected[tuple(index)] = values
+        np.testing.assert_array_equal(written, expected)
+        cpu.put(written, index, np.zeros((), dtype))
+        expected[tuple(index)] = 0
+        np.testing.assert_array_equal(written, expected)
+
+
+def test_unravel_counts_from_the_end_too() -> None:
+    rows, columns = cpu.unravel(np.array([0, 5, -1]), (3, 4))
+    np.testing.assert_array_equal(rows, [0, 1, 2])
+    np.testing.assert_array_equal(columns, [0, 1, 3])
