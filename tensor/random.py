@@ -80,8 +80,14 @@ class Generator:
         """Return the seed that this generator was started from."""
         return self._initial_seed
 
-    def get_state(self) -> np.ndarray:
-        """Return the whole state: (5056,) uint8, the bytes that PyTorch's generator gives."""
+    def get_state(self) -> Any:
+        """Return the whole state, a tensor (5056,) uint8 with the bytes that PyTorch's generator gives."""
+        from tensor.engine import Tensor  # which draws from here: not when this is imported
+
+        return Tensor._wrap(self.state_array())
+
+    def state_array(self) -> np.ndarray:
+        """Return what `get_state` does as an array."""
         state = np.zeros((), _STATE)
         with self._lock:
             twister = self._twister.state["state"]
@@ -121,10 +127,10 @@ class Generator:
 
     def clone_state(self) -> "Generator":
         """Return another generator that will draw the same numbers."""
-        return _restore(self.get_state())
+        return _restore(self.state_array())
 
     def __reduce__(self):
-        return _restore, (self.get_state(),)
+        return _restore, (self.state_array(),)
 
     # --- numbers ------------------------------------------------------------------------------------
 
@@ -348,8 +354,8 @@ def initial_seed() -> int:
     return find_generator().initial_seed()
 
 
-def get_rng_state() -> np.ndarray:
-    """Return the state of the default generator: (5056,) uint8."""
+def get_rng_state() -> Any:
+    """Return the state of the default generator: a tensor (5056,) uint8."""
     return find_generator().get_state()
 
 

@@ -159,7 +159,7 @@ def save_model(
         if order is not None:
             tensors[RESUME + "order"] = order
         del where["generator"]
-        tensors[RESUME + "generator"] = default_generator.get_state()
+        tensors[RESUME + "generator"] = default_generator.state_array()
         info["training"] = {"plan": asdict(plan), "position": where, "optimizer": numbers}
         if learned_from is not None:
             info["training"]["learned_from"] = learned_from

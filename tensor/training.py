@@ -165,13 +165,13 @@ def fit(
 def _rest_of_epoch(loader: DataLoader, position: Position):
     """Return the batches of the epoch that are still to come; note where its order comes from."""
     if not position.batch:
-        position.order = default_generator.get_state()
+        position.order = default_generator.state_array()
         return iter(loader)
     if position.batch > len(loader):  # all done is a place to stop, too
         raise ValueError(
             f"fit: position is at batch {position.batch}, but this data has {len(loader)} batches"
         )
-    now = default_generator.get_state()
+    now = default_generator.state_array()
     default_generator.set_state(position.order)
     batches = iter(loader)
     for _ in range(position.batch):

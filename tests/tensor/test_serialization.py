@@ -39,9 +39,9 @@ def save(path, trained):
 
 def test_weights_come_back(tmp_path, trained):
     save_model(tmp_path / "m.safetensors", trained[0], "mlp", "digits")
-    state = tensor.random.default_generator.get_state()
+    state = tensor.random.default_generator.state_array()
     model, saved = load_model(tmp_path / "m.safetensors")
-    assert np.array_equal(tensor.random.default_generator.get_state(), state)
+    assert np.array_equal(tensor.random.default_generator.state_array(), state)
     assert (saved.name, saved.data) == ("mlp", "digits")
     assert (saved.info["mean"], saved.info["std"]) == (0.1307, 0.3081)
     for name, value in trained[0].state_dict().items():
@@ -64,7 +64,7 @@ def test_training_comes_back(tmp_path, trained):
     for key in ("epoch", "batch", "loss_sum", "correct", "seen"):
         assert getattr(position, key) == getattr(trained[2], key)
     assert np.array_equal(position.order, trained[2].order)
-    assert np.array_equal(position.generator, tensor.random.default_generator.get_state())
+    assert np.array_equal(position.generator, tensor.random.default_generator.state_array())
     model = models.build("mlp")
     optimizer = training.make_optimizer(model, plan.optimizer, plan.lr)
     saved.restore(model, optimizer)

@@ -102,7 +102,7 @@ def test_stopped_after_any_batch_it_goes_on_as_if_nothing_had_happened(data, sto
 
     model, optimizer, position = run(data, plan, stop)
     assert position.epoch * 10 + position.batch == stop_after
-    position.generator = tensor.random.default_generator.get_state()
+    position.generator = tensor.random.default_generator.state_array()
     tensor.manual_seed(999)  # whatever came in between
     again = small()
     again.load_state_dict(model.state_dict())
@@ -149,7 +149,7 @@ def test_evaluate_leaves_the_model_as_it_was(data):
 def test_a_position_beyond_the_data(data):
     model = small()
     optimizer = training.make_optimizer(model, "sgd", 0.1)
-    position = training.Position(batch=4, order=tensor.random.default_generator.get_state())
+    position = training.Position(batch=4, order=tensor.random.default_generator.state_array())
     with pytest.raises(ValueError, match="batch 4, but this data has 3 batches"):
         training.fit(model, optimizer, *data, training.Plan(1, batch_size=50), position)
 
@@ -172,6 +172,6 @@ def test_warm_up_does_not_diverge():
 
 def test_warm_up_uses_no_random_number():
     tensor.manual_seed(0)
-    state = tensor.random.default_generator.get_state()
+    state = tensor.random.default_generator.state_array()
     training.warm_up(lambda: models.build("mlp"), training.Plan(1, batch_size=8), (1, 28, 28), 20, 5)
-    assert np.array_equal(tensor.random.default_generator.get_state(), state)
+    assert np.array_equal(tensor.random.default_generator.state_array(), state)
