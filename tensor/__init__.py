@@ -189,6 +189,7 @@ from tensor.elementwise import (
 )
 from tensor.engine import Tensor
 from tensor.indexing import argwhere, index_put, nonzero, put, take
+from tensor.interop import from_dlpack, to_dlpack
 from tensor.join import (
     block_diag,
     cartesian_prod,

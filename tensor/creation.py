@@ -1,11 +1,14 @@
 """Making tensors from data, from a rule, or at random."""
 
+import warnings
+
 import numpy as np
 
 from kernels import cpu
 from tensor import dtypes, random
 from tensor.devices import check as check_device
 from tensor.engine import Tensor
+from tensor.memory import own_memory
 from tensor.operands import check_range, to_array, to_sizes
 
 
@@ -43,12 +46,32 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
     return tensor(data, dtype=dtype, device=device)
 
 
-def from_numpy(array: np.ndarray) -> Tensor:
-    """Return a tensor on the memory of `array`: changing one changes the other."""
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy: expected np.ndarray (got {type(array).__name__})")
-    dtypes.of_array(array.dtype)
-    return Tensor._wrap(array)
+def from_numpy(ndarray: np.ndarray, *, warn: bool = True) -> Tensor:
+    """Return a tensor on the memory of `ndarray`: changing one changes the other.
+
+    Warns, as PyTorch, of an array that must not be written to, unless `warn` is False: nor can the tensor.
+    """
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"from_numpy: expected np.ndarray (got {type(ndarray).__name__})")
+    if not ndarray.dtype.isnative:
+        raise ValueError(
+            f"from_numpy: the bytes of {ndarray.dtype} are not in this machine's order; use "
+            ".astype(array.dtype.newbyteorder('='))"
+        )
+    dtypes.of_array(ndarray.dtype)
+    if any(step < 0 for step in ndarray.strides):
+        raise ValueError(
+            "from_numpy: At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not supported; use array.copy()"
+        )
+    if warn and not ndarray.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable, and neither is the tensor on its memory; "
+            "copy the array, or make it writable, before converting it to a tensor.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return Tensor._wrap(own_memory(ndarray))
 
 
 def full(size, fill_value, *, dtype=None, device=None, requires_grad=False) -> Tensor:

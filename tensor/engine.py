@@ -13,7 +13,7 @@ from tensor import autograd, dtypes, elementwise, layouts, missing, printing, ra
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
 from tensor.methods import Methods
-from tensor.operands import as_tensor_like, check_range, common_dtype, normalize_dim, to_array
+from tensor.operands import as_tensor_like, check_range, normalize_dim, to_array
 from tensor.sizes import Size
 
 _CPU = Device("cpu")
@@ -385,36 +385,16 @@ class Tensor(Methods):
 
     # --- conversions -------------------------------------------------------------------------------
 
-    def numpy(self) -> np.ndarray:
-        """Return the memory as an ndarray, without copying; RuntimeError if gradients are recorded."""
-        if self.requires_grad:
+    def numpy(self, *, force: builtins.bool = False) -> np.ndarray:
+        """Return the memory as an ndarray, without copying; RuntimeError if gradients are recorded.
+
+        force: also then.
+        """
+        if self.requires_grad and not force:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
         return self._array
-
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        array = self.numpy()
-        if dtype is None or array.dtype == dtype:
-            return array.copy() if copy else array
-        return array.astype(dtype)
-
-    __array_priority__ = 1000  # ndarray * Tensor is a Tensor
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method == "__call__" and not kwargs and ufunc in _UFUNC_METHODS and len(inputs) == 2:
-            first, second = inputs
-            if isinstance(first, np.generic):  # NumPy's numbers leave the type as Python's do
-                first = as_tensor_like(self, first, common_dtype((first.item(), second)), ufunc.__name__)
-            elif not isinstance(first, Tensor):  # ndarray + Tensor
-                first = as_tensor_like(self, first, dtypes.of_array(np.asarray(first).dtype), ufunc.__name__)
-            return getattr(first, _UFUNC_METHODS[ufunc])(second)
-        arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
-        outs = kwargs.pop("out", None)
-        if outs is not None:
-            kwargs["out"] = tuple(o.numpy() if isinstance(o, Tensor) else o for o in outs)
-        result = getattr(ufunc, method)(*arrays, **kwargs)
-        return Tensor._wrap(result) if isinstance(result, np.ndarray) else result
 
     def item(self):
         """Return the one element as a Python number."""
@@ -540,21 +520,6 @@ class Tensor(Methods):
 
     def __getattr__(self, name: str):
         raise missing.error_for("tensor.Tensor", name, dir(Tensor))
-
-    def __deepcopy__(self, memo):
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
-                "the moment; use .detach().clone()"
-            )
-        out = memo[id(self)] = type(self).__new__(type(self))
-        out._array, out._version = self._array.copy(), Version()
-        out._requires_grad = self._requires_grad
-        out._grad = None if self._grad is None else self._grad.detach().clone()
-        return out
-
-    def __reduce__(self):
-        return _rebuild, (type(self), self._array, self._requires_grad)
 
     # --- writing ---------------------------------------------------------------------------------------
 
@@ -683,21 +648,6 @@ def _watch_inference(change: int) -> None:
 
 autograd.grad_mode.watch_inference = _watch_inference
 
-_UFUNC_METHODS = {
-    np.add: "__add__",
-    np.subtract: "__sub__",
-    np.multiply: "__mul__",
-    np.true_divide: "__truediv__",
-    np.power: "__pow__",
-    np.matmul: "__matmul__",
-    np.equal: "eq",
-    np.not_equal: "ne",
-    np.less: "lt",
-    np.less_equal: "le",
-    np.greater: "gt",
-    np.greater_equal: "ge",
-}
-
 
 def _no_dims(operation: str):
     raise IndexError(f"{operation}: Dimension specified but tensor has no dimensions")
@@ -716,12 +666,6 @@ def _overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
         a.flags.c_contiguous == b.flags.c_contiguous or a.flags.f_contiguous == b.flags.f_contiguous
     )
     return a.ctypes.data != b.ctypes.data or a.shape != b.shape or not in_one_order
-
-
-def _rebuild(kind: builtins.type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
-    out = kind.__new__(kind)
-    out._array, out._version, out._requires_grad = array, Version(), requires_grad
-    return out
 
 
 __all__ = ["Parameter", "Size", "Tensor"]

@@ -11,18 +11,22 @@ from tensor.operands import normalize_dim, to_sizes
 class _Window:
     """Memory of an array seen with other strides; NumPy makes an array of it, which keeps the first alive."""
 
-    def __init__(self, array: np.ndarray, shape, strides, offset: int, dtype):
+    def __init__(self, array: np.ndarray, shape, strides, offset: int, dtype, writable: bool = False):
         self.base = array
         address, read_only = array.__array_interface__["data"]
+        read_only = read_only and not writable
         self.__array_interface__ = {
             "shape": tuple(shape), "strides": tuple(strides), "typestr": dtype.str, "version": 3,
             "data": (address + offset, read_only),
         }  # fmt: skip
 
 
-def strided_view(array: np.ndarray, shape, strides, offset: int = 0) -> np.ndarray:
-    """Return a view `offset` bytes into `array` with these strides, in bytes; nothing checks the limits."""
-    return np.asarray(_Window(array, shape, strides, offset, array.dtype))
+def strided_view(array: np.ndarray, shape, strides, offset: int = 0, writable: bool = False) -> np.ndarray:
+    """Return a view `offset` bytes into `array` with these strides, in bytes; nothing checks the limits.
+
+    writable: also if `array` is not.
+    """
+    return np.asarray(_Window(array, shape, strides, offset, array.dtype, writable))
 
 
 class _Owned:

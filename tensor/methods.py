@@ -16,6 +16,7 @@ from tensor import (
     diagonals,
     elementwise,
     indexing,
+    interop,
     join,
     limits,
     masking,
@@ -38,6 +39,7 @@ from tensor import einsum as einsums
 from tensor import shape as shapes
 from tensor import storage as storages
 from tensor.linalg import decompositions, equations, powers
+from tensor.operands import as_tensor_like, type_of
 from tensor.softmax import log_softmax, softmax
 
 if TYPE_CHECKING:
@@ -58,6 +60,11 @@ def _operator(function):
 
 def _swapped(function):
     return lambda x, y: function(y, x)
+
+
+def _operand_of_matmul(like, x):
+    """Return an ndarray as a tensor of its own type; anything else as it is."""
+    return as_tensor_like(like, x, type_of(x), "matmul") if isinstance(x, np.ndarray) else x
 
 
 def _is_operand(x) -> bool:
@@ -182,10 +189,12 @@ class Methods:
     slogdet, triangular_solve = equations.old_slogdet, equations.triangular_solve
     cholesky_solve, cholesky_inverse = equations.cholesky_solve, equations.cholesky_inverse
     cholesky, qr, svd = decompositions.old_cholesky, decompositions.old_qr, decompositions.old_svd
-    __matmul__ = products.matmul
+
+    def __matmul__(self: Any, other):
+        return products.matmul(self, _operand_of_matmul(self, other))
 
     def __rmatmul__(self: Any, other):
-        return products.matmul(other, self)
+        return products.matmul(_operand_of_matmul(self, other), self)
 
     # --- comparison and logic ------------------------------------------------------------------------
 
@@ -360,6 +369,11 @@ class Methods:
     masked_scatter, masked_scatter_ = masking.masked_scatter, masking.masked_scatter_
     __getitem__, __setitem__ = indexing.getitem, indexing.setitem
 
+    __array__, __array_ufunc__, __array_wrap__ = interop.to_array, interop.array_ufunc, interop.array_wrap
+    __array_priority__ = 1000  # ndarray * Tensor is a Tensor
+    __dlpack__, __dlpack_device__ = interop.dlpack, interop.dlpack_device
+    __deepcopy__, __reduce__ = interop.deepcopy, interop.reduce
+
     def __len__(self: Any) -> builtins.int:
         if not self.ndim:
             raise TypeError("len() of a 0-d tensor")
@@ -371,6 +385,10 @@ class Methods:
         return iter(self.unbind(0))
 
     def __contains__(self: Any, element) -> builtins.bool:
+        if not _is_operand(element):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
         return bool((self == element).any())
 
     def where(self: Any, condition: Tensor, other) -> Tensor:

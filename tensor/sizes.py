@@ -43,7 +43,11 @@ class Size(tuple):
     __rmul__ = __mul__
 
     def __reduce__(self):
-        return Size, (tuple(self),)
+        return _again, (tuple(self),)
+
+
+def _again(sizes: tuple[int, ...]) -> Size:
+    return Size(sizes)
 
 
 def _as_int(position: int, n) -> int:

@@ -1,5 +1,5 @@
 """The names that programs written for PyTorch look for under `utils`."""
 
-from tensor.utils import checkpoint, data, tensorboard
+from tensor.utils import checkpoint, data, dlpack, tensorboard
 
-__all__ = ["checkpoint", "data", "tensorboard"]
+__all__ = ["checkpoint", "data", "dlpack", "tensorboard"]
