@@ -42,7 +42,6 @@ from tensor.activations import (
     threshold,
     threshold_,
 )
-from tensor.addmm import addbmm, addmm, addmv, addr, baddbmm
 from tensor.amp import autocast, is_autocast_available, is_autocast_enabled
 from tensor.autograd import (
     enable_grad,
@@ -92,6 +91,7 @@ from tensor.compare import (
 )
 from tensor.compiler import compile
 from tensor.config import show_config, warn_of_serial_kernels
+from tensor.contraction import einsum, inner, tensordot
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.counting import (
     bincount,
@@ -145,7 +145,6 @@ from tensor.dtypes import (
     set_default_dtype,
     uint8,
 )
-from tensor.einsum import einsum, inner, tensordot
 from tensor.elementwise import (
     abs,
     abs_,
@@ -256,6 +255,7 @@ from tensor.pool import (
 )
 from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
+from tensor.product_sums import addbmm, addmm, addmv, addr, baddbmm
 from tensor.products import bmm, dot, ger, kron, matmul, mm, mv, outer, vdot
 from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from tensor.random_draws import bernoulli, multinomial, normal

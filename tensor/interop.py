@@ -169,7 +169,7 @@ def deepcopy(self: Any, memo):
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at "
             "the moment; use .detach().clone()"
         )
-    out = memo[id(self)] = type(self).__new__(type(self))
+    out = memo[id(self)] = object.__new__(type(self))
     out._array, out._version = _copied(self._array, memo), Version()
     out._requires_grad = self._requires_grad
     out._grad = None if self._grad is None else self._grad.detach().clone()
@@ -198,7 +198,7 @@ def reduce(self: Any):
     return _rebuild, (type(self), self._array, self.requires_grad)
 
 
-def _rebuild(kind: type, array: np.ndarray, requires_grad: bool):
-    out = kind.__new__(kind)
+def _rebuild(kind: type[Any], array: np.ndarray, requires_grad: bool):
+    out = object.__new__(kind)
     out._array, out._version, out._requires_grad = array, Version(), requires_grad
     return out

@@ -12,6 +12,7 @@ from tensor import (
     activations,
     combine,
     compare,
+    contraction,
     counting,
     diagonals,
     elementwise,
@@ -21,6 +22,7 @@ from tensor import (
     limits,
     masking,
     memory,
+    product_sums,
     products,
     random_draws,
     rearrange,
@@ -34,8 +36,6 @@ from tensor import (
     trigonometry,
     vector_norm,
 )
-from tensor import addmm as sums
-from tensor import einsum as einsums
 from tensor import shape as shapes
 from tensor import storage as storages
 from tensor.linalg import decompositions, equations, powers
@@ -180,10 +180,20 @@ class Methods:
 
     matmul, mm, mv, bmm, dot = products.matmul, products.mm, products.mv, products.bmm, products.dot
     outer, ger, vdot, kron = products.outer, products.ger, products.vdot, products.kron
-    inner = einsums.inner
-    addmm, addmm_, addmv, addmv_ = sums.addmm, sums.addmm_, sums.addmv, sums.addmv_
-    addr, addr_, addbmm, addbmm_ = sums.addr, sums.addr_, sums.addbmm, sums.addbmm_
-    baddbmm, baddbmm_ = sums.baddbmm, sums.baddbmm_
+    inner = contraction.inner
+    addmm, addmm_, addmv, addmv_ = (
+        product_sums.addmm,
+        product_sums.addmm_,
+        product_sums.addmv,
+        product_sums.addmv_,
+    )
+    addr, addr_, addbmm, addbmm_ = (
+        product_sums.addr,
+        product_sums.addr_,
+        product_sums.addbmm,
+        product_sums.addbmm_,
+    )
+    baddbmm, baddbmm_ = product_sums.baddbmm, product_sums.baddbmm_
     cross, matrix_power, matrix_exp = powers.old_cross, powers.matrix_power, powers.matrix_exp
     inverse, pinverse, det, logdet = equations.inv, equations.pinv, equations.det, equations.logdet
     slogdet, triangular_solve = equations.old_slogdet, equations.triangular_solve

@@ -76,7 +76,7 @@ def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _as_ours(array: np.ndarray):
-    return tensor.from_numpy(array).requires_grad_(array.dtype.kind == "f")
+    return tensor.from_numpy(array, warn=False).requires_grad_(array.dtype.kind == "f")
 
 
 def _as_theirs(array: np.ndarray):
