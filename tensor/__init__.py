@@ -46,6 +46,8 @@ from tensor.amp import autocast, is_autocast_available, is_autocast_enabled
 from tensor.autograd import (
     enable_grad,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,

@@ -262,6 +262,8 @@ class Tensor(Methods):
         """Return a tensor on the same memory that is not part of the graph."""
         out = Tensor._wrap(self._array.view())  # an array is one tensor's: autograd tells them apart by it
         out._version = self._version
+        if self._inference:
+            out._inference = True
         return out
 
     def detach_(self) -> Tensor:
@@ -590,6 +592,8 @@ class Parameter(Tensor):
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
         data = Tensor() if data is None else data
         self._array, self._version = data._array.view(), data._version
+        if data._inference:
+            self._inference = True
         self.requires_grad_(requires_grad)
 
     def __repr__(self) -> str:

@@ -129,7 +129,7 @@ def grad_and_value(func, argnums=0, has_aux=False) -> Callable:
                 )
             if value.ndim:
                 raise RuntimeError(
-                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar tensor, got tensor with "
+                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with "
                     f"{value.ndim} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
                 )
             found = _gradients([value], tree)

@@ -236,6 +236,15 @@ def backward(
     wanted = None if inputs is None else _as_tuple(inputs)
     if wanted == ():
         raise RuntimeError("backward: `inputs` argument to `backward()` cannot be empty.")
+    if create_graph and inputs is None:
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and "
+            "its gradient which can cause a memory leak. We recommend using autograd.grad when creating the "
+            "graph to avoid this. If you have to use this function, make sure to reset the .grad fields of "
+            "your parameters to None after use to break the cycle and avoid the leak.",
+            UserWarning,
+            stacklevel=3,
+        )
     given = None if grad_tensors is None else _as_tuple(grad_tensors)
     found = _differentiate("backward", roots, given, retain_graph, create_graph, wanted)
     for t in wanted or ():
@@ -254,6 +263,7 @@ def grad(
     grad_outputs=None,
     retain_graph=None,
     create_graph=False,
+    only_inputs=True,
     allow_unused=None,
     is_grads_batched=False,
     materialize_grads=False,
@@ -262,13 +272,19 @@ def grad(
 
     create_graph: record how they are computed, so that they can be differentiated again; the graph is kept.
     An input that the outputs do not depend on is an error; or None with allow_unused, or zeros with
-    materialize_grads. is_grads_batched is not supported: ask for one gradient after the other.
+    materialize_grads. is_grads_batched: grad_outputs have a dim in front, and so have the gradients.
+    only_inputs: True, the only value that PyTorch has left.
     """
-    if is_grads_batched:
-        raise NotImplementedError(
-            "grad: is_grads_batched=True needs vmap, which does not exist here; call grad() for each of the "
-            "grad_outputs, with retain_graph=True"
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
+            "gradient for other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
         )
+    if is_grads_batched:
+        options = (create_graph, only_inputs, allow_unused, False, materialize_grads)
+        return _grads_of_batch(_as_tuple(outputs), inputs, _as_tuple(grad_outputs), retain_graph, options)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
@@ -280,11 +296,12 @@ def grad(
             raise RuntimeError("grad: One of the differentiated Tensors does not require grad")
     given = None if grad_outputs is None else _as_tuple(grad_outputs)
     found = _differentiate("grad", roots, given, retain_graph, create_graph, wanted)
-    if not (allow_unused or materialize_grads) and any(id(t) not in found for t in wanted):
-        raise RuntimeError(
-            "grad: One of the differentiated Tensors appears to not have been used in the graph. Set "
-            "allow_unused=True if this is the desired behavior."
-        )
+    for i, t in enumerate(wanted):
+        if not (allow_unused or materialize_grads or id(t) in found):
+            raise RuntimeError(
+                f"grad: The differentiated Tensor at index {i} appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
     results = []
     for t in wanted:
         gradient = found.get(id(t))
@@ -298,3 +315,15 @@ def grad(
                 gradient = t._kernels.copy(gradient)
             results.append(t._wrap(gradient))
     return tuple(results)
+
+
+def _grads_of_batch(outputs, inputs, grad_outputs, retain_graph, options) -> tuple:
+    """Return the gradients for each of a batch of `grad_outputs`, put together along a dim in front."""
+    from tensor.join import stack
+
+    count = grad_outputs[0].shape[0]
+    rows = []
+    for i in range(count):
+        keep = True if i + 1 < count else retain_graph
+        rows.append(grad(outputs, inputs, [g[i] for g in grad_outputs], keep, *options))
+    return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))

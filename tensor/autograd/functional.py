@@ -44,7 +44,7 @@ def _vector(v, like, operation: str, of: str) -> tuple:
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
             raise RuntimeError(
-                f"The vector v can only be None if {of} contains a single Tensor with a single element."
+                f"The vector v can only be None if {of} is a single Tensor with a single element."
                 if of.startswith("the inp")
                 else "The vector v can only be None if the user-provided function returns a single Tensor "
                 "with a single element."

@@ -21,7 +21,7 @@ def _floats(values) -> list:
 def _check_inputs(inputs) -> None:
     if not any(hasattr(t, "_array") and t.requires_grad for t in inputs):
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have "
+            "gradcheck expects at least one input tensor to require gradient, but none of them have "
             "requires_grad=True."
         )
     for i, t in enumerate(inputs):

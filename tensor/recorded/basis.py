@@ -51,6 +51,17 @@ def linear(x, there: tuple[str, tuple], back: tuple[str, tuple]) -> Tensor:
     return Linear.apply(tensor_of(x), there=there, back=back)
 
 
+class Touch(Operation):
+    """The first input, connected with the second, to which zeros flow."""
+
+    def forward(self, k, x, touched):
+        self.touched_shape = touched.shape
+        return x.view()
+
+    def backward(self, k, grad):
+        return grad, k.zeros(self.touched_shape, grad.dtype)
+
+
 class Gate(Operation):
     """x itself; its gradient is 0 where `condition` does not hold, be it nan there."""
 

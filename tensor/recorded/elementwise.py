@@ -4,8 +4,11 @@ from kernels import cpu
 from micro.formulas import FORMULAS
 from tensor import elementwise, rounding
 from tensor.formula import OPERATIONS
-from tensor.recorded.basis import array_of, tensor_of
-from tensor.recorded.formula import on_tensors
+from tensor.recorded.basis import Touch, array_of, tensor_of
+from tensor.recorded.formula import on_tensors, used_in_conditions_only
+
+_UNTOUCHED = frozenset(["clamp", "maximum", "minimum", "fmax", "fmin"])
+"""Formulas whose derivative, as in PyTorch, is unconnected with what it only compares: no zeros flow to it."""
 
 
 def forward(name, x, *more, out=None):
@@ -30,10 +33,17 @@ def derivative(name, position, args, out, grad, options=()):
     values.update(zip(formula.options, options, strict=False))
     for option, default in formula.options.items():
         values.setdefault(option, default)
-    found = on_tensors(formula.derivatives[position])(values)
+    function = formula.derivatives[position]
+    found = on_tensors(function)(values)
     if not hasattr(found, "_array"):  # a derivative that is constant
         return grad.new_full(grad.shape, found)
-    return found if found.shape == grad.shape else found.expand(grad.shape)
+    found = found if found.shape == grad.shape else found.expand(grad.shape)
+    if name not in _UNTOUCHED:
+        for variable in used_in_conditions_only(function):
+            value = values.get(variable)
+            if getattr(value, "requires_grad", False):
+                found = Touch.apply(found, value)
+    return found
 
 
 def compare(name, *arrays):

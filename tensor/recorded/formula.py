@@ -106,6 +106,17 @@ def on_tensors(function: Callable[..., float]) -> Callable[[dict[str, Any]], Any
     return run
 
 
+@functools.cache
+def used_in_conditions_only(function: Callable[..., float]) -> frozenset[str]:
+    """Return which arguments a formula reads in conditions, but in no value."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    tests = [node.test for node in ast.walk(tree) if isinstance(node, ast.IfExp)]
+    within = {id(node) for test in tests for node in ast.walk(test)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    values = {node.id for node in names if id(node) not in within}
+    return frozenset(node.id for node in names if id(node) in within) - values
+
+
 def _gated(branch: ast.expr, values: dict[str, Any], condition: Tensor) -> dict[str, Any]:
     """Return the values, those that enter `branch` behind a gate."""
     read = {node.id for node in ast.walk(branch) if isinstance(node, ast.Name)}

@@ -56,7 +56,7 @@ def checkpoint(
             )
         if kwargs:
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
-        return _Reentrant.apply(function, preserve_rng_state, *args)
+        return CheckpointFunction.apply(function, preserve_rng_state, *args)
     return _checkpoint(function, args, kwargs, preserve_rng_state)
 
 
@@ -105,7 +105,7 @@ def _detached(value):
     return value.detach().requires_grad_(value.requires_grad) if hasattr(value, "_array") else value
 
 
-class _Reentrant(Function):
+class CheckpointFunction(Function):
     @staticmethod
     def forward(ctx, function, preserve_rng_state, *args):
         ctx.again = _Again(function, preserve_rng_state)
@@ -193,6 +193,9 @@ class _Region:
                 f"recomputation: {len(self.kinds)} operations were recorded, then {len(twins)}; the function "
                 "must do the same both times"
             )
+        for twin in twins:
+            if "check_saved" in twin.__dict__:  # of a checkpoint within this one
+                twin.check_saved()
         for reference, twin in zip(self.nodes, twins, strict=True):
             node = reference()
             if node is not None:
