@@ -8,7 +8,7 @@ from tensor.recorded.basis import Touch, array_of, tensor_of
 from tensor.recorded.formula import on_tensors, used_in_conditions_only
 
 _UNTOUCHED = frozenset(["clamp", "maximum", "minimum", "fmax", "fmin"])
-"""Formulas whose derivative, as in PyTorch, is unconnected with what it only compares: no zeros flow to it."""
+"""Formulas whose derivative, as in PyTorch, is not connected with what it only compares."""
 
 
 def forward(name, x, *more, out=None):
