@@ -189,6 +189,7 @@ from tensor.elementwise import (
     where,
 )
 from tensor.engine import Tensor
+from tensor.extrema import amax, amin, aminmax, argmax, argmin, max, min
 from tensor.indexing import argwhere, index_put, nonzero, put, take
 from tensor.interop import from_dlpack, to_dlpack
 from tensor.join import (
@@ -264,17 +265,10 @@ from tensor.random_draws import bernoulli, multinomial, normal
 from tensor.rearrange import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from tensor.reduction import (
     all,
-    amax,
-    amin,
-    aminmax,
     any,
-    argmax,
-    argmin,
     count_nonzero,
     logsumexp,
-    max,
     mean,
-    min,
     nanmean,
     nansum,
     prod,

@@ -16,6 +16,7 @@ from tensor import (
     counting,
     diagonals,
     elementwise,
+    extrema,
     indexing,
     interop,
     join,
@@ -266,9 +267,9 @@ class Methods:
         reduction.var,
         reduction.std,
     )
-    max, min, amax, amin = reduction.max, reduction.min, reduction.amax, reduction.amin
-    argmax, argmin, any, all = reduction.argmax, reduction.argmin, reduction.any, reduction.all
-    logsumexp, count_nonzero, aminmax = reduction.logsumexp, reduction.count_nonzero, reduction.aminmax
+    max, min, amax, amin = extrema.max, extrema.min, extrema.amax, extrema.amin
+    argmax, argmin, any, all = extrema.argmax, extrema.argmin, reduction.any, reduction.all
+    logsumexp, count_nonzero, aminmax = reduction.logsumexp, reduction.count_nonzero, extrema.aminmax
     nansum, nanmean = reduction.nansum, reduction.nanmean
     cumsum, cumsum_ = scan.cumsum, scan.cumsum_
     cumprod, cumprod_ = scan.cumprod, scan.cumprod_

@@ -229,8 +229,10 @@ def _check_source(operation, input, index, src):
         )
 
 
-def gather(input, dim, index):
+def gather(input, dim, index, *, sparse_grad=False):
     """Return, along `dim`, the elements at `index` (int64, with as many dims as `input`)."""
+    if sparse_grad:
+        raise NotImplementedError("gather: there are no sparse gradients; leave sparse_grad=False")
     dim = _check_along("gather", input, dim, index)
     if not index.numel() and index.ndim != input.ndim:
         return input.new_zeros(tuple(index.shape))

@@ -1,8 +1,8 @@
 """Order along a dim: sorting, the largest, the k-th, medians, modes and quantiles."""
 
 from tensor import compare, dtypes, elementwise, return_types
+from tensor.extrema import ExtremeValue, pick_along
 from tensor.operands import along_dims, normalize_dim
-from tensor.reduction import ExtremeValue, pick_along
 from tensor.scattering import Picked, gather
 
 
