@@ -72,6 +72,9 @@ from tensor.compare import (
     greater,
     greater_equal,
     gt,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
     is_tensor,
     isclose,
     isfinite,
@@ -90,6 +93,7 @@ from tensor.compare import (
     lt,
     ne,
     not_equal,
+    numel,
 )
 from tensor.compiler import compile
 from tensor.config import show_config, warn_of_serial_kernels
@@ -106,23 +110,18 @@ from tensor.counting import (
     unique_consecutive,
 )
 from tensor.creation import (
-    arange,
     as_tensor,
+    asarray,
     empty,
     empty_like,
     eye,
     from_numpy,
+    frombuffer,
     full,
     full_like,
-    linspace,
     ones,
     ones_like,
-    rand,
-    rand_like,
-    randint,
-    randn,
-    randn_like,
-    randperm,
+    scalar_tensor,
     tensor,
     zeros,
     zeros_like,
@@ -131,20 +130,28 @@ from tensor.devices import device, get_default_device, set_default_device
 from tensor.diagonals import diag, diag_embed, diagflat, trace, tril, triu
 from tensor.distances import cdist
 from tensor.dtypes import (
+    bfloat16,
     bool,
     can_cast,
     double,
     dtype,
+    finfo,
     float,
+    float16,
     float32,
     float64,
     get_default_dtype,
+    half,
+    iinfo,
     int,
+    int8,
+    int16,
     int32,
     int64,
     long,
     promote_types,
     set_default_dtype,
+    short,
     uint8,
 )
 from tensor.elementwise import (
@@ -260,8 +267,25 @@ from tensor.pool import adaptive_max_pool1d_with_indices as adaptive_max_pool1d
 from tensor.printing import set_printoptions
 from tensor.product_sums import addbmm, addmm, addmv, addr, baddbmm
 from tensor.products import bmm, dot, ger, kron, matmul, mm, mv, outer, vdot
-from tensor.random import Generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-from tensor.random_draws import bernoulli, multinomial, normal
+from tensor.random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from tensor.random_draws import bernoulli, multinomial, normal, poisson
+from tensor.ranges import (
+    arange,
+    linspace,
+    logspace,
+    meshgrid,
+    range,
+    tril_indices,
+    triu_indices,
+)
 from tensor.rearrange import flip, fliplr, flipud, repeat_interleave, roll, rot90, tile
 from tensor.reduction import (
     all,
@@ -294,6 +318,15 @@ from tensor.rounding import (
     sign,
     signbit,
     trunc,
+)
+from tensor.sampling import (
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
 )
 from tensor.saving import load, save
 from tensor.scan import (

@@ -4,7 +4,7 @@
 """
 
 from tensor.elementwise import where
-from tensor.formula import apply, apply_in_place, in_place, unary
+from tensor.formula import apply, apply_in_place, in_place, operation, unary
 from tensor.operands import as_tensor_like, require_tensor
 
 sigmoid, sigmoid_ = unary("sigmoid", "Return 1 / (1 + exp(-input)), without overflow.")
@@ -49,6 +49,9 @@ def selu_(input):
     return apply_in_place("elu", input, options=_SELU)
 
 
+_Celu = operation("elu", "Celu")
+
+
 def _celu_options(alpha):
     if alpha == 0:
         raise RuntimeError("celu: ZeroDivisionError, alpha cannot be 0")
@@ -57,12 +60,12 @@ def _celu_options(alpha):
 
 def celu(input, alpha=1.0):
     """Return input where positive, else alpha * (exp(input / alpha) - 1)."""
-    return apply("elu", input, options=_celu_options(alpha))
+    return apply("elu", input, options=_celu_options(alpha), record=_Celu)
 
 
 def celu_(input, alpha=1.0):
     """Apply celu in place."""
-    return apply_in_place("elu", input, options=_celu_options(alpha))
+    return apply_in_place("elu", input, options=_celu_options(alpha), record=_Celu)
 
 
 def softplus(input, beta=1.0, threshold=20.0):

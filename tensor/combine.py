@@ -2,7 +2,7 @@
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.formula import write_out
+from tensor.formula import in_place, write_out
 from tensor.operands import as_tensor_like, common_dtype, require_tensor
 
 
@@ -10,7 +10,9 @@ class Lerp(Operation):
     """Go from start to end by a weight."""
 
     def forward(self, k, start, end, weight):
-        self.saved, self.shapes = (start, end, weight), (start.shape, end.shape, weight.shape)
+        # Of a start that is overwritten nothing may be read, unless the weight's gradient asks for it.
+        self.saved = (start if self.needs[2] else None, end if self.needs[2] else None, weight)
+        self.shapes = (start.shape, end.shape, weight.shape)
         way = k.forward("sub", end, start)
         one = k.full((), 1.0, start.dtype)
         # From the nearer end, so that neither end is missed by a rounding error.
@@ -61,7 +63,12 @@ def lerp(input, end, weight, *, out=None):
 
 def lerp_(input, end, weight):
     """Go towards `end` in place."""
+    if hasattr(weight, "_array") and weight.requires_grad:
+        return _lerp_in_place(input, end, weight)
     return _overwrite(*_lerp_operands(input, end, weight))
+
+
+_lerp_in_place = in_place(lerp)
 
 
 class Addcmul(Operation):

@@ -150,3 +150,27 @@ def _same_type(operation: str, a, b) -> None:
 def is_tensor(obj) -> bool:
     """Return whether `obj` is a tensor."""
     return hasattr(obj, "_array")
+
+
+def is_floating_point(input) -> bool:
+    """Return whether the element type is a float."""
+    require_tensor("is_floating_point", "input", input)
+    return input.dtype.is_floating_point
+
+
+def is_complex(input) -> bool:
+    """Return False: complex numbers are not supported."""
+    require_tensor("is_complex", "input", input)
+    return False
+
+
+def is_nonzero(input) -> bool:
+    """Return whether a tensor's only element is not 0."""
+    require_tensor("is_nonzero", "input", input)
+    return bool(input)
+
+
+def numel(input) -> int:
+    """Return the number of elements."""
+    require_tensor("numel", "input", input)
+    return input.numel()

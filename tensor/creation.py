@@ -1,47 +1,52 @@
-"""Making tensors from data, from a rule, or at random."""
+"""Making tensors from data, or filled with a number."""
 
 import warnings
 
 import numpy as np
 
 from kernels import cpu
-from tensor import dtypes, random
+from tensor import dtypes
 from tensor.devices import check as check_device
 from tensor.engine import Tensor
+from tensor.making import check_layout, element_type, size_of
 from tensor.memory import own_memory
-from tensor.operands import check_range, to_array, to_sizes
+from tensor.operands import check_range, require_tensor, to_array
 
 
-def _finish(array: np.ndarray, device, requires_grad: bool) -> Tensor:
+def finish(array: np.ndarray, device, requires_grad: bool, layout=None, pin_memory: bool = False) -> Tensor:
+    """Return a tensor around a new array; check what every maker of tensors is asked for."""
     check_device(device)
+    check_layout(layout, pin_memory)
     out = Tensor._wrap(array)
     return out.requires_grad_() if requires_grad else out
 
 
-def _size(args) -> tuple[int, ...]:
-    size = to_sizes(args)
-    if any(n < 0 for n in size):
-        raise RuntimeError(f"a tensor's sizes cannot be negative, got {list(size)}")
-    return size
+# --- from data -------------------------------------------------------------------------------------
 
 
-def _float_type(dtype) -> np.dtype:
-    return dtypes.array_dtype(dtype or dtypes.get_default_dtype())
-
-
-def tensor(data, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
     """Return a tensor with a copy of `data`: numbers, nested lists, an array or a tensor.
 
     dtype: by default float32 for Python floats, int64 for ints, and that of an array or tensor.
     """
-    return _finish(to_array(data, dtype, "tensor"), device, requires_grad)
+    return finish(to_array(data, dtype, "tensor"), device, requires_grad, None, pin_memory)
+
+
+def scalar_tensor(
+    s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False
+) -> Tensor:
+    """Return a zero-dim tensor of a number, of the default float type."""
+    array = to_array(s, dtype or dtypes.get_default_dtype(), "scalar_tensor")
+    return finish(array, device, requires_grad, layout, pin_memory)
 
 
 def as_tensor(data, dtype=None, device=None) -> Tensor:
     """Return `data` as a tensor, sharing the memory of arrays and tensors where the dtype allows."""
     if isinstance(data, Tensor):
+        check_device(device)
         return data.to(dtype) if dtype is not None else data
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.array_dtype(dtype) == data.dtype):
+        check_device(device)
         return from_numpy(data)
     return tensor(data, dtype=dtype, device=device)
 
@@ -74,114 +79,140 @@ def from_numpy(ndarray: np.ndarray, *, warn: bool = True) -> Tensor:
     return Tensor._wrap(own_memory(ndarray))
 
 
-def full(size, fill_value, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
+    """Return `obj` as a tensor, sharing its memory where that can be; copy: True never, False always."""
+    if copy:
+        out = tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device)
+        return out.requires_grad_() if requires_grad else out
+    out = as_tensor(obj, dtype, device)
+    shared = out is obj or (isinstance(obj, np.ndarray) and np.may_share_memory(out._array, obj))
+    if copy is False and not shared:
+        raise ValueError("asarray: can't alias data of this kind or change its dtype without a copy")
+    return out.requires_grad_() if requires_grad else out
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Tensor:
+    """Return a 1-D tensor on the memory of a bytes-like object, `count` elements from byte `offset`."""
+    element = element_type("frombuffer", dtype)
+    size = memoryview(buffer).nbytes
+    if not size:
+        raise ValueError("frombuffer: both buffer length (0) and count (-1) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(f"frombuffer: offset ({offset} bytes) must be within the buffer, [0, {size - 1}]")
+    if count < 0 and (size - offset) % element.itemsize:
+        raise ValueError(
+            f"frombuffer: buffer size ({size - offset} bytes after offset) must be a multiple of element "
+            f"size ({element.itemsize})"
+        )
+    if count * element.itemsize > size - offset or count == 0:
+        raise ValueError(f"frombuffer: the buffer holds fewer than {count} elements after byte {offset}")
+    return finish(np.frombuffer(buffer, element, count, offset), None, requires_grad)
+
+
+# --- filled ----------------------------------------------------------------------------------------
+
+
+def full(
+    size, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+) -> Tensor:
     """Return a tensor filled with a number; dtype by default that of the number."""
+    if not isinstance(size, tuple | list):
+        raise TypeError(
+            f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}"
+        )
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
     if dtype is None:
-        dtype = to_array(fill_value, None, "full").dtype
-    element = dtypes.array_dtype(dtype)
+        dtype = dtypes.of_array(to_array(fill_value, None, "full").dtype)
+    element = element_type("full", dtype)
     check_range(fill_value, element)
-    out = cpu.full(_size((size,)), cpu.cast(np.asarray(fill_value), element), element)
-    return _finish(out, device, requires_grad)
+    out = cpu.full(size_of((size,)), cpu.cast(np.asarray(fill_value), element), element)
+    return finish(out, device, requires_grad, layout, pin_memory)
 
 
-def zeros(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
+def zeros(
+    *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+) -> Tensor:
     """Return zeros."""
-    return _finish(cpu.zeros(_size(size), _float_type(dtype)), device, requires_grad)
+    out = cpu.zeros(size_of(args, size), element_type("zeros", dtype))
+    return finish(out, device, requires_grad, layout, pin_memory)
 
 
-def ones(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
+def ones(
+    *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+) -> Tensor:
     """Return ones."""
-    return _finish(cpu.full(_size(size), 1, _float_type(dtype)), device, requires_grad)
+    out = cpu.full(size_of(args, size), 1, element_type("ones", dtype))
+    return finish(out, device, requires_grad, layout, pin_memory)
 
 
-def empty(*size, dtype=None, device=None, requires_grad=False) -> Tensor:
+def empty(
+    *args,
+    size=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    memory_format=None,
+) -> Tensor:
     """Return a tensor whose elements are yet to be written; they are 0, unlike PyTorch's."""
-    return zeros(*size, dtype=dtype, device=device, requires_grad=requires_grad)
+    out = cpu.zeros(size_of(args, size), element_type("empty", dtype))
+    return finish(out, device, requires_grad, layout, pin_memory)
 
 
-def zeros_like(input, *, dtype=None, requires_grad=False) -> Tensor:
+def new_like(name, input, dtype, layout, device, requires_grad, pin_memory, memory_format=None) -> Tensor:
+    """Return a tensor of zeros in the shape, dtype and order in memory of `input`."""
+    require_tensor(name, "input", input)
+    element = element_type(name, dtype, input.dtype)
+    array = np.zeros_like(input._array, element)  # in the order of the input's memory
+    out = finish(array, device, False, layout, pin_memory)
+    if memory_format is not None:
+        out = out.contiguous(memory_format=memory_format)
+    return out.requires_grad_() if requires_grad else out
+
+
+def zeros_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None
+) -> Tensor:
     """Return zeros in the shape and dtype of `input`."""
-    return zeros(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return new_like("zeros_like", input, dtype, layout, device, requires_grad, pin_memory, memory_format)
 
 
-def ones_like(input, *, dtype=None, requires_grad=False) -> Tensor:
+def ones_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None
+) -> Tensor:
     """Return ones in the shape and dtype of `input`."""
-    return ones(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    out = new_like("ones_like", input, dtype, layout, device, False, pin_memory, memory_format).fill_(1)
+    return out.requires_grad_() if requires_grad else out
 
 
-def full_like(input, fill_value, *, dtype=None, requires_grad=False) -> Tensor:
+def full_like(
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    memory_format=None,
+) -> Tensor:
     """Return a number repeated in the shape and dtype of `input`."""
-    return full(tuple(input.shape), fill_value, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    out = new_like("full_like", input, dtype, layout, device, False, pin_memory, memory_format)
+    out.fill_(fill_value)
+    return out.requires_grad_() if requires_grad else out
 
 
-def empty_like(input, *, dtype=None, requires_grad=False) -> Tensor:
-    """Return a tensor in the shape and dtype of `input` whose elements are yet to be written."""
-    return zeros_like(input, dtype=dtype, requires_grad=requires_grad)
+def empty_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None
+) -> Tensor:
+    """Return a tensor in the shape and dtype of `input` whose elements are yet to be written; they are 0."""
+    return new_like("empty_like", input, dtype, layout, device, requires_grad, pin_memory, memory_format)
 
 
-def arange(start, end=None, step=1, *, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Return start, start + step, ... below `end`; int64 if all are integers, else the default float."""
-    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
-    if end is None:
-        start, end = 0, start
-    if step == 0:
-        raise RuntimeError("arange: step must be nonzero")
-    if (end - start) / step < 0:
-        raise RuntimeError("arange: upper bound and lower bound inconsistent with step sign")
-    if dtype is None:
-        integers = all(isinstance(v, int | np.integer) for v in (start, end, step))
-        dtype = dtypes.int64 if integers else dtypes.get_default_dtype()
-    count = int(np.ceil((end - start) / step))
-    values = start + step * np.arange(count)  # not np.arange(start, end, step): its length may be off by one
-    return _finish(values.astype(dtypes.array_dtype(dtype)), device, requires_grad)
-
-
-def linspace(start, end, steps, *, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Return `steps` numbers evenly from `start` to `end`, both included."""
-    if steps < 0:
-        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
-    return _finish(np.linspace(start, end, steps).astype(_float_type(dtype)), device, requires_grad)
-
-
-def eye(n, m=None, *, dtype=None, device=None, requires_grad=False) -> Tensor:
+def eye(n, m=None, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False) -> Tensor:
     """Return ones on the diagonal of an (n, m) matrix of zeros."""
     if n < 0 or (m or 0) < 0:
         raise RuntimeError(f"eye: n and m must be greater or equal to 0, got {n} and {m}")
-    return _finish(np.eye(n, m, dtype=_float_type(dtype)), device, requires_grad)
-
-
-def rand(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Return random numbers evenly spread over [0, 1), the ones PyTorch gives for the same seed."""
-    source = random.find_generator(generator)
-    return _finish(source.uniform(_size(size), dtype=_float_type(dtype)), device, requires_grad)
-
-
-def randn(*size, generator=None, dtype=None, device=None, requires_grad=False) -> Tensor:
-    """Return standard normal random numbers, the ones PyTorch gives for the same seed."""
-    source = random.find_generator(generator)
-    return _finish(source.normal(_size(size), dtype=_float_type(dtype)), device, requires_grad)
-
-
-def randint(low, high=None, size=None, *, generator=None, dtype=None, device=None) -> Tensor:
-    """Return random integers in [low, high), int64 by default; `randint(high, size)` starts at 0."""
-    if size is None:
-        low, high, size = 0, low, high
-    source = random.find_generator(generator)
-    values = source.integers(low, high, _size((size,)))
-    return _finish(values.astype(dtypes.array_dtype(dtype or dtypes.int64)), device, False)
-
-
-def randperm(n, *, generator=None, dtype=None, device=None) -> Tensor:
-    """Return 0 .. n - 1 in random order, int64 by default, the order PyTorch gives for the same seed."""
-    values = random.find_generator(generator).permutation(n)
-    return _finish(values.astype(dtypes.array_dtype(dtype or dtypes.int64)), device, False)
-
-
-def rand_like(input, *, dtype=None, requires_grad=False) -> Tensor:
-    """Return random numbers in [0, 1) in the shape of `input`."""
-    return rand(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
-
-
-def randn_like(input, *, dtype=None, requires_grad=False) -> Tensor:
-    """Return standard normal random numbers in the shape of `input`."""
-    return randn(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
+    return finish(np.eye(n, m, dtype=element_type("eye", dtype)), device, requires_grad, layout, pin_memory)

@@ -23,6 +23,11 @@ class dtype:
         return self._category == 2
 
     @property
+    def is_signed(self) -> builtins.bool:
+        """Whether this type holds negative numbers."""
+        return self._category == 2 or (self._category == 1 and self.name != "uint8")
+
+    @property
     def limits(self) -> tuple:
         """The least and the largest integer that this integer or bool type holds."""
         if self._category == 0:
@@ -45,11 +50,30 @@ class dtype:
 _BOOL, _INTEGER, _FLOAT = 0, 1, 2
 bool = dtype("bool", "bool", _BOOL)
 uint8 = dtype("uint8", "uint8", _INTEGER)
+int8 = dtype("int8", "int8", _INTEGER)
+int16 = dtype("int16", "int16", _INTEGER)
 int32 = dtype("int32", "int32", _INTEGER)
 int64 = dtype("int64", "int64", _INTEGER)
 float32 = dtype("float32", "float32", _FLOAT)
 float64 = dtype("float64", "float64", _FLOAT)
-int, long, float, double = int32, int64, float32, float64
+short, int, long, float, double = int16, int32, int64, float32, float64
+
+
+class _HalfPrecision(dtype):
+    """A type of 16 bits, to be named and compared; tensors do not have it."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str):
+        self.name, self._category, self.itemsize = name, _FLOAT, 2
+
+    @property
+    def _array(self):  # type: ignore[override]
+        raise TypeError(f"{self!r}: tensors of 16-bit floats are not supported on the CPU; use torch.float32")
+
+
+float16, bfloat16 = _HalfPrecision("float16"), _HalfPrecision("bfloat16")
+half = float16
 
 # What PyTorch calls the type of a tensor of this dtype.
 LEGACY_NAMES = {
@@ -121,7 +145,11 @@ def promote_types(a: dtype, b: dtype) -> dtype:
         return a
     if a._category != b._category:
         return a if a._category > b._category else b
-    return a if a.itemsize >= b.itemsize else b
+    if a.itemsize == b.itemsize and a.is_signed is not b.is_signed:
+        return int16  # of uint8 and int8: what holds both
+    if a.itemsize == b.itemsize:
+        return a
+    return a if a.itemsize > b.itemsize else b
 
 
 def can_cast(from_: dtype, to: dtype) -> builtins.bool:

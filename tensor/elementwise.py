@@ -7,7 +7,7 @@ from tensor import dtypes
 from tensor.autograd import Operation
 from tensor.formula import apply, apply_in_place, binary, in_place, operation, unary, write_out
 from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor
-from tensor.rounding import divide_rounded
+from tensor.rounding import divide_rounded, divide_rounded_
 
 neg, neg_ = unary("neg", "Return -input; RuntimeError for bools.")
 abs, abs_ = unary("abs", "Return the absolute values.")
@@ -55,10 +55,11 @@ def sub(input, other, *, alpha=1, out=None):
 def rsub(input, other, *, alpha=1):
     """Return other - alpha * input."""
     require_tensor("rsub", "input", input)
-    return apply("sub", other, input if alpha == 1 else _times(alpha, input), record=_Rsub)
+    record = _RsubTensor if hasattr(other, "_array") else _Rsub
+    return apply("sub", other, input if alpha == 1 else _times(alpha, input), record=record)
 
 
-_Rsub = operation("sub", "Rsub", 1)
+_RsubTensor, _Rsub = operation("sub", "Rsub", 0), operation("sub", "Rsub", 1)
 
 
 def mul(input, other, *, out=None):
@@ -77,6 +78,11 @@ def div(input, other, *, rounding_mode=None, out=None):
     return result if out is None else write_out("div", result, out)
 
 
+def divide_into(input, number):
+    """Return number / input, as PyTorch computes it: number * (1 / input)."""
+    return apply("mul", apply("reciprocal", input), number)
+
+
 def _check_rounding_mode(rounding_mode):
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError(f'div: rounding_mode must be None, "trunc" or "floor", got {rounding_mode!r}')
@@ -88,12 +94,15 @@ def _times(alpha, other):
     return other * alpha
 
 
-_PowByTensor = operation("pow", "Pow", 1)
+_PowByTensor, _PowOfNumber = operation("pow", "Pow", 1), operation("pow", "Pow", 2)
 
 
 def pow(input, exponent, *, out=None):
     """Return input ** exponent; nan for a negative base with a fractional exponent."""
-    result = apply("pow", input, exponent, record=_PowByTensor if hasattr(exponent, "_array") else None)
+    record = None
+    if hasattr(exponent, "_array"):
+        record = _PowByTensor if hasattr(input, "_array") else _PowOfNumber
+    result = apply("pow", input, exponent, record=record)
     return result if out is None else write_out("pow", result, out)
 
 
@@ -107,10 +116,13 @@ def _to_double(x):
     return x.to(dtypes.float64) if hasattr(x, "_array") else x
 
 
+_Ldexp = operation("mul", "Ldexp")
+
+
 def ldexp(input, other):
     """Return input * 2 ** other."""
     require_tensor("ldexp", "other", other)
-    return mul(input, pow(2.0, other))
+    return apply("mul", input, pow(2.0, other), record=_Ldexp)
 
 
 def maximum(input, other, *, out=None):
@@ -149,10 +161,7 @@ def div_(input, other, *, rounding_mode=None):
     if rounding_mode is None:
         return apply_in_place("div", input, other)
     _check_rounding_mode(rounding_mode)
-    return _divide_in_place(input, other, rounding_mode=rounding_mode)
-
-
-_divide_in_place = in_place(div)
+    return divide_rounded_(f"div_ ({rounding_mode})", input, other, rounding_mode)
 
 
 def pow_(input, exponent):
@@ -246,7 +255,13 @@ class Copy(Operation):
 class Fill(Copy):
     """Overwrite with a number."""
 
-    name, overload = "Fill", 0
+    name, overload = "Fill", 2
+
+
+class FillByTensor(Copy):
+    """Overwrite with a zero-dim tensor."""
+
+    name, overload = "Fill", 3
 
 
 class Zero(Copy):
@@ -255,7 +270,7 @@ class Zero(Copy):
     name, overload = "Zero", 0
 
 
-def where(condition, input=None, other=None, *, out=None):
+def where(condition, input=None, other=None, *, out=None, _record=None):
     """Return input where condition holds, else other; all three broadcast.
 
     Of the condition alone: the positions where it holds, a tensor for each dim.
@@ -274,7 +289,7 @@ def where(condition, input=None, other=None, *, out=None):
     target = common_dtype((input, other))
     x, y = as_tensor_like(like, input, target, "where"), as_tensor_like(like, other, target, "where")
     try:
-        return Where.apply(x, y, condition)
+        return (_record or Where).apply(x, y, condition)
     except ValueError:
         raise RuntimeError(
             f"where: shapes do not broadcast: condition {tuple(condition.shape)}, input {tuple(x.shape)}, "

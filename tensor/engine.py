@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 
 from kernels import cpu
-from tensor import autograd, dtypes, elementwise, layouts, missing, printing, random
+from tensor import autograd, dtypes, elementwise, layouts, missing, printing
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
 from tensor.methods import Methods
@@ -47,6 +47,8 @@ class Tensor(Methods):
     device = _CPU
 
     def __init__(self, *data):
+        if len(data) == 1 and isinstance(data[0], Size):
+            data = tuple(data[0])
         if len(data) > 1 or (len(data) == 1 and isinstance(data[0], int) and not isinstance(data[0], bool)):
             self._array = np.zeros(data, np.float32)  # Tensor(2, 3): sizes; never uninitialised memory
         else:
@@ -126,6 +128,14 @@ class Tensor(Methods):
     def is_floating_point(self) -> bool:
         """Return whether the element type is a float."""
         return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Return False: complex numbers are not supported."""
+        return False
+
+    def is_signed(self) -> bool:
+        """Return whether the element type holds negative numbers."""
+        return self.dtype.is_signed
 
     def data_ptr(self) -> int:
         """Return the address of the first element."""
@@ -500,6 +510,22 @@ class Tensor(Methods):
         """Convert to bool: whether each element is not zero."""
         return self.to(dtypes.bool)
 
+    def short(self) -> Tensor:
+        """Convert to int16."""
+        return self.to(dtypes.int16)
+
+    def char(self) -> Tensor:
+        """Convert to int8."""
+        return self.to(dtypes.int8)
+
+    def half(self) -> Tensor:
+        """Raise TypeError: tensors of 16-bit floats are not supported."""
+        return self.to(dtypes.float16)
+
+    def bfloat16(self) -> Tensor:
+        """Raise TypeError: tensors of 16-bit floats are not supported."""
+        return self.to(dtypes.bfloat16)
+
     def byte(self) -> Tensor:
         """Convert to uint8."""
         return self.to(dtypes.uint8)
@@ -532,47 +558,21 @@ class Tensor(Methods):
         return elementwise.Copy.apply_in_place(self, source)
 
     def fill_(self, value) -> Tensor:
-        """Overwrite every element with a number."""
+        """Overwrite every element with a number, or a zero-dim tensor, to which gradients flow."""
         check_range(value, self._array.dtype)
-        return self.copy_(as_tensor_like(self, value, self.dtype, "fill_"))
+        if isinstance(value, Tensor):
+            if value.ndim:
+                raise RuntimeError(
+                    "fill_ only supports 0-dimension value tensor but got tensor with "
+                    f"{value.ndim} dimensions; use copy_()"
+                )
+            return elementwise.FillByTensor.apply_in_place(self, value)
+        source = as_tensor_like(self, value, self.dtype, "fill_")
+        return elementwise.Fill.apply_in_place(self, source)
 
     def zero_(self) -> Tensor:
         """Overwrite every element with 0."""
-        return self.fill_(0)
-
-    def uniform_(self, low: float = 0.0, high: float = 1.0, *, generator=None) -> Tensor:  # type: ignore[valid-type]
-        """Overwrite with random numbers, evenly spread over [low, high)."""
-        return self._fill_random("uniform", (low, high), generator)
-
-    def normal_(self, mean: float = 0.0, std: float = 1.0, *, generator=None) -> Tensor:  # type: ignore[valid-type]
-        """Overwrite with normally distributed random numbers."""
-        return self._fill_random("normal", (mean, std), generator)
-
-    def _fill_random(self, distribution: str, parameters: tuple, generator) -> Tensor:
-        source = random.find_generator(generator)
-        array = self._array
-        # As PyTorch: a transposed tensor is filled in the order of its memory.
-        order = sorted(range(array.ndim), key=lambda d: -abs(array.strides[d]))
-        options = {"contiguous": array.flags.c_contiguous} if distribution == "normal" else {}
-        shape = tuple(array.shape[d] for d in order)
-        values = getattr(source, distribution)(shape, *parameters, dtype=array.dtype, **options)
-        return self.copy_(Tensor._wrap(values.transpose([order.index(d) for d in range(array.ndim)])))
-
-    def new_tensor(self, data, dtype=None) -> Tensor:
-        """Return `data` as a tensor of this one's dtype."""
-        return Tensor._wrap(to_array(data, dtype or self.dtype, "new_tensor"))
-
-    def new_full(self, size, fill_value, dtype=None) -> Tensor:
-        """Return a tensor of this one's dtype, filled with a number."""
-        return Tensor._wrap(self._kernels.full(tuple(size), fill_value, (dtype or self.dtype)._array))
-
-    def new_zeros(self, *size, dtype=None) -> Tensor:
-        """Return zeros of this tensor's dtype."""
-        return self.new_full(size[0] if size and isinstance(size[0], tuple | list) else size, 0, dtype)
-
-    def new_ones(self, *size, dtype=None) -> Tensor:
-        """Return ones of this tensor's dtype."""
-        return self.new_full(size[0] if size and isinstance(size[0], tuple | list) else size, 1, dtype)
+        return elementwise.Zero.apply_in_place(self, as_tensor_like(self, 0, self.dtype, "zero_"))
 
     # --- showing -----------------------------------------------------------------------------------------
 

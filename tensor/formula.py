@@ -91,7 +91,7 @@ class Elementwise(Operation):
 
 
 _NAMES = {"gelu_tanh": "Gelu", "logsigmoid": "LogSigmoid", "prelu": "PreluKernel"}
-_OVERLOADS = {"clamp": 1}
+_OVERLOADS = {"clamp": 1, "fmod": 1}
 OPERATIONS: dict[str, type[Elementwise]] = {
     name: type(
         _NAMES.get(name, name.title().replace("_", "")),

@@ -2,7 +2,7 @@
 
 from tensor import compare, dtypes
 from tensor.autograd import Operation
-from tensor.elementwise import maximum, minimum, where
+from tensor.elementwise import Where, where
 from tensor.formula import apply, apply_in_place, in_place, operation, write_out
 from tensor.operands import common_dtype, require_tensor
 
@@ -20,16 +20,28 @@ def _limits(name, x, low, high):
     return joint, (low, high)
 
 
+def _clamp_by_tensors(name, input, low, high):
+    """Limit to tensors: the gradient of an element goes to what it came from."""
+    # not maximum(input, low): a tie would halve the gradient
+    result = input
+    for limit, passes in ((low, compare.ge), (high, compare.le)):
+        if limit is not None:
+            inside = compare.logical_or(passes(result, limit), compare.ne(result, result))  # nan stays
+            result = where(inside, result, limit, _record=_CLAMPS[name])
+    return result
+
+
+_CLAMPS = {
+    name: type(name, (Where,), {"name": name, "overload": overload})
+    for name, overload in (("Clamp", 0), ("ClampMin", 1), ("ClampMax", 1))
+}
+
+
 def clamp(input, min=None, max=None, *, out=None):
     """Limit `input` to [min, max], numbers, tensors or None; the gradient passes within and on a limit."""
     require_tensor("clamp", "input", input)
     if hasattr(min, "_array") or hasattr(max, "_array"):
-        # not maximum(input, min): a tie would halve the gradient
-        result = input
-        for limit, passes in ((min, compare.ge), (max, compare.le)):
-            if limit is not None:
-                inside = compare.logical_or(passes(result, limit), compare.ne(result, result))  # nan stays
-                result = where(inside, result, limit)
+        result = _clamp_by_tensors("Clamp", input, min, max)
     else:
         joint, limits = _limits("clamp", input, min, max)
         result = apply("clamp", input.to(joint), options=limits)
@@ -50,7 +62,7 @@ _ClampMin, _ClampMax = operation("clamp", "ClampMin"), operation("clamp", "Clamp
 def clamp_min(input, min):
     """Raise what is below `min` to it."""
     if hasattr(min, "_array"):
-        return maximum(input, min)
+        return _clamp_by_tensors("ClampMin", input, min, None)
     joint, limits = _limits("clamp_min", input, min, None)
     return apply("clamp", input.to(joint), options=limits, record=_ClampMin)
 
@@ -58,7 +70,7 @@ def clamp_min(input, min):
 def clamp_max(input, max):
     """Lower what is above `max` to it."""
     if hasattr(max, "_array"):
-        return minimum(input, max)
+        return _clamp_by_tensors("ClampMax", input, None, max)
     joint, limits = _limits("clamp_max", input, None, max)
     return apply("clamp", input.to(joint), options=limits, record=_ClampMax)
 
@@ -91,13 +103,22 @@ class NanToNum(Operation):
     """Write numbers in the place of nan and of infinities."""
 
     def forward(self, k, x, nan, posinf, neginf):
-        self.saved = (x,)
+        self.finite = k.compare("isfinite", x)  # not x itself: it may be overwritten
         for name, number in (("isnan", nan), ("isposinf", posinf), ("isneginf", neginf)):
             x = k.where(k.compare(name, x), k.full((), number, x.dtype), x)
         return x
 
     def backward(self, k, grad):
-        return (k.where(k.compare("isfinite", self.saved[0]), grad, k.zeros((), grad.dtype)),)
+        return (k.where(self.finite, grad, k.zeros((), grad.dtype)),)
+
+
+def _replacements(input, nan, posinf, neginf):
+    limits = dtypes.finfo(input.dtype)
+    return {
+        "nan": 0.0 if nan is None else nan,
+        "posinf": limits.max if posinf is None else posinf,
+        "neginf": limits.min if neginf is None else neginf,
+    }
 
 
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
@@ -106,17 +127,15 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     if not input.dtype.is_floating_point:
         result = input.clone()
     else:
-        limits = dtypes.finfo(input.dtype)
-        result = NanToNum.apply(
-            input,
-            nan=0.0 if nan is None else nan,
-            posinf=limits.max if posinf is None else posinf,
-            neginf=limits.min if neginf is None else neginf,
-        )
+        result = NanToNum.apply(input, **_replacements(input, nan, posinf, neginf))
     return result if out is None else write_out("nan_to_num", result, out)
 
 
-nan_to_num_ = in_place(nan_to_num)
+def nan_to_num_(input, nan=0.0, posinf=None, neginf=None):
+    """Write numbers in the place of nan and of infinities."""
+    if not input.dtype.is_floating_point:
+        return input
+    return NanToNum.apply_in_place(input, **_replacements(input, nan, posinf, neginf))
 
 
 clip, clip_ = clamp, clamp_

@@ -21,6 +21,7 @@ from tensor import (
     interop,
     join,
     limits,
+    making,
     masking,
     memory,
     product_sums,
@@ -164,10 +165,14 @@ class Methods:
     clamp_max, clamp_max_ = limits.clamp_max, limits.clamp_max_
     nan_to_num, nan_to_num_ = limits.nan_to_num, limits.nan_to_num_
 
+    uniform_, normal_ = random_draws.uniform_, random_draws.normal_
+    new_tensor, new_full, new_zeros = making.new_tensor, making.new_full, making.new_zeros
+    new_ones, new_empty, new = making.new_ones, making.new_empty, making.new
+
     __add__ = __radd__ = _operator(elementwise.add)
     __mul__ = __rmul__ = _operator(elementwise.mul)
     __sub__, __rsub__ = _operator(elementwise.sub), _operator(elementwise.rsub)
-    __truediv__, __rtruediv__ = _operator(elementwise.div), _operator(_swapped(elementwise.div))
+    __truediv__, __rtruediv__ = _operator(elementwise.div), _operator(elementwise.divide_into)
     __floordiv__ = _operator(rounding.floor_divide)
     __rfloordiv__ = _operator(_swapped(rounding.floor_divide))
     __mod__, __rmod__ = _operator(rounding.remainder), _operator(_swapped(rounding.remainder))

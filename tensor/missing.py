@@ -21,6 +21,7 @@ INSTEAD = {
     "quantization": "float32",
     "ao": "float32",
     "quantize_per_tensor": "round(t / scale)",
+    "complex": "two float tensors, for the real and the imaginary part",
     "complex64": "two float tensors, for the real and the imaginary part",
     "complex128": "two float tensors, for the real and the imaginary part",
     "cfloat": "two float tensors, for the real and the imaginary part",

@@ -151,6 +151,8 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
         ) from None
     if array.dtype.kind == "O":
         raise RuntimeError(f"{operation}: Could not infer dtype of {data!r:.60}; expected numbers")
+    if array.dtype.kind == "U" and array.ndim and isinstance(next(_elements(data)), str):
+        raise ValueError(f"{operation}: expected numbers, got text: {data!r:.60}")
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{operation}: expected numbers, nested lists of numbers or an array, got {data!r:.60}"

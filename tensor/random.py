@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kernels import cpu
+from tensor.devices import device as Device
 
 _DEFAULT_SEED = 67280421310721
 
@@ -52,6 +53,8 @@ class Generator:
         self._spare: float | None = None  # the second of a pair of normal numbers
 
     # --- seeds and states ---------------------------------------------------------------------------
+
+    device = Device("cpu")
 
     def manual_seed(self, seed: int) -> "Generator":
         """Start anew from `seed` and return self.
@@ -206,6 +209,57 @@ class Generator:
             values = (self._words64(size) % np.uint64(span)).view(np.int64)
         values += low  # wraps, as it should, where span >= 2**63
         return values.astype(dtype, copy=False).reshape(shape)
+
+    def any_integers(self, shape: Iterable[int], dtype: DTypeLike) -> np.ndarray:
+        """Draw integers over all that a type holds exactly and are not negative, as `random_()` does."""
+        shape, found = _shape(shape), np.dtype(dtype)
+        size = math.prod(shape)
+        if found == np.float32:
+            values = self._bits(size) % np.uint32(2**24 + 1)
+        elif found == np.float64:
+            values = self._words64(size) % np.uint64(2**53 + 1)
+        elif found == np.int64:
+            values = self._words64(size) % np.uint64(2**63)
+        elif found == np.bool_:
+            values = self._bits(size) & np.uint32(1)
+        else:
+            values = self._bits(size) % np.uint32(np.iinfo(found).max + 1)
+        return values.astype(found).reshape(shape)
+
+    def poisson(self, rates: np.ndarray) -> np.ndarray:
+        """Draw from the Poisson distribution, one number for each rate, of the rates' shape and dtype."""
+        found = [self._poisson(rate) for rate in rates.astype(np.float64).ravel().tolist()]
+        return np.array(found, rates.dtype).reshape(rates.shape)
+
+    def _poisson(self, rate: float) -> float:
+        if rate == 0.0:
+            return 0.0
+        if rate < 10.0:  # as many uniform numbers as their product stays above exp(-rate) (Knuth)
+            bound, count, product = math.exp(-rate), 0, 1.0
+            while True:
+                product *= self._double()
+                if product <= bound:
+                    return float(count)
+                count += 1
+        # The transformed rejection PTRS of W. Hoermann (1993).
+        slam, log_rate = math.sqrt(rate), math.log(rate)
+        b = 0.931 + 2.53 * slam
+        a = -0.059 + 0.02483 * b
+        inverse_alpha, squeeze = 1.1239 + 1.1328 / (b - 3.4), 0.9277 - 3.6224 / (b - 2.0)
+        while True:
+            u, v = self._double() - 0.5, self._double()
+            us = 0.5 - abs(u)
+            k = math.floor((2.0 * a / us + b) * u + rate + 0.43)
+            if us >= 0.07 and v <= squeeze:
+                return float(k)
+            if k < 0 or (us < 0.013 and v > us):
+                continue
+            bound = -rate + k * log_rate - math.lgamma(k + 1.0)
+            if math.log(v) + math.log(inverse_alpha) - math.log(a / (us * us) + b) <= bound:
+                return float(k)
+
+    def _double(self) -> float:
+        return float(self.uniform((), dtype=np.float64)[()])
 
     def permutation(self, n: int) -> np.ndarray:
         """Return 0 ... n - 1 in random order: (n,) int64, as `randperm` does."""

@@ -1,22 +1,228 @@
-"""Random tensors whose distribution is another tensor, and tensors filled in place, as PyTorch draws them."""
+"""Random numbers by a tensor: drawn with its elements as weights, or over what it holds.
 
-import math
-from typing import Any
+PyTorch's for the same seed, in the order in which it draws them.
+"""
 
 import numpy as np
 
-from tensor import dtypes, random
-from tensor.operands import to_sizes
-from tensor.random import Generator
+from tensor import random
+from tensor.autograd import Operation
+from tensor.elementwise import Copy
+from tensor.operands import require_tensor, to_sizes
+
+_KINDS: dict[tuple[str, int], type[Copy]] = {}
 
 
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator=None, dtype=None, requires_grad=False):
+def overwrite_random(input, name: str, draw, generator=None, overload: int = 0, in_memory_order: bool = True):
+    """Overwrite `input` with draw(source, shape), an array of its dtype, and return it.
+
+    name, overload: what PyTorch records. in_memory_order: whether a transposed tensor is filled in the order
+    of its memory.
+    """
+    kind = _KINDS.get((name, overload))
+    if kind is None:
+        kind = _KINDS[name, overload] = type(name, (Copy,), {"name": name, "overload": overload})
+    array = input._array
+    dims = list(range(array.ndim))
+    order = sorted(dims, key=lambda d: -abs(array.strides[d])) if in_memory_order else dims
+    values = draw(random.find_generator(generator), tuple(array.shape[d] for d in order))
+    source = input._wrap(values.transpose([order.index(d) for d in dims]))
+    return kind.apply_in_place(input, source)
+
+
+def uniform_(input, from_: float = 0.0, to: float = 1.0, *, generator=None, **limits):
+    """Overwrite with random numbers, evenly spread over [from, to)."""
+    low = limits.pop("from", limits.pop("a", from_))
+    high = limits.pop("b", to)
+    if limits:
+        raise TypeError(f"uniform_: expected from=, to= and generator=, got {sorted(limits)}")
+    dtype = input._array.dtype
+    return overwrite_random(
+        input, "Uniform", lambda source, shape: source.uniform(shape, low, high, dtype=dtype), generator
+    )
+
+
+def normal_(input, mean: float = 0.0, std: float = 1.0, *, generator=None):
+    """Overwrite with normally distributed random numbers."""
+    array = input._array
+    return overwrite_random(
+        input,
+        "Normal",
+        lambda source, shape: source.normal(
+            shape, mean, std, dtype=array.dtype, contiguous=array.flags.c_contiguous
+        ),
+        generator,
+    )
+
+
+def bernoulli_(input, p=0.5, *, generator=None):
+    """Overwrite with ones, with probability p (a number, or a tensor that broadcasts), else zeros."""
+    if hasattr(p, "_array"):
+        chances = np.broadcast_to(p._array, tuple(input.shape))
+        drawn = random.find_generator(generator).bernoulli(np.ascontiguousarray(chances))
+        return overwrite_random(
+            input, "Bernoulli", lambda _, shape: drawn.reshape(shape), generator, 1, False
+        )
+    return overwrite_random(
+        input, "Bernoulli", lambda source, shape: source.bernoulli(p, shape, input._array.dtype), generator, 2
+    )
+
+
+def random_(input, *args, generator=None, **limits):
+    """Overwrite with integers in [from, to), in [0, to), or as many as the type holds exactly."""
+    names = {"from": None, "to": None} | limits
+    if len(args) == 1:
+        names["to" if names["to"] is None else "from"] = args[0]
+    elif len(args) == 2:
+        names["from"], names["to"] = args
+    low, high = names["from"], names["to"]
+    element = input._array.dtype
+    if low is None and high is None:
+        return overwrite_random(
+            input, "Random", lambda source, shape: source.any_integers(shape, element), generator, 2
+        )
+    low, high = 0 if low is None else int(low), int(high)
+    if not input.dtype.is_floating_point:
+        least, most = input.dtype.limits
+        if not (least <= low and high - 1 <= most):
+            raise RuntimeError(f"random_: {low} and {high} - 1 must be within [{least}, {most}]")
+    return overwrite_random(
+        input,
+        "Random",
+        lambda source, shape: source.integers(low, high, shape).astype(element),
+        generator,
+        1 if low == 0 else 0,
+    )
+
+
+def _positive(name: str, argument: str, value: float) -> None:
+    if not value > 0.0:
+        raise RuntimeError(f"{name} expects {argument} > 0.0, but found {argument}={value}")
+
+
+def _must_be_float(name: str, input) -> None:
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(f"{name}: not implemented for {input.dtype!r}; use x.float()")
+
+
+def exponential_(input, lambd=1.0, *, generator=None):
+    """Overwrite with exponentially distributed numbers of rate `lambd`."""
+    _must_be_float("exponential_", input)
+    _positive("exponential_", "lambda", lambd)
+    return overwrite_random(
+        input,
+        "Exponential",
+        lambda source, shape: source.exponential(shape, lambd, input._array.dtype),
+        generator,
+    )
+
+
+def cauchy_(input, median=0.0, sigma=1.0, *, generator=None):
+    """Overwrite with numbers of Cauchy's distribution."""
+    _must_be_float("cauchy_", input)
+    _positive("cauchy_", "sigma", sigma)
+
+    def draw(source, shape):
+        return source.cauchy(shape, median, sigma, input._array.dtype)
+
+    return overwrite_random(input, "Cauchy", draw, generator)
+
+
+def log_normal_(input, mean=1.0, std=2.0, *, generator=None):
+    """Overwrite with numbers whose logarithm is normally distributed."""
+    _must_be_float("log_normal_", input)
+    _positive("log_normal_", "std", std)
+
+    def draw(source, shape):
+        return source.log_normal(shape, mean, std, input._array.dtype)
+
+    return overwrite_random(input, "LogNormal", draw, generator)
+
+
+def geometric_(input, p, *, generator=None):
+    """Overwrite with the number of trials, each a success with probability p, up to the first success."""
+    if not 0.0 < p < 1.0:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+
+    def draw(source, shape):
+        return source.geometric(shape, p, input._array.dtype)
+
+    return overwrite_random(input, "Geometric", draw, generator)
+
+
+# --- drawn with weights ------------------------------------------------------------------------------
+
+
+class Bernoulli(Operation):
+    """Draws; constant in their probabilities, so that their gradient is zero."""
+
+    def forward(self, k, p, drawn):
+        return drawn
+
+    def backward(self, k, grad):
+        return (k.zeros(grad.shape, grad.dtype),)
+
+
+class Poisson(Bernoulli):
+    """Draws of the Poisson distribution."""
+
+
+def bernoulli(input, p=None, *, generator=None, out=None):
+    """Return ones with the probabilities in `input`, or with p, else zeros; of input's shape and dtype."""
+    require_tensor("bernoulli", "input", input)
+    if p is not None:
+        return bernoulli_(input.detach().clone(), p, generator=generator)
+    drawn = random.find_generator(generator).bernoulli(input._array)
+    result = Bernoulli.apply(input, drawn=drawn)
+    return result if out is None else out.copy_(result)
+
+
+def poisson(input, generator=None):
+    """Return draws of the Poisson distribution with the rates in `input`."""
+    require_tensor("poisson", "input", input)
+    if not input.dtype.is_floating_point:
+        raise NotImplementedError(f"poisson: not implemented for {input.dtype!r}; use x.float()")
+    if (input.detach() < 0).any():
+        raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
+    return Poisson.apply(input, drawn=random.find_generator(generator).poisson(input._array))
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
+    """Return positions drawn with the weights in each row of `input`: (samples,) or (rows, samples) int64."""
+    require_tensor("multinomial", "input", input)
+    if input.ndim not in (1, 2):
+        raise RuntimeError("multinomial: prob_dist must be 1 or 2 dim")
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {input.dtype!r}; use x.float()"
+        )
+    categories = input.shape[-1]
+    if num_samples <= 0:
+        raise RuntimeError("multinomial: cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > categories:
+        raise RuntimeError(
+            "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement, "
+            f"{num_samples} of {categories}"
+        )
+    weights = input._array
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if (weights.sum(-1) == 0).any():
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    source = random.find_generator(generator)
+    rows = source.multinomial(np.atleast_2d(weights), int(num_samples), bool(replacement))
+    found = input._wrap(rows if input.ndim == 2 else rows[0])
+    return found if out is None else out.copy_(found)
+
+
+def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, requires_grad=False):
     """Return normal random numbers; `mean` and `std` are tensors that broadcast, or numbers with a `size`.
 
     float32 or the type of the tensors. Nothing is recorded for gradients. Raises RuntimeError for a negative
     std and for shapes that do not broadcast, TypeError for two numbers without a size.
     """
-    from tensor.creation import randn, zeros
+    from tensor.creation import zeros  # whose tensors have the functions of this file
+    from tensor.sampling import randn
 
     tensors = [x for x in (mean, std) if hasattr(x, "_array")]
     if not tensors:
@@ -33,120 +239,3 @@ def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator=None, dtype
     if hasattr(std, "_array"):
         return randn(shape, generator=generator, dtype=tensors[0].dtype).mul_(std).add_(mean)
     return zeros(shape, dtype=tensors[0].dtype).normal_(0.0, std, generator=generator).add_(mean)
-
-
-def bernoulli(input: Any, p: float | None = None, *, generator=None):
-    """Return ones with the probabilities `input` holds (or p, in input's shape), else zeros; input's type.
-
-    Raises RuntimeError for what is no probability and NotImplementedError for integers.
-    """
-    source = random.find_generator(generator)
-    if p is not None:
-        return input.detach().clone().bernoulli_(p, generator=generator)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"bernoulli: expected floating-point probabilities, got {input.dtype!r}")
-    return input._wrap(source.bernoulli(np.ascontiguousarray(input._array)))
-
-
-def multinomial(
-    input: Any, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
-) -> Any:
-    """Return random indices into each row of weights, drawn as often as the weights say; int64.
-
-    input: (n,) or (rows, n) float weights, which need not sum to 1. Returns (num_samples,) or (rows,
-    num_samples). replacement: an index may be drawn again. The draws are PyTorch's for the same seed. Raises
-    RuntimeError for weights that are negative, not finite, or sum to 0, and for more draws than there are
-    indices, without replacement.
-    """
-    if input.ndim not in (1, 2):
-        raise RuntimeError(f"multinomial: prob_dist must be 1 or 2 dim, got {input.ndim}")
-    if not input.is_floating_point():
-        raise RuntimeError(
-            f"multinomial only supports floating-point dtypes for input, got {input.dtype}; use .float()"
-        )
-    if num_samples <= 0:
-        raise RuntimeError(f"multinomial: cannot sample n_sample <= 0 samples, got {num_samples}")
-    if not replacement and num_samples > input.shape[-1]:
-        raise RuntimeError(
-            "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement: "
-            f"{num_samples} of {input.shape[-1]}"
-        )
-    weights = np.atleast_2d(input._array)
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
-    if not (weights.sum(axis=1) > 0).all():
-        raise RuntimeError("multinomial: invalid multinomial distribution (sum of probabilities <= 0)")
-    found = random.find_generator(generator).multinomial(weights, num_samples, replacement)
-    return input._wrap(found if input.ndim == 2 else found[0])
-
-
-# --- in place --------------------------------------------------------------------------------------
-
-
-def _positive(name: str, operation: str, value: float) -> None:
-    if not value > 0:
-        raise RuntimeError(f"{operation} expects {name} > 0.0, but found {name}={value}")
-
-
-def exponential_(self: Any, lambd: float = 1.0, *, generator=None):
-    """Overwrite with waiting times of events that come `lambd` in a unit of time."""
-    _positive("lambda", "exponential_", lambd)
-    if not self.is_floating_point():
-        raise RuntimeError(f"exponential_: expected a floating-point tensor, got {self.dtype!r}")
-    return self._fill_random("exponential", (lambd,), generator)
-
-
-def cauchy_(self: Any, median: float = 0.0, sigma: float = 1.0, *, generator=None):
-    """Overwrite with Cauchy numbers around `median`, of half width `sigma`."""
-    _positive("sigma", "cauchy_", sigma)
-    if not self.is_floating_point():
-        raise RuntimeError(f"cauchy_: expected a floating-point tensor, got {self.dtype!r}")
-    return self._fill_random("cauchy", (median, sigma), generator)
-
-
-def log_normal_(self: Any, mean: float = 1.0, std: float = 2.0, *, generator=None):
-    """Overwrite with exp(x) where x is normal with this mean and standard deviation."""
-    _positive("std", "log_normal_", std)
-    return self._fill_random("log_normal", (mean, std), generator)
-
-
-def geometric_(self: Any, p: float, *, generator=None):
-    """Overwrite with how many trials it took until one succeeded, each with probability p."""
-    if not 0 < p < 1:
-        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    return self._fill_random("geometric", (p,), generator)
-
-
-def bernoulli_(self: Any, p: Any = 0.5, *, generator=None):
-    """Overwrite with ones, with probability p (a number, or a tensor that broadcasts), else zeros."""
-    source = random.find_generator(generator)
-    shape = self._array.shape
-    if hasattr(p, "_array"):
-        # compared with numbers of its own precision, unlike a number
-        ones = source.bernoulli(
-            np.ascontiguousarray(np.broadcast_to(p._array, shape)), dtype=self._array.dtype
-        )
-    else:
-        ones = source.bernoulli(float(p), shape, self._array.dtype)
-    return self.copy_(self._wrap(ones))
-
-
-def random_(self: Any, from_: int = 0, to: int | None = None, *, generator=None):
-    """Overwrite with whole numbers: random_(a, b), random_(b) from 0, random_() of all the type counts.
-
-    Raises RuntimeError where the range is empty.
-    """
-    source = random.find_generator(generator)
-    kind = self._array.dtype
-    if to is None and from_ == 0:
-        if kind.kind == "f":
-            low, high = 0, 2 ** (np.finfo(kind).nmant + 1) + 1
-        else:
-            low, high = 0, dtypes.of_array(kind).limits[1] + 1
-        if kind == np.int32:  # one word each, though the range is long
-            count = math.prod(self._array.shape)
-            drawn = source.words(count).astype(np.int64) % 2**31
-            return self.copy_(self._wrap(drawn.astype(kind).reshape(self._array.shape)))
-    else:
-        low, high = (0, from_) if to is None else (from_, to)
-    return self.copy_(self._wrap(source.integers(low, high, self._array.shape).astype(kind)))

@@ -2,20 +2,32 @@
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.formula import binary, in_place, unary, write_out
+from tensor.formula import apply, in_place, operation, unary, write_out
 from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor
 
 
 class DivideRounded(Operation):
     """Divide and round; constant between its jumps, so its gradient is zero."""
 
-    name, overload = "Div", 1
+    name, overload = "Div", 2
 
     def forward(self, k, x, y, rounding):
+        self.shapes = x.shape, y.shape
         return k.divide_rounded(x, y, rounding)
 
     def backward(self, k, grad):
-        return None, None
+        return tuple(k.zeros(shape, grad.dtype) for shape in self.shapes)
+
+
+class FloorDivide(DivideRounded):
+    """floor_divide, of which PyTorch, too, knows no derivative."""
+
+    name, overload = "NotImplemented", None
+
+    def backward(self, k, grad):
+        raise RuntimeError(
+            'derivative for floor_divide is not implemented; div(x, y, rounding_mode="floor") has one: zero'
+        )
 
 
 class Remainder(Operation):
@@ -95,8 +107,28 @@ sign, sign_ = _rounding("sign", "Return -1, 0 or 1", bools=True)
 sgn, sgn_ = _rounding("sign", "Return -1, 0 or 1", name="sgn", bools=True)
 _round, _round_in_place = _rounding("round", "Return the nearest integer, of two the even one")
 frac, frac_ = unary("frac", "Return what trunc() takes away, of the sign of each element.")
-fmod, fmod_ = binary("fmod", "Return what is left of input / other rounded towards zero: of input's sign.")
-copysign, copysign_ = binary("copysign", "Return the sizes of `input` with the signs of `other`, as floats.")
+_FmodByNumber, _CopysignByNumber = operation("fmod", "Fmod", 0), operation("copysign", "Copysign", 1)
+
+
+def fmod(input, other, *, out=None):
+    """Return what is left of input / other rounded towards zero: of the sign of `input`."""
+    require_tensor("fmod", "input", input)
+    result = apply("fmod", *_to_divide("fmod", input, other), record=_by_number(other, _FmodByNumber))
+    return result if out is None else write_out("fmod", result, out)
+
+
+def copysign(input, other, *, out=None):
+    """Return the sizes of `input` with the signs of `other`, as floats."""
+    require_tensor("copysign", "input", input)
+    result = apply("copysign", input, other, record=_by_number(other, _CopysignByNumber))
+    return result if out is None else write_out("copysign", result, out)
+
+
+def _by_number(other, record):
+    return None if hasattr(other, "_array") else record
+
+
+fmod_, copysign_ = in_place(fmod), in_place(copysign)
 
 
 def round(input, *, decimals=0, out=None):
@@ -148,7 +180,7 @@ def heaviside(input, values):
 
 def floor_divide(input, other, *, out=None):
     """Return input / other rounded down; no gradient flows through it."""
-    result = divide_rounded("floor_divide", input, other, "floor")
+    result = FloorDivide.apply(*_to_divide("floor_divide", input, other), rounding="floor")
     return result if out is None else write_out("floor_divide", result, out)
 
 
@@ -166,6 +198,16 @@ floor_divide_, remainder_ = in_place(floor_divide), in_place(remainder)
 def divide_rounded(name, x, y, rounding):
     """Return x / y rounded: "floor" or "trunc"; RuntimeError for integers divided by 0."""
     return DivideRounded.apply(*_to_divide(name, x, y), rounding=rounding)
+
+
+def divide_rounded_(name, x, y, rounding):
+    """Overwrite x with x / y rounded, which must fit its element type and shape."""
+    first, second = _to_divide(name, x, y)
+    if not dtypes.can_cast(first.dtype, x.dtype):
+        raise RuntimeError(
+            f"{name}: result type {first.dtype!r} can't be cast to the desired output type {x.dtype!r}"
+        )
+    return DivideRounded.apply_in_place(x, second.to(x.dtype), rounding=rounding)
 
 
 def _to_divide(name, x, y):

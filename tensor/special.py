@@ -2,7 +2,7 @@
 
 from tensor.activations import sigmoid, sigmoid_
 from tensor.elementwise import exp2, expm1, log1p
-from tensor.formula import apply, apply_in_place, binary, unary, write_out
+from tensor.formula import apply, apply_in_place, binary, operation, unary, write_out
 from tensor.operands import find_tensor
 from tensor.reduction import logsumexp
 from tensor.rounding import round
@@ -13,13 +13,20 @@ erf, erf_ = unary("erf", "Return the error function.")
 erfc, erfc_ = unary("erfc", "Return 1 - erf(input), exact also where erf is nearly 1.")
 erfinv, erfinv_ = unary("erfinv", "Return the inverse of erf: infinite at -1 and 1, nan outside.")
 expit, expit_ = sigmoid, sigmoid_
-_xlogy, xlogy_ = binary("xlogy", "")
+_, xlogy_ = binary("xlogy", "")
+_NumberXlogy, _XlogyOfNumber = operation("xlogy", "Xlogy", 1), operation("xlogy", "Xlogy", 2)
 
 
 def xlogy(input, other, *, out=None):
     """Return input * log(other); 0 where `input` is 0, unless `other` is nan. Either may be a number."""
     find_tensor((input, other), "xlogy")
-    return _xlogy(input, other, out=out)
+    record = None
+    if not hasattr(other, "_array"):
+        record = _XlogyOfNumber
+    elif not hasattr(input, "_array"):
+        record = _NumberXlogy
+    result = apply("xlogy", input, other, record=record)
+    return result if out is None else write_out("xlogy", result, out)
 
 
 def logit(input, eps=None, *, out=None):

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from tensor.autograd import no_grad
-from tensor.creation import arange, eye
+from tensor.creation import eye
 from tensor.distributions import constraints
 from tensor.distributions.discrete import clamp_probs
 from tensor.distributions.distribution import Distribution
 from tensor.engine import Tensor
 from tensor.nn.functional import one_hot
 from tensor.random_draws import multinomial
+from tensor.ranges import arange
 from tensor.sizes import Size
 
 

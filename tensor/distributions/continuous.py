@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tensor.creation import empty, rand
+from tensor.creation import empty
 from tensor.distributions import constraints
 from tensor.distributions.distribution import Distribution, parameters_of
 from tensor.distributions.normal import Normal
 from tensor.elementwise import where
 from tensor.engine import Tensor
+from tensor.sampling import rand
 
 
 class Uniform(Distribution):

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from tensor.autograd import no_grad
-from tensor.creation import arange, empty
+from tensor.creation import empty
 from tensor.distributions import constraints
 from tensor.distributions.distribution import Distribution, parameters_of
 from tensor.engine import Tensor
 from tensor.nn.functional import binary_cross_entropy_with_logits
 from tensor.random_draws import bernoulli
+from tensor.ranges import arange
 from tensor.shape import broadcast_to
 
 

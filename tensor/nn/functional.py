@@ -1,6 +1,6 @@
 """Layers, activations and losses as functions: `import tensor.nn.functional as F`."""
 
-from tensor import creation, dtypes, products
+from tensor import creation, dtypes, products, ranges
 from tensor.attention import scaled_dot_product_attention
 from tensor.conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tensor.dropout import (
@@ -120,7 +120,7 @@ def one_hot(tensor, num_classes=-1):
         raise RuntimeError("num_classes should be positive")
     elif largest >= num_classes:
         raise RuntimeError(f"Class values must be smaller than num_classes, got {largest} of {num_classes}.")
-    return (tensor.unsqueeze(-1) == creation.arange(num_classes)).long()
+    return (tensor.unsqueeze(-1) == ranges.arange(num_classes)).long()
 
 
 def bilinear(input1, input2, weight, bias=None):

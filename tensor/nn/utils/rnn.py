@@ -7,7 +7,7 @@ the sequences stand in descending order of length, so each step takes the first 
 import itertools
 from typing import Any, NamedTuple
 
-from tensor import creation, dtypes
+from tensor import creation, dtypes, ranges
 from tensor.autograd import Operation
 from tensor.engine import Tensor
 
@@ -230,7 +230,7 @@ def pad_sequence(
 def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
     """Return the sequences of a padded batch, each of its own length; undoes `pad_sequence`."""
     batch = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
-    return [row[creation.arange(n)] for row, n in zip(batch, lengths.tolist(), strict=True)]
+    return [row[ranges.arange(n)] for row, n in zip(batch, lengths.tolist(), strict=True)]
 
 
 def pack_sequence(sequences, enforce_sorted: bool = True) -> PackedSequence:
