@@ -6,6 +6,7 @@ operations, one parameter after the other.
 
 from tensor.optim import lr_scheduler, swa_utils
 from tensor.optim.adadelta import Adadelta
+from tensor.optim.adafactor import Adafactor
 from tensor.optim.adagrad import Adagrad
 from tensor.optim.adam import Adam, AdamW
 from tensor.optim.adamax import Adamax
@@ -23,6 +24,7 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",

@@ -16,6 +16,7 @@ class OneByOne(Optimizer):
     """
 
     _counts_in_tensors = True
+    _decays_itself = False
 
     def _update_group(self, position: int, group: dict[str, Any]) -> None:
         with no_grad():
@@ -28,7 +29,7 @@ class OneByOne(Optimizer):
                     self._begin(p, state, group)
                 state["step"].add_(1)
                 grad = -p.grad if group["maximize"] else p.grad
-                decay = group.get("weight_decay", 0)
+                decay = 0 if self._decays_itself else group.get("weight_decay", 0)
                 if decay != 0 and group.get("decoupled_weight_decay", False):
                     p.mul_(1 - float(group["lr"]) * decay)
                 elif decay != 0:
