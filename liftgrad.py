@@ -40,7 +40,7 @@ class Stopped(BaseException):
 DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not imported before it is needed
 PATHS = ("--data-dir", "--save", "--resume", "--log", "--json")
 # as tensor.bench's
-SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "startup")
+SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
 ALONE = ("--resume", "--json")  # may stand without a value
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LARGEST_COUNT = 2**31 - 1  # as tensor.training's

@@ -31,7 +31,7 @@ from tensor.bench.works import OURS, Work
 
 WORKER = Path(__file__).with_name("worker.py")
 MEMORY, STARTUP = "peak memory of CNN training", "startup"
-SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", STARTUP)
+SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", STARTUP)
 
 
 @dataclass(frozen=True)
