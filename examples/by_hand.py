@@ -1,4 +1,4 @@
-"""A network without nn: weights are tensors, the loss and the optimiser are written out. Then the same with nn."""
+"""A network without nn: weights are tensors, loss and optimiser are written out. Then the same with nn."""
 
 import tensor as torch  # or `import torch`: the same program
 from tensor import nn
