@@ -215,7 +215,7 @@ class Generator:
         shape, found = _shape(shape), np.dtype(dtype)
         size = math.prod(shape)
         if found == np.float32:
-            values = self._bits(size) % np.uint32(2**24 + 1)
+            values: np.ndarray = self._bits(size) % np.uint32(2**24 + 1)
         elif found == np.float64:
             values = self._words64(size) % np.uint64(2**53 + 1)
         elif found == np.int64:

@@ -9,7 +9,8 @@ from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_t
 class DivideRounded(Operation):
     """Divide and round; constant between its jumps, so its gradient is zero."""
 
-    name, overload = "Div", 2
+    name = "Div"
+    overload: int | None = 2
 
     def forward(self, k, x, y, rounding):
         self.shapes = x.shape, y.shape

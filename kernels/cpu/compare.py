@@ -1,8 +1,10 @@
 """Comparisons and logic: arrays in, bool arrays out (bitwise operations keep the integers' type)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-_COMPARISONS = {
+_COMPARISONS: dict[str, Callable] = {
     "eq": np.equal,
     "ne": np.not_equal,
     "lt": np.less,
