@@ -197,7 +197,7 @@ from tensor.elementwise import (
 )
 from tensor.engine import Tensor
 from tensor.extrema import amax, amin, aminmax, argmax, argmin, max, min
-from tensor.indexing import argwhere, index_put, nonzero, put, take
+from tensor.indexing import argwhere, index_put, index_put_, nonzero, put, take
 from tensor.interop import from_dlpack, to_dlpack
 from tensor.join import (
     block_diag,
@@ -368,9 +368,11 @@ from tensor.shape import (
 )
 from tensor.sizes import Size
 from tensor.slices import (
+    diagonal_scatter,
     index_add,
     index_copy,
     index_fill,
+    index_reduce,
     index_select,
     select_scatter,
     slice_scatter,
@@ -395,6 +397,7 @@ from tensor.special import (
     logit,
     xlogy,
 )
+from tensor.statistics import corrcoef, cov
 from tensor.switches import (
     are_deterministic_algorithms_enabled,
     get_deterministic_debug_mode,

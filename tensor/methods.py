@@ -35,6 +35,7 @@ from tensor import (
     slices,
     sorting,
     special,
+    statistics,
     trigonometry,
     vector_norm,
 )
@@ -324,6 +325,15 @@ class Methods:
         """Return the elements in the shape of `other`."""
         return self.reshape(other.shape)
 
+    def sum_to_size(self: Any, *size) -> Tensor:
+        """Return the sum over the dims along which `size` would broadcast to this shape."""
+        sizes = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], builtins.int) else size
+        lead = self.ndim - len(sizes)
+        dims = [d for d in range(self.ndim) if d < lead or (sizes[d - lead] == 1 and self.shape[d] != 1)]
+        if lead < 0 or any(n not in (1, self.shape[lead + d]) for d, n in enumerate(sizes)):
+            raise RuntimeError(f"sum_to_size: size {sizes} is not expandable to size {tuple(self.shape)}")
+        return self.sum(dims, keepdim=True).reshape(sizes) if dims else self
+
     def expand_as(self: Any, other: Tensor) -> Tensor:
         """Return a view broadcast to the shape of `other`."""
         return self.expand(other.shape)
@@ -377,6 +387,9 @@ class Methods:
     index_copy, index_copy_ = slices.index_copy, slices.index_copy_
     index_fill, index_fill_ = slices.index_fill, slices.index_fill_
     select_scatter, slice_scatter = slices.select_scatter, slices.slice_scatter
+    index_reduce, index_reduce_ = slices.index_reduce, slices.index_reduce_
+    diagonal_scatter = slices.diagonal_scatter
+    cov, corrcoef = statistics.cov, statistics.corrcoef
     index_put, index_put_ = indexing.index_put, indexing.index_put_
     take, put, put_ = indexing.take, indexing.put, indexing.put_
     nonzero, argwhere = indexing.nonzero, indexing.argwhere

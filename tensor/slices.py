@@ -5,7 +5,14 @@ import operator
 from tensor import dtypes
 from tensor.autograd import Operation
 from tensor.operands import as_tensor_like, check_range, normalize_dim, require_tensor
-from tensor.scattering import Scatter, ScatterAdd, check_range_of, slices_at
+from tensor.scattering import (
+    Scatter,
+    ScatterAdd,
+    check_range_of,
+    scatter_reduce,
+    scatter_reduce_,
+    slices_at,
+)
 
 _ALL = slice(None)
 
@@ -177,3 +184,40 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
         raise RuntimeError(f"slice_scatter: slice step must be positive, got {step}")
     part = slice(start, end, step)
     return _write_copy("slice_scatter", input, src, lambda array: array[(*(_ALL,) * d, part)])
+
+
+def _index_reduce(name, input, dim, index, source, reduce, include_self, in_place):
+    d, index = _check_slices(name, input, dim, index, RuntimeError)
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"{name}: reduce argument must be either prod, mean, amax or amin, got {reduce!r}")
+    source = _check_slice_source(name, input, d, index, source, RuntimeError)
+    if input.ndim:
+        index = index.reshape(*[-1 if e == d else 1 for e in range(input.ndim)]).expand(tuple(source.shape))
+    function = scatter_reduce_ if in_place else scatter_reduce
+    return function(input, d, index, source, reduce, include_self=include_self)
+
+
+def index_reduce(input, dim, index, source, reduce, *, include_self=True):
+    """Return `input` with the slices of `source` worked in along `dim` at the 1-D `index`.
+
+    reduce: "prod", "mean", "amax" or "amin"; without include_self, what `input` held there does not count.
+    """
+    return _index_reduce("index_reduce", input, dim, index, source, reduce, include_self, False)
+
+
+def index_reduce_(input, dim, index, source, reduce, *, include_self=True):
+    """Work the slices of `source` into `input` along `dim` at the 1-D `index`, in place."""
+    return _index_reduce("index_reduce_", input, dim, index, source, reduce, include_self, True)
+
+
+def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
+    """Return `input` with `src` written to its diagonal, `offset` places above the main one."""
+    out = input.clone()
+    diagonal = out.diagonal(offset, dim1, dim2)
+    if diagonal.shape != src.shape:
+        raise RuntimeError(
+            f"diagonal_scatter: expected src to have the size of the diagonal, {tuple(diagonal.shape)}, got "
+            f"{tuple(src.shape)}"
+        )
+    diagonal.copy_(src)
+    return out
