@@ -30,7 +30,13 @@ class Element:
 
     @property
     def own(self) -> dtypes.dtype | None:
-        """The engine's dtype of that name."""
+        """The engine's dtype of that name, if tensors can have it."""
+        found = self.named
+        return found if found in dtypes.dtype._by_array.values() else None
+
+    @property
+    def named(self) -> dtypes.dtype | None:
+        """The engine's dtype of that name, also one that is there only to be named."""
         found = getattr(dtypes, self.name, None)
         return found if isinstance(found, dtypes.dtype) else None
 

@@ -137,7 +137,7 @@ class Unpickler:
         module, _, attribute = name.partition(" ")
         if module == "torch" and attribute in BY_NAME:
             element = BY_NAME[attribute]
-            self._push(element if element.own is None else element.own)
+            self._push(element if element.named is None else element.named)
         elif name in _METHODS:
             self._push(Made(name, getattr(self, _METHODS[name])))
         elif name in PLAIN:
