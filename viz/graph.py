@@ -174,7 +174,10 @@ def _record(node: Drawable) -> str:
     shape, dtype = getattr(node, "shape", None), getattr(node, "dtype", None)
     if node.data is None and shape is not None:
         data = _show_kind(shape, dtype)
-    fields += [escape_field(f"data {data}"), escape_field(f"grad {show_quantity(node.grad)}")]
+    # Of a computed tensor that keeps no gradient, asking for it would warn.
+    has_grad = getattr(node, "is_leaf", True) or node.retains_grad
+    grad = node.grad if has_grad else None
+    fields += [escape_field(f"data {data}"), escape_field(f"grad {show_quantity(grad)}")]
     return quote("{ " + " | ".join(fields) + " }")
 
 
