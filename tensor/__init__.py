@@ -254,7 +254,7 @@ from tensor.linalg.equations import pinv as pinverse
 from tensor.linalg.powers import chain_matmul, matrix_exp, matrix_power
 from tensor.linalg.powers import old_cross as cross
 from tensor.masking import masked_fill, masked_scatter, masked_select
-from tensor.memory import as_strided, diagonal
+from tensor.memory import as_strided, clone, detach, diagonal
 from tensor.operands import result_type
 from tensor.pool import (
     adaptive_avg_pool1d,

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tensor.autograd import Operation
+from tensor.layouts import preserve_format
 from tensor.operands import normalize_dim, to_sizes
 
 
@@ -191,3 +192,13 @@ def two_dims(ndim: int, dim1: int, dim2: int, operation: str) -> tuple[int, int]
     if pair[0] == pair[1]:
         raise RuntimeError(f"{operation}: diagonal dimensions cannot be identical {dim1}, {dim2}")
     return pair
+
+
+def clone(input, *, memory_format=preserve_format):
+    """Return a copy; gradients flow through it. memory_format: see `Tensor.clone`."""
+    return input.clone(memory_format=memory_format)
+
+
+def detach(input):
+    """Return a tensor on the same memory that is not part of the graph."""
+    return input.detach()
