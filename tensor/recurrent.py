@@ -5,10 +5,10 @@ A layer works on packed rows (`kernels.cpu.recurrent`): those of the first step,
 
 import itertools
 
-from tensor.autograd import Operation
-from tensor.autograd import grad as gradients_of
+from tensor.autograd import Operation, enable_grad
+from tensor.autograd import grad as grad_of
 from tensor.join import cat, stack
-from tensor.products import linear
+from tensor.linalg import linear
 
 
 class Recurrence(Operation):
@@ -40,12 +40,18 @@ class Recurrence(Operation):
         return (x_grad, *states, *weight_grads, *biases)
 
     def backward_recorded(self, k, grad):
-        # The gradient of the same steps made of ordinary operations, from points of their own in the graph.
-        saved = [None if t is None else t.view_as(t) for t in self.on_tensors(grad._wrap).saved]
-        states = _step_by_step(*saved, **self.options)
-        wanted = [t for t in saved if t is not None]
-        found = iter(gradients_of(states, [t for t in wanted if t.requires_grad], grad, create_graph=True))
-        return tuple([next(found) if t.requires_grad else None for t in wanted])
+        # The kernel keeps the gates, of which the gradient would miss a part: they are computed anew, of
+        # operations; from copies, since one tensor may be several of the inputs.
+        saved = self.on_tensors(grad._wrap).saved
+        with enable_grad():
+            inputs = [t.clone() for t in saved if t is not None]
+            states = 2 if self.options["kind"] == "LSTM" else 1
+            out, ends = _by_steps(
+                inputs[0], tuple(inputs[1 : 1 + states]), inputs[1 + states :], **self.options
+            )
+            wanted = [t for t, need in zip(inputs, self.needs, strict=True) if need]
+            found = iter(grad_of(cat([out, *ends]), wanted, grad, create_graph=True, allow_unused=True))
+        return tuple(next(found) if need else None for need in self.needs)
 
     def release(self) -> None:
         super().release()
@@ -67,50 +73,49 @@ class _Rows(Operation):
         return (k.cat([p for p in parts if len(p)], 0),)
 
 
-def _step_by_step(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh, sizes, backwards, kind):
-    """Return what `Recurrence` does, computed by ordinary operations."""
+def _by_steps(x, state, weights, kind, sizes, backwards, dense=False):
+    """Run one direction of a layer step by step, of ordinary operations; takes and returns as `run_layer`.
+
+    dense: the steps are as long as each other, and the outputs have a dim for them.
+    """
+    projects = len(weights) % 2 == 1
+    weight_ih, weight_hh, *biases = weights[:-1] if projects else weights
+    bias_ih, bias_hh = biases or (None, None)
     gates = linear(x, weight_ih, bias_ih)
     starts = [0, *itertools.accumulate(sizes)]
     outputs = {}
     for t in reversed(range(len(sizes))) if backwards else range(len(sizes)):
         size = sizes[t]
-        sums, state = linear(h[:size], weight_hh, bias_hh), h[:size]
-        given = gates[starts[t] : starts[t + 1]]
-        if kind == "LSTM":
-            i, f, g, o = (given + sums).chunk(4, 1)
-            new_c = f.sigmoid() * c[:size] + i.sigmoid() * g.tanh()
-            outputs[t] = o.sigmoid() * new_c.tanh()
-            c = cat([new_c, c[size:]])
-        elif kind == "GRU":
-            (r, z, n), (by_r, by_z, by_n) = given.chunk(3, 1), sums.chunk(3, 1)
-            z = (z + by_z).sigmoid()
-            outputs[t] = (n + (r + by_r).sigmoid() * by_n).tanh() * (1.0 - z) + state * z
-        else:
-            total = given + sums
-            outputs[t] = total.relu() if "RELU" in kind.upper() else total.tanh()
-        h = cat([outputs[t], h[size:]])
-    ends = [h] if c is None else [h, c]
-    return cat([*[outputs[t] for t in range(len(sizes))], *ends])
-
-
-def _project(x, state, weights, sizes, backwards, dense):
-    """Run one direction of an LSTM with projected states, step by step, of ordinary operations."""
-    weight_ih, weight_hh, *biases, weight_hr = weights
-    bias_ih, bias_hh = biases or (None, None)
-    gates = linear(x, weight_ih, bias_ih)
-    starts = [0, *itertools.accumulate(sizes)]
-    (h, c), outputs = state, {}
-    for t in reversed(range(len(sizes))) if backwards else range(len(sizes)):
-        size = sizes[t]
-        sums = gates[starts[t] : starts[t + 1]] + linear(h[:size], weight_hh, bias_hh)
-        i, f, g, o = sums.chunk(4, 1)
-        new_c = f.sigmoid() * c[:size] + i.sigmoid() * g.tanh()
-        outputs[t] = linear(o.sigmoid() * new_c.tanh(), weight_hr)
-        rest = size < h.shape[0]  # sequences that do not have this step
-        h = cat([outputs[t], h[size:]]) if rest else outputs[t]
-        c = cat([new_c, c[size:]]) if rest else new_c
+        sums = linear(state[0][:size], weight_hh, bias_hh)
+        new = _STEPS[kind](gates[starts[t] : starts[t + 1]], sums, *[s[:size] for s in state])
+        if projects:
+            new = (linear(new[0], weights[-1]), *new[1:])
+        outputs[t] = new[0]
+        if size < state[0].shape[0]:  # some sequences do not have this step
+            new = tuple(cat([n, s[size:]]) for n, s in zip(new, state, strict=True))
+        state = new
     ordered = [outputs[t] for t in range(len(sizes))]
-    return (stack(ordered) if dense else cat(ordered)), (h, c)
+    return (stack(ordered) if dense else cat(ordered)), state
+
+
+def _lstm_step(gates, sums, h, c):
+    i, f, g, o = (gates + sums).chunk(4, 1)
+    new_c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * new_c.tanh(), new_c
+
+
+def _gru_step(gates, sums, h):
+    (r, z, new), (by_r, by_z, by_new) = gates.chunk(3, 1), sums.chunk(3, 1)
+    new = (new + (r + by_r).sigmoid() * by_new).tanh()
+    return (new + (z + by_z).sigmoid() * (h - new),)
+
+
+_STEPS = {
+    "LSTM": _lstm_step,
+    "GRU": _gru_step,
+    "RNN_TANH": lambda gates, sums, h: ((gates + sums).tanh(),),
+    "RNN_RELU": lambda gates, sums, h: ((gates + sums).relu(),),
+}
 
 
 def run_layer(
@@ -124,7 +129,7 @@ def run_layer(
     grad_fn of the outputs and of the last states.
     """
     if len(weights) % 2:
-        return _project(x, state, weights, sizes, backwards, shape is not None)
+        return _by_steps(x, state, weights, kind, sizes, backwards, shape is not None)
     states = Recurrence.apply(x, *state, *weights, kind=kind, sizes=sizes, backwards=backwards)
     rows, (batch, hidden) = x.shape[0], state[0].shape
     out = _Rows.apply(states, first=0, last=rows, shape=shape or (rows, hidden), name=name)
