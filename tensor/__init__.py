@@ -53,6 +53,7 @@ from tensor.autograd import (
     no_grad,
     set_grad_enabled,
 )
+from tensor.channels import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from tensor.combine import (
     addcdiv,
     addcmul,

@@ -5,6 +5,8 @@ import math
 from tensor import dtypes
 from tensor.autograd import Operation, is_grad_enabled, no_grad
 from tensor.operands import require_tensor, to_sizes
+from tensor.pad import pad
+from tensor.pool import avg_pool2d
 
 
 class _Norm(Operation):
@@ -315,3 +317,19 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
         )
     _check("group_norm", input, (channels,), weight=weight, bias=bias)
     return _apply(GroupNorm, input, weight, bias, groups=num_groups, eps=_to_float("group_norm", "eps", eps))
+
+
+def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0):
+    """Return input / (k + alpha * mean of input ** 2 over `size` neighbouring channels) ** beta.
+
+    input: (batch, channels, ...); channels beyond the ends count as zeros. Krizhevsky et al. 2012.
+    """
+    require_tensor("local_response_norm", "input", input)
+    if input.ndim < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+    if not input.numel():
+        return input
+    squares = input.square().reshape(input.shape[0], 1, input.shape[1], -1)
+    around = pad(squares, (0, 0, size // 2, (size - 1) // 2))
+    means = avg_pool2d(around, (size, 1), stride=1).reshape(input.shape)
+    return input / (means * alpha + k) ** beta

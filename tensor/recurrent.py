@@ -8,7 +8,7 @@ import itertools
 from tensor.autograd import Operation, enable_grad
 from tensor.autograd import grad as grad_of
 from tensor.join import cat, stack
-from tensor.linalg import linear
+from tensor.products import linear
 
 
 class Recurrence(Operation):

@@ -102,6 +102,7 @@ from kernels.cpu.random import (
 )
 from kernels.cpu.recurrent import recurrent, recurrent_dx
 from kernels.cpu.reduce import all, any, extreme, extreme_value, prod, prod_dx, square_deviation, sum, sum_to
+from kernels.cpu.resize import resize, resize_dx, resize_table
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
     cross_entropy,
@@ -210,7 +211,9 @@ __all__ = [
     "recurrent",
     "recurrent_dx",
     "remainder",
-
+    "resize",
+    "resize_dx",
+    "resize_table",
     "rmsprop",
     "roll",
     "round",

@@ -3,10 +3,14 @@
 Numbers come from the default generator unless another is passed. Nothing here is recorded by autograd.
 """
 
+import functools
 import math
 import warnings
+from collections.abc import Callable
 
+from tensor import creation
 from tensor.autograd import no_grad
+from tensor.creation import randperm
 from tensor.engine import Tensor
 
 
@@ -120,3 +124,130 @@ __all__ = [
     "calculate_gain", "constant_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_", "uniform_",
     "xavier_normal_", "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+
+@no_grad()
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator=None
+) -> Tensor:
+    """Fill with normal numbers, those outside [a, b] drawn anew until they are inside."""
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn(
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be "
+            "incorrect.",
+            stacklevel=2,
+        )
+
+    def share_below(x: float) -> float:
+        return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+
+    if share_below((b - mean) / std) - share_below((a - mean) / std) > 0.3:
+        low, high = tensor.new_tensor(a).item(), tensor.new_tensor(b).item()
+        result = tensor.normal_(mean, std, generator=generator)
+        outside = (result < low) | (result > high)
+        while outside.any():
+            again = creation.empty_like(result).normal_(mean, std, generator=generator)
+            result = again.where(outside, result)
+            outside = (result < low) | (result > high)
+        return tensor.copy_(result)
+    # Few would be inside: numbers spread over [a, b] are kept as often as the density there says.
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    result = tensor.uniform_(a, b, generator=generator)
+    drawn, tried = result.clone(), creation.empty_like(tensor)
+    waits = _refuses(drawn, tried, mean, std, peak, generator)
+    while waits.any():
+        drawn.uniform_(a, b, generator=generator)
+        result = drawn.where(waits, result)
+        waits = waits & _refuses(drawn, tried, mean, std, peak, generator)
+    return tensor.copy_(result)
+
+
+def _refuses(drawn: Tensor, tried: Tensor, mean: float, std: float, peak: float, generator) -> Tensor:
+    """Return which of the numbers drawn are not kept; overwrites them, and `tried`."""
+    log_density = drawn.sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+    return tried.uniform_(generator=generator).log_() > log_density
+
+
+@no_grad()
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill a matrix with ones on the diagonal, zeros elsewhere."""
+    if tensor.ndim != 2:
+        raise ValueError(f"Only tensors with 2 dimensions are supported, got {tensor.ndim}")
+    return tensor.copy_(creation.eye(*tensor.shape, dtype=tensor.dtype))
+
+
+@no_grad()
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill the weight of a convolution so that it hands on as many channels as it can.
+
+    tensor: (out, in, ...) with one to three spatial dims. groups: of channels, each handed on by itself.
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"Only tensors with 3, 4, or 5 dimensions are supported, got {tensor.ndim}")
+    rows, columns, *spatial = tensor.shape
+    if rows % groups:
+        raise ValueError(f"dim 0 must be divisible by groups, got {rows} and {groups}")
+    each = rows // groups
+    tensor.zero_()
+    for g in range(groups):
+        for d in range(min(each, columns)):
+            tensor[(g * each + d, d, *[n // 2 for n in spatial])] = 1
+    return tensor
+
+
+@no_grad()
+def orthogonal_(tensor: Tensor, gain: float = 1, generator=None) -> Tensor:
+    """Fill with a matrix of orthonormal rows, or columns if there are fewer (Saxe et al. 2013).
+
+    tensor: (rows, ...); what follows is one dim. gain: multiplies it.
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"Only tensors with 2 or more dimensions are supported, got {tensor.ndim}")
+    if not tensor.numel():
+        return tensor
+    rows = tensor.shape[0]
+    columns = tensor.numel() // rows
+    flat = creation.empty((rows, columns), dtype=tensor.dtype).normal_(0, 1, generator=generator)
+    if rows < columns:
+        flat = flat.t()
+    q, r = flat._kernels.qr(flat._array, False)
+    signs = Tensor._wrap(r).diagonal().sign()
+    q = Tensor._wrap(q) * signs  # makes it unique, and so as likely as any other
+    if rows < columns:
+        q = q.t()
+    return tensor.copy_(q.reshape(tensor.shape)).mul_(gain)
+
+
+@no_grad()
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator=None) -> Tensor:
+    """Fill a matrix with normal numbers, and a share `sparsity` of each column with zeros (Martens 2010)."""
+    if tensor.ndim != 2:
+        raise ValueError(f"Only tensors with 2 dimensions are supported, got {tensor.ndim}")
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    tensor.normal_(0, std, generator=generator)
+    for column in range(columns):
+        chosen = randperm(rows)[:zeros]
+        tensor[chosen, column] = 0
+    return tensor
+
+
+def _older(function: Callable) -> Callable:
+    """Return the function under its older name, which warns."""
+    old = function.__name__[:-1]
+
+    @functools.wraps(function)
+    def renamed(*args, **kwargs):
+        warnings.warn(
+            f"`nn.init.{old}` is now deprecated in favor of `nn.init.{old}_`.", FutureWarning, stacklevel=2
+        )
+        return function(*args, **kwargs)
+
+    renamed.__name__ = old
+    return renamed
+
+
+uniform, normal, constant, eye, dirac = map(_older, (uniform_, normal_, constant_, eye_, dirac_))
+xavier_uniform, xavier_normal = map(_older, (xavier_uniform_, xavier_normal_))
+kaiming_uniform, kaiming_normal = map(_older, (kaiming_uniform_, kaiming_normal_))
+orthogonal, sparse = map(_older, (orthogonal_, sparse_))

@@ -115,3 +115,25 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """Return the dims."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Split one dim into several: Unflatten(1, (2, 3)) of (batch, 6) is (batch, 2, 3)."""
+
+    def __init__(self, dim: int, unflattened_size):
+        super().__init__()
+        if not isinstance(dim, int):
+            raise TypeError("invalid argument type for dim parameter: expected int; named dims are not there")
+        if not isinstance(unflattened_size, tuple | list):
+            raise TypeError(
+                f"unflattened_size must be a tuple of ints, but found type {type(unflattened_size).__name__}"
+            )
+        self.dim, self.unflattened_size = dim, unflattened_size
+
+    def forward(self, input):
+        """Return `input` with the dim split."""
+        return input.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """Return the dim and the sizes."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

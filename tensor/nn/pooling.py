@@ -145,3 +145,77 @@ class AdaptiveMaxPool2d(_AdaptiveMaxPool):
     def forward(self, input):
         """Return adaptive_max_pool2d(input), with indices where asked for."""
         return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class _LPPool(Module):
+    """The options of both power-averages."""
+
+    def __init__(self, norm_type: float, kernel_size, stride=None, ceil_mode: bool = False):
+        super().__init__()
+        self.norm_type, self.kernel_size, self.stride, self.ceil_mode = (
+            norm_type,
+            kernel_size,
+            stride,
+            ceil_mode,
+        )
+
+    def extra_repr(self) -> str:
+        """Return the options."""
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """The norm of each window: see `F.lp_pool1d`."""
+
+    def forward(self, input):
+        """Return lp_pool1d(input)."""
+        return F.lp_pool1d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool2d(_LPPool):
+    """The norm of each window: see `F.lp_pool2d`."""
+
+    def forward(self, input):
+        """Return lp_pool2d(input)."""
+        return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class _MaxUnpool(Module):
+    """The options of both."""
+
+    dims = 1
+
+    def __init__(self, kernel_size, stride=None, padding=0):
+        super().__init__()
+
+        def to_dims(value):
+            return value if isinstance(value, tuple) else (value,) * self.dims
+
+        self.kernel_size = to_dims(kernel_size)
+        self.stride = to_dims(stride if stride is not None else kernel_size)
+        self.padding = to_dims(padding)
+
+    def extra_repr(self) -> str:
+        """Return the sizes."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """Put the maxima of a MaxPool1d back where they were."""
+
+    def forward(self, input, indices, output_size=None):
+        """Return max_unpool1d(input, indices)."""
+        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """Put the maxima of a MaxPool2d back where they were."""
+
+    dims = 2
+
+    def forward(self, input, indices, output_size=None):
+        """Return max_unpool2d(input, indices)."""
+        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)

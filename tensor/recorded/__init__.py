@@ -66,6 +66,7 @@ from tensor.recorded.reduce import (
     sum_channels,
     sum_to,
 )
+from tensor.recorded.resize import resize, resize_dx
 from tensor.recorded.softmax import cross_entropy_dx, log_softmax, log_softmax_dx, nll_dx, softmax, softmax_dx
 
 
