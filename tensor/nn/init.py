@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from tensor import creation
 from tensor.autograd import no_grad
-from tensor.creation import randperm
 from tensor.engine import Tensor
+from tensor.sampling import randperm
 
 
 def calculate_gain(nonlinearity: str, param=None) -> float:
