@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tensor.autograd import no_grad
+from tensor.autograd import enable_grad, no_grad
 from tensor.creation import eye
 from tensor.distributions import constraints
 from tensor.distributions.discrete import clamp_probs
@@ -46,9 +46,13 @@ class Categorical(Distribution):
     def __getattr__(self, name: str) -> Any:
         # whichever of the two was not given follows from the other
         if name == "probs" and "logits" in self.__dict__:
-            return self.logits.softmax(dim=-1)
+            with enable_grad():  # kept for later use, which may want a gradient
+                self.probs = self.logits.softmax(dim=-1)
+            return self.probs
         if name == "logits" and "probs" in self.__dict__:
-            return clamp_probs(self.probs).log()
+            with enable_grad():
+                self.logits = clamp_probs(self.probs).log()
+            return self.logits
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
 
     @property

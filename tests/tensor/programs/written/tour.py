@@ -1,0 +1,136 @@
+"""A first walk through tensors as an introduction prints it."""
+
+import numpy as np
+import torch
+
+torch.manual_seed(0)
+data = [[1, 2], [3, 4]]
+x_data = torch.tensor(data)
+x_np = torch.from_numpy(np.array(data))
+x_ones = torch.ones_like(x_data)
+print(f"Ones Tensor: \n {x_ones} \n")
+x_rand = torch.rand_like(x_data, dtype=torch.float)
+print(f"Random Tensor: \n {x_rand} \n")
+shape = (2, 3)
+print(torch.rand(shape), torch.ones(shape), torch.zeros(shape))
+tensor = torch.rand(3, 4)
+print(f"Shape of tensor: {tensor.shape}")
+print(f"Datatype of tensor: {tensor.dtype}")
+print(f"Device tensor is stored on: {tensor.device}")
+tensor = torch.ones(4, 4)
+print(f"First row: {tensor[0]}")
+print(f"First column: {tensor[:, 0]}")
+print(f"Last column: {tensor[..., -1]}")
+tensor[:, 1] = 0
+print(tensor)
+print(torch.cat([tensor, tensor, tensor], dim=1))
+y1 = tensor @ tensor.T
+y2 = tensor.matmul(tensor.T)
+y3 = torch.rand_like(y1)
+torch.matmul(tensor, tensor.T, out=y3)
+z3 = torch.rand_like(tensor)
+torch.mul(tensor, tensor, out=z3)
+print((y1 == y3).all(), z3)
+agg = tensor.sum()
+print(agg.item(), type(agg.item()))
+print(f"{tensor} \n")
+tensor.add_(5)
+print(tensor)
+t = torch.ones(5)
+n = t.numpy()
+t.add_(1)
+print(f"t: {t}")
+print(f"n: {n}")
+n = np.ones(5)
+t = torch.from_numpy(n)
+np.add(n, 1, out=n)
+print(f"t: {t}")
+
+x = torch.arange(12)
+print(x, x.shape, x.numel())
+X = x.reshape(3, 4)
+print(X, X[-1], X[1:3])
+print(torch.randn(3, 4))
+print(torch.tensor([[2, 1, 4, 3], [1, 2, 3, 4], [4, 3, 2, 1]]).dtype)
+x = torch.tensor([1.0, 2, 4, 8])
+y = torch.tensor([2, 2, 2, 2])
+print(x + y, x - y, x * y, x / y, x**y)
+print(torch.exp(x), x // 3, x % 3, -x, abs(-x))
+X = torch.arange(12, dtype=torch.float32).reshape((3, 4))
+Y = torch.tensor([[2.0, 1, 4, 3], [1, 2, 3, 4], [4, 3, 2, 1]])
+print(torch.cat((X, Y), dim=0), torch.cat((X, Y), dim=1))
+print(X == Y, X.sum(), X > 5)
+a = torch.arange(3).reshape((3, 1))
+b = torch.arange(2).reshape((1, 2))
+print(a + b)
+before = id(Y)
+Y[:] = X + Y
+print(id(Y) == before)
+A = X.numpy()
+print(type(A), type(torch.tensor(A)).__name__)
+a = torch.tensor([3.5])
+print(a, a.item(), float(a), int(a))
+A = torch.arange(20, dtype=torch.float32).reshape(5, 4)
+print(A.mean(), A.sum() / A.numel(), A.mean(axis=0), A.cumsum(axis=0))
+print(A / A.sum(axis=1, keepdims=True))
+u = torch.tensor([3.0, -4.0])
+print(torch.norm(u), torch.abs(u).sum(), torch.norm(torch.ones((4, 9))), u.dot(u))
+B = torch.tensor([[1, 2, 3], [2, 0, 4], [3, 4, 5]])
+print(B == B.T, B.T.is_contiguous(), torch.mv(B, torch.ones(3, dtype=torch.long)))
+print(torch.tensor([1e-8, 1.0, 1e8]), torch.tensor([0.1, 1000.5]), torch.tensor([1e10, float("inf"), float("nan")]))
+print(torch.arange(2000), torch.zeros(100, 100))
+print(torch.randn(2, 2, 2, dtype=torch.float64))
+print(torch.tensor([[True, False]]), torch.tensor([]), torch.tensor(7), torch.empty(0, 3))
+x = torch.arange(4.0, requires_grad=True)
+print(x.grad, x)
+y = 2 * torch.dot(x, x)
+print(y)
+y.backward()
+print(x.grad, x.grad == 4 * x)
+x.grad.zero_()
+y = x.sum()
+y.backward()
+print(x.grad)
+x.grad.zero_()
+y = x * x
+u = y.detach()
+z = u * x
+z.sum().backward()
+print(x.grad == u)
+
+
+def f(a):
+    b = a * 2
+    while b.norm() < 1000:
+        b = b * 2
+    if b.sum() > 0:
+        c = b
+    else:
+        c = 100 * b
+    return c
+
+
+a = torch.randn(size=(), requires_grad=True)
+d = f(a)
+d.backward()
+print(a.grad == d / a)
+x = torch.tensor([2.0, 3.0], requires_grad=True)
+y = torch.tensor([6.0, 4.0], requires_grad=True)
+Q = 3 * x**3 - y**2
+Q.backward(gradient=torch.tensor([1.0, 1.0]))
+print(9 * x**2 == x.grad, -2 * y == y.grad)
+z = torch.matmul(torch.ones(5), torch.randn(5, 3, requires_grad=True)) + torch.zeros(3, requires_grad=True)
+loss = torch.nn.functional.binary_cross_entropy_with_logits(z, torch.zeros(3))
+print(z.requires_grad, z.detach().requires_grad)
+inp = torch.eye(4, 5, requires_grad=True)
+out = (inp + 1).pow(2).t()
+out.backward(torch.ones_like(out), retain_graph=True)
+print(f"First call\n{inp.grad}")
+print(torch.linspace(0, 1, 5), torch.logspace(0, 2, 3), torch.full((2, 2), 7), torch.eye(3))
+x = torch.randn(4, 4)
+y, z = x.view(16), x.view(-1, 8)
+print(x.size(), y.size(), z.size())
+vals, idx = torch.sort(torch.tensor([3.0, 1.0, 2.0]), descending=True)
+print(vals, idx, torch.unique(torch.tensor([3, 1, 3, 2])), torch.bincount(torch.tensor([0, 1, 1, 3])))
+print(torch.where(x > 0, x, torch.zeros_like(x)).min(), torch.clamp(x, -1, 1).max() <= 1)
+print(torch.einsum("ij,jk->ik", X, X.T), torch.stack([u, u]).shape, torch.chunk(X, 2, dim=1)[0])
