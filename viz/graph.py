@@ -78,7 +78,7 @@ def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> graphvi
         TypeError: `root` records no computation.
         ValueError: `format` or `rankdir` is not one that Graphviz knows.
     """
-    if not all(hasattr(root, name) for name in ("parents", "op", "label", "data", "grad")):
+    if not {"parents", "op", "label", "data", "grad"} <= set(dir(root)):  # hasattr would ask for the gradient
         raise TypeError(f"draw: expected a Value or a Tensor, got {type(root).__name__}")
     if rankdir not in ("LR", "RL", "TB", "BT"):
         raise ValueError(f"draw: rankdir is 'LR', 'RL', 'TB' or 'BT', got {rankdir!r}")
@@ -175,7 +175,7 @@ def _record(node: Drawable) -> str:
     if node.data is None and shape is not None:
         data = _show_kind(shape, dtype)
     # Of a computed tensor that keeps no gradient, asking for it would warn.
-    has_grad = getattr(node, "is_leaf", True) or node.retains_grad
+    has_grad = getattr(node, "is_leaf", True) or getattr(node, "retains_grad", True)
     grad = node.grad if has_grad else None
     fields += [escape_field(f"data {data}"), escape_field(f"grad {show_quantity(grad)}")]
     return quote("{ " + " | ".join(fields) + " }")
