@@ -75,7 +75,7 @@ def test_options_are_filled_in():
 @pytest.mark.parametrize("name", sorted(FORMULAS))
 def test_gives_what_the_formula_gives(name):
     formula = FORMULAS[name]
-    numbers = [0.3, 1.7][: len(formula.derivatives)]
+    numbers = [1.3 if name == "acosh" else 0.3, 1.7][: len(formula.derivatives)]
     values = [Value(n) for n in numbers]
     out = values[0].apply(formula, *values[1:])
     assert out.data == formula.forward(*numbers)
