@@ -8,6 +8,7 @@ from kernels import cpu
 from tensor import dtypes
 from tensor.devices import check as check_device
 from tensor.engine import Tensor
+from tensor.layouts import preserve_format
 from tensor.making import check_layout, element_type, size_of
 from tensor.memory import own_memory
 from tensor.operands import check_range, require_tensor, to_array
@@ -167,7 +168,7 @@ def new_like(name, input, dtype, layout, device, requires_grad, pin_memory, memo
     element = element_type(name, dtype, input.dtype)
     array = np.zeros_like(input._array, element)  # in the order of the input's memory
     out = finish(array, device, False, layout, pin_memory)
-    if memory_format is not None:
+    if memory_format not in (None, preserve_format):
         out = out.contiguous(memory_format=memory_format)
     return out.requires_grad_() if requires_grad else out
 
