@@ -343,7 +343,7 @@ def main(arguments: list[str] | None = None) -> int:
     if empty := _find_empty_path(words):
         complain(f"{empty}: expected a path, got nothing")
         return BAD_INPUT
-    warnings.showwarning = lambda message, *_: complain(f"note: {message}")  # type: ignore[assignment]
+    warnings.showwarning = lambda message, *_: complain(f"note: {message}")
     usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever this version of typer keeps it
     global interruption
     with Interruption(until_exit=arguments is None) as interruption:

@@ -68,7 +68,7 @@ class _HalfPrecision(dtype):
         self.name, self._category, self.itemsize = name, _FLOAT, 2
 
     @property
-    def _array(self):  # type: ignore[override]
+    def _array(self):
         raise TypeError(f"{self!r}: tensors of 16-bit floats are not supported on the CPU; use torch.float32")
 
 

@@ -647,7 +647,7 @@ def _watch_inference(change: int) -> None:
     global _blocks_of_inference
     _blocks_of_inference += change
     wrap = _wrap_watchfully if _blocks_of_inference else _plain_wrap
-    Tensor._wrap = staticmethod(wrap)  # type: ignore[assignment]
+    Tensor._wrap = staticmethod(wrap)  # type: ignore[method-assign]
 
 
 autograd.grad_mode.watch_inference = _watch_inference

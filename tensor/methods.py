@@ -234,7 +234,7 @@ class Methods:
     isposinf, isneginf, isreal = compare.isposinf, compare.isneginf, compare.isreal
     equal, allclose, isclose = compare.equal, compare.allclose, compare.isclose
 
-    __eq__, __ne__ = _operator(compare.eq), _operator(compare.ne)  # type: ignore[assignment]
+    __eq__, __ne__ = _operator(compare.eq), _operator(compare.ne)
     __lt__, __le__ = _operator(compare.lt), _operator(compare.le)
     __gt__, __ge__ = _operator(compare.gt), _operator(compare.ge)
     __and__ = __rand__ = _operator(compare.bitwise_and)

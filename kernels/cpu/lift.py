@@ -362,7 +362,7 @@ def _compile(
 
 def formula_for(function: Callable, dtype: np.dtype) -> Callable:
     """Compile a formula of floats for numbers of `dtype`, into the kernels that call it."""
-    scope = function.__globals__  # type: ignore[attr-defined]
+    scope = function.__globals__
     if dtype == np.float32:
         scope = {**scope, "math": fast_math}
     formula = FunctionType(with_constants_of(function, dtype).__code__, scope, function.__name__)

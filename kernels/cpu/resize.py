@@ -71,7 +71,7 @@ def resize_table(mode: str, old: int, new: int, scale: float | None, align_corne
         step = real(old - 1) / real(new - 1) if new > 1 else real(0)
     else:
         step = real(1.0 / scale) if scale is not None and scale > 0 else real(old) / real(new)
-    places = np.arange(new).astype(real)
+    places: np.ndarray = np.arange(new).astype(real)
     if mode.endswith("-antialias"):
         return _antialiased(mode, old, step, places, real)
     if mode.startswith("nearest"):
@@ -80,11 +80,12 @@ def resize_table(mode: str, old: int, new: int, scale: float | None, align_corne
     at = places * step if align_corners else step * (places + real(0.5)) - real(0.5)
     if mode == "linear":
         at = np.maximum(at, real(0))
-        low = np.minimum(np.floor(at).astype(np.int64), old - 1)
-        share = np.clip(at - low.astype(real), 0, 1).astype(real)
-        return np.stack([low, np.minimum(low + 1, old - 1)], 1), np.stack([1 - share, share], 1)
     low = np.floor(at).astype(np.int64)
+    if mode == "linear":
+        low = np.minimum(low, old - 1)
     share = np.clip(at - low.astype(real), 0, 1).astype(real)
+    if mode == "linear":
+        return np.stack([low, np.minimum(low + 1, old - 1)], 1), np.stack([1 - share, share], 1)
     sources = np.clip(low[:, None] + np.arange(-1, 3), 0, old - 1)
     weights = [_cubic(np.abs(share + real(1 - t)), -0.75) for t in range(4)]
     return sources, np.stack(weights, 1).astype(real)

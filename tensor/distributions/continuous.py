@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -77,7 +77,7 @@ class Uniform(Distribution):
 class Exponential(Distribution):
     """The exponential distribution: waiting times of events that come `rate` in a unit of time."""
 
-    arg_constraints: Any = {"rate": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"rate": constraints.positive}
     support: Any = constraints.nonnegative
     has_rsample = True
 
@@ -126,7 +126,7 @@ class Exponential(Distribution):
 class Laplace(Distribution):
     """The Laplace distribution: exponential on both sides of `loc`."""
 
-    arg_constraints: Any = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support: Any = constraints.real
     has_rsample = True
 
@@ -180,7 +180,7 @@ class Laplace(Distribution):
 class Cauchy(Distribution):
     """The Cauchy distribution around `loc`, of half width `scale`; it has no mean."""
 
-    arg_constraints: Any = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support: Any = constraints.real
     has_rsample = True
 
@@ -226,7 +226,7 @@ class Cauchy(Distribution):
 class HalfNormal(Distribution):
     """The distribution of |x| where x is normal with mean 0 and standard deviation `scale`."""
 
-    arg_constraints: Any = {"scale": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"scale": constraints.positive}
     support: Any = constraints.nonnegative
     has_rsample = True
 

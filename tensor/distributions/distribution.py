@@ -1,7 +1,7 @@
 """What all distributions share, and dims of a batch taken as one event."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from tensor.autograd import no_grad
 from tensor.creation import tensor
@@ -21,7 +21,7 @@ class Distribution:
     """
 
     has_rsample = False
-    arg_constraints: Any = {}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {}
     _validate = __debug__
 
     @staticmethod
@@ -195,7 +195,7 @@ def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
 class Independent(Distribution):
     """Take the last dims of a batch as one event: log_prob() sums over them."""
 
-    arg_constraints: Any = {}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from tensor import elementwise, linalg, special
 from tensor.creation import ones, zeros
@@ -20,7 +20,7 @@ def _standard_normal(shape: Iterable[int], like: Tensor) -> Tensor:
 class Normal(Distribution):
     """The normal distribution with mean `loc` and standard deviation `scale`: numbers or tensors."""
 
-    arg_constraints: Any = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support: Any = constraints.real
     has_rsample = True
 
@@ -79,7 +79,7 @@ class Normal(Distribution):
 class LogNormal(Distribution):
     """The distribution of exp(x) where x is normal with mean `loc` and standard deviation `scale`."""
 
-    arg_constraints: Any = {"loc": constraints.real, "scale": constraints.positive}  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support: Any = constraints.positive
     has_rsample = True
 
@@ -141,7 +141,7 @@ class MultivariateNormal(Distribution):
     exactly one is given.
     """
 
-    arg_constraints: Any = {  # noqa: RUF012
+    arg_constraints: ClassVar[Any] = {
         "loc": constraints.real_vector,
         "covariance_matrix": constraints.positive_definite,
         "precision_matrix": constraints.positive_definite,

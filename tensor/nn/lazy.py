@@ -137,11 +137,11 @@ class _LazyNorm(LazyModuleMixin):
         *,
         bias=True,
     ):
-        super().__init__(0, eps, momentum, affine, track_running_stats)  # type: ignore[call-arg]
-        if self.affine:  # type: ignore[attr-defined]
+        super().__init__(0, eps, momentum, affine, track_running_stats)
+        if self.affine:
             self.weight = UninitializedParameter(device=device, dtype=dtype)
             self.bias = UninitializedParameter(device=device, dtype=dtype) if bias else None
-        if self.track_running_stats:  # type: ignore[attr-defined]
+        if self.track_running_stats:
             self.running_mean = UninitializedBuffer(device=device, dtype=dtype)
             self.running_var = UninitializedBuffer(device=device, dtype=dtype)
         self._make_lazy()

@@ -194,7 +194,7 @@ class Saved:
     def _writer(self, name: str, tensor: Tensor, saved: Tensor, assign: bool) -> Callable[[], None]:
         def write() -> None:
             if self._is_lazy(tensor):
-                tensor.materialize(saved.shape)  # type: ignore[attr-defined]
+                tensor.materialize(saved.shape)
             if not assign:
                 tensor.detach().copy_(saved.detach())
                 return

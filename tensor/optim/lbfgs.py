@@ -61,7 +61,7 @@ class LBFGS(Optimizer):
             p.add_(direction[start : start + p.numel()].reshape(p.shape) * distance)
             start += p.numel()
 
-    def step(self, closure: Callable[[], Any]):  # type: ignore[override]
+    def step(self, closure: Callable[[], Any]):
         """Take up to max_iter iterations; return the loss that the closure computed first."""
         with no_grad():
             return self._minimize(enable_grad()(closure), self.param_groups[0])

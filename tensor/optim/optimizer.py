@@ -52,7 +52,7 @@ def _watched(step: Callable) -> Callable:
                     raise RuntimeError(
                         f"step: {hook} must return None or a tuple of (new_args, new_kwargs), got {returned}."
                     )
-                (_, *args), kwargs = returned  # type: ignore[assignment]
+                (_, *args), kwargs = returned
         self._within_step = True
         try:
             out = step(self, *args, **kwargs)
