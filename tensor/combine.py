@@ -15,6 +15,10 @@ class Lerp(Operation):
         self.shapes = (start.shape, end.shape, weight.shape)
         way = k.forward("sub", end, start)
         one = k.full((), 1.0, start.dtype)
+        if not weight.ndim:  # one choice for all
+            if abs(weight.item()) < 0.5:
+                return k.forward("add", start, k.forward("mul", weight, way))
+            return k.forward("sub", end, k.forward("mul", way, k.forward("sub", one, weight)))
         # From the nearer end, so that neither end is missed by a rounding error.
         near = k.forward("add", start, k.forward("mul", weight, way))
         far = k.forward("sub", end, k.forward("mul", way, k.forward("sub", one, weight)))
@@ -115,7 +119,8 @@ class Addcdiv(Operation):
 def _three(name, input, tensor1, tensor2, value):
     for argument, x in (("input", input), ("tensor1", tensor1), ("tensor2", tensor2)):
         require_tensor(name, argument, x)
-    joint = common_dtype((input, tensor1, tensor2))
+    same = input._array.dtype == tensor1._array.dtype == tensor2._array.dtype
+    joint = input.dtype if same else common_dtype((input, tensor1, tensor2))
     if not joint.is_floating_point:
         if name == "addcdiv":
             raise RuntimeError(
@@ -169,6 +174,8 @@ def _overwrite(kind, operands, **options):
             f"{name}_: result type {joint!r} can't be cast to the desired output type {target.dtype!r}"
         )
     for x in others:
+        if x._array.shape == target._array.shape or not x._array.ndim:
+            continue
         try:
             x.expand(target.shape)
         except RuntimeError:

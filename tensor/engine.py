@@ -13,7 +13,7 @@ from tensor import autograd, dtypes, elementwise, layouts, missing, printing
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
 from tensor.methods import Methods
-from tensor.operands import as_tensor_like, check_range, normalize_dim, to_array
+from tensor.operands import as_tensor_like, beside, check_range, normalize_dim, to_array
 from tensor.sizes import Size
 
 _CPU = Device("cpu")
@@ -329,11 +329,14 @@ class Tensor(Methods):
 
     def _become_view_of(self, source: Tensor, step: autograd.ViewStep) -> None:
         """Share memory and versions with `source`, of which `step` made this."""
-        self._version = source._version
-        self._seen = source._version.count
-        self._untracked = source._untracked or not autograd.is_grad_enabled()
-        self._base = source if source._base is None else source._base
-        self._steps = (*source._steps, step)
+        self._version = version = source._version
+        self._seen = version.count
+        if source._base is None:
+            self._base, self._steps = source, (step,)
+        else:
+            self._base, self._steps = source._base, (*source._steps, step)
+            if source._untracked:
+                self._untracked = True
 
     def _check_memory(self, operation: str, others: tuple[Tensor, ...]) -> None:
         """Raise if this tensor cannot be overwritten by an operation on itself and others."""
@@ -357,9 +360,6 @@ class Tensor(Methods):
                     "written-to tensor refer to a single memory location. Please clone() the tensor before "
                     "performing the operation."
                 )
-
-    def _shows_recorded_memory(self) -> bool:
-        return self._base is not None and self._base.requires_grad
 
     def _check_in_place(self, operation: str) -> None:
         """Raise PyTorch's errors for in-place changes that autograd cannot follow."""
@@ -547,7 +547,7 @@ class Tensor(Methods):
         return elementwise.Clone.apply(self, strides=strides)
 
     def __getattr__(self, name: str):
-        raise missing.error_for("tensor.Tensor", name, dir(Tensor))
+        raise missing.error_for("tensor.Tensor", name, Tensor)
 
     # --- writing ---------------------------------------------------------------------------------------
 
@@ -567,12 +567,16 @@ class Tensor(Methods):
                     f"{value.ndim} dimensions; use copy_()"
                 )
             return elementwise.FillByTensor.apply_in_place(self, value)
-        source = as_tensor_like(self, value, self.dtype, "fill_")
-        return elementwise.Fill.apply_in_place(self, source)
+        return elementwise.Fill.apply_in_place(self, self._number(value, "fill_"))
+
+    def _number(self, value, operation: str) -> Tensor:
+        """Return a number as a zero-dim tensor of this one's type."""
+        found = beside(self, value)
+        return as_tensor_like(self, value, self.dtype, operation) if found is None else found
 
     def zero_(self) -> Tensor:
         """Overwrite every element with 0."""
-        return elementwise.Zero.apply_in_place(self, as_tensor_like(self, 0, self.dtype, "zero_"))
+        return elementwise.Zero.apply_in_place(self, self._number(0, "zero_"))
 
     # --- showing -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import warnings
 from micro.formulas import FORMULAS
 from tensor import dtypes
 from tensor.autograd import Operation, Version, with_history
-from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor, type_of
+from tensor.operands import as_tensor_like, beside, common_dtype, find_tensor, require_tensor, type_of
 
 
 @functools.cache
@@ -151,22 +151,40 @@ def apply(name: str, *operands, options: tuple = (), record: type[Elementwise] |
                 x = x.to(dtypes.get_default_dtype())
         return function.apply(x, options=options) if options else function.apply(x)
     y = operands[1]
-    same = hasattr(x, "_array") and hasattr(y, "_array") and x._array.dtype == y._array.dtype
-    if not same or x._array.dtype.kind != "f":
-        like = find_tensor(operands, name)
-        joint = common_dtype(operands)
-        if not joint.is_floating_point or name == "sub":
-            _check_types(name, [type_of(v) for v in operands], joint)
-        if name not in _KEEP_INTEGERS and not joint.is_floating_point:
-            joint = dtypes.get_default_dtype()
-        if name == "pow" and not joint.is_floating_point and not hasattr(y, "_array") and y < 0:
-            raise RuntimeError("pow: Integers to negative integer powers are not allowed; use x.float()")
-        x, y = as_tensor_like(like, x, joint, name), as_tensor_like(like, y, joint, name)
+    if hasattr(x, "_array"):
+        other = beside(x, y)
+        if other is not None:
+            return function.apply(x, other)
+    elif hasattr(y, "_array"):
+        other = beside(y, x)
+        if other is not None:
+            return function.apply(other, y)
+    return _apply_promoted(name, function, x, y)
+
+
+def _apply_promoted(name: str, function: type[Elementwise], x, y):
+    operands = (x, y)
+    like = find_tensor(operands, name)
+    joint = common_dtype(operands)
+    if not joint.is_floating_point or name == "sub":
+        _check_types(name, [type_of(v) for v in operands], joint)
+    if name not in _KEEP_INTEGERS and not joint.is_floating_point:
+        joint = dtypes.get_default_dtype()
+    if name == "pow" and not joint.is_floating_point and not hasattr(y, "_array") and y < 0:
+        raise RuntimeError("pow: Integers to negative integer powers are not allowed; use x.float()")
+    x, y = as_tensor_like(like, x, joint, name), as_tensor_like(like, y, joint, name)
     return function.apply(x, y)
 
 
 def apply_in_place(name: str, x, *operands, options: tuple = (), record: type[Elementwise] | None = None):
     """Overwrite `x` with the formula's result, which must fit its shape and element type."""
+    function = record or OPERATIONS[name]
+    if x._array.dtype.kind == "f":
+        if not operands:
+            return function.apply_in_place(x, **({"options": options} if options else {}))
+        other = beside(x, operands[0])
+        if other is not None:
+            return function.apply_in_place(x, other)
     joint = common_dtype((x, *operands))
     _check_types(name, [type_of(v) for v in (x, *operands)], joint)
     if name not in _KEEP_INTEGERS and not joint.is_floating_point:
@@ -177,7 +195,6 @@ def apply_in_place(name: str, x, *operands, options: tuple = (), record: type[El
             f"convert first: x = x.to({joint!r})"
         )
     others = [as_tensor_like(x, y, x.dtype, name) for y in operands]
-    function = record or OPERATIONS[name]
     return function.apply_in_place(x, *others, **({"options": options} if options else {}))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import as_tensor_like, check_range, to_array
+from tensor.operands import as_tensor_like, beside, check_range, to_array
 from tensor.shape import Select
 
 _ALL = slice(None)
@@ -170,6 +170,31 @@ def _parse(x, index) -> tuple[tuple, Any, list]:
     return tuple(basic), _HERE if rows else tuple(layout), positions
 
 
+def _plain(shape: tuple[int, ...], index) -> tuple | None:
+    """Return a usual index, an int, a slice, or a few of these, as a basic one; None: `_parse` looks at it.
+
+    It is what most loops do, once for each row. What is wrong, or needs a closer look, is left to `_parse`.
+    """
+    items = index if type(index) is tuple else (index,)
+    if len(items) > len(shape):
+        return None
+    for item, size in zip(items, shape):  # noqa: B905 an index may be shorter
+        if type(item) is int:
+            if not -size <= item < size:
+                return None
+        elif (
+            type(item) is not slice
+            or item.step is not None
+            or type(item.start) not in _PLAIN_BOUNDS
+            or type(item.stop) not in _PLAIN_BOUNDS
+        ):
+            return None
+    return items + (_ALL,) * (len(shape) - len(items))
+
+
+_PLAIN_BOUNDS = (int, type(None))
+
+
 def _plain_slice(item: slice) -> slice:
     parts = [None if p is None else operator.index(p) for p in (item.start, item.stop, item.step)]
     if parts[2] is not None and parts[2] <= 0:
@@ -193,6 +218,9 @@ def _check_positions(array: np.ndarray, shape, dim: int) -> None:
 
 def getitem(input, index):
     """Return input[index]: a view for ints, slices, None and Ellipsis, a copy for masks and tensors."""
+    plain = _plain(input._array.shape, index)
+    if plain is not None:
+        return Select.apply(input, index=plain)
     basic, layout, positions = _parse(input, index)
     if layout is None:
         return Select.apply(input, index=basic)
@@ -212,12 +240,9 @@ def _selects_all(basic: tuple) -> bool:
 
 def setitem(input, index, value) -> None:
     """Write input[index] = value in place; value (a tensor, number or array) broadcasts."""
-    basic, layout, positions = _parse(input, index)
-    if isinstance(value, list | tuple):
-        value = to_array(value, input.dtype, "setitem")
-    elif not isinstance(value, np.ndarray):
-        check_range(value, input._array.dtype)
-    value = as_tensor_like(input, value, input.dtype, "setitem")
+    plain = _plain(input._array.shape, index)
+    basic, layout, positions = _parse(input, index) if plain is None else (plain, None, ())
+    value = _as_value(input, value)
     target = input if _selects_all(basic) else Select.apply(input, index=basic)
     ndim = target.ndim if layout is None else _fill_shape(target, layout, positions)
     while value.ndim > ndim and value.shape[0] == 1:
@@ -232,6 +257,17 @@ def setitem(input, index, value) -> None:
             f"setitem: shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to the "
             f"indexing result at {index}"
         ) from None
+
+
+def _as_value(input, value):
+    if not isinstance(value, list | tuple | np.ndarray):
+        found = beside(input, value)
+        if found is not None:
+            return found
+        check_range(value, input._array.dtype)
+    elif not isinstance(value, np.ndarray):
+        value = to_array(value, input.dtype, "setitem")
+    return as_tensor_like(input, value, input.dtype, "setitem")
 
 
 def _fill_shape(target, layout, positions) -> int:

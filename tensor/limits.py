@@ -6,12 +6,17 @@ from tensor.elementwise import Where, where
 from tensor.formula import apply, apply_in_place, in_place, operation, write_out
 from tensor.operands import common_dtype, require_tensor
 
+_NUMBERS = (float, int, type(None))
+
 
 def _limits(name, x, low, high):
     """Return `x` in the joint type of all three, and the limits as numbers that this type holds."""
     if low is None and high is None:
         raise RuntimeError(f"{name}: At least one of 'min' or 'max' must not be None")
-    joint = common_dtype([v for v in (x, low, high) if v is not None])
+    if x._array.dtype.kind == "f" and type(low) in _NUMBERS and type(high) in _NUMBERS:
+        joint = x.dtype  # the usual case, for which types need not be compared
+    else:
+        joint = common_dtype([v for v in (x, low, high) if v is not None])
     if joint.is_floating_point:
         least, most = -float("inf"), float("inf")
         return joint, (least if low is None else float(low), most if high is None else float(high))

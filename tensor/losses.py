@@ -6,7 +6,7 @@ import warnings
 from tensor import activations, creation
 from tensor import softmax as softmaxes
 from tensor.autograd import Operation
-from tensor.elementwise import where
+from tensor.operands import common_dtype
 
 
 def find_reduction(size_average, reduce, reduction: str) -> str:
@@ -91,15 +91,96 @@ def _weighted(losses, input, weight, reduction: str):
     return losses.sum() / weight.sum() if reduction == "mean" else reduce_losses(losses, reduction)
 
 
+class _Loss(Operation):
+    """A loss point by point, and its mean or sum, in one operation.
+
+    Subclasses define `losses`, and beside it the slopes: their derivatives in input and target.
+    """
+
+    def forward(self, k, x, y, reduction, **settings):
+        self.saved, self.shapes, self.settings = (x, y), (x.shape, y.shape), settings
+        losses = self.losses(k, x, y, **settings)
+        self.share = 1 / losses.size if reduction == "mean" and losses.size else 1.0
+        if reduction == "none":
+            return losses
+        total = k.sum(losses, tuple(range(losses.ndim)))
+        if reduction == "sum":
+            return total
+        return k.forward("div", total, k.full((), float(losses.size), total.dtype))
+
+    def backward(self, k, grad):
+        if self.share != 1:
+            grad = k.forward("mul", grad, k.full((), self.share, grad.dtype))
+        flows = [None, None]
+        for i, slope in enumerate((self.slope_in_input, self.slope_in_target)):
+            if self.needs[i]:
+                flow = k.forward("mul", slope(k, *self.saved, **self.settings), grad)
+                flows[i] = k.sum_to(flow, self.shapes[i])
+        return tuple(flows)
+
+
+class MseLoss(_Loss):
+    """Squared errors."""
+
+    @staticmethod
+    def losses(k, x, y):
+        errors = k.forward("sub", x, y)
+        return k.forward("mul", errors, errors)
+
+    @staticmethod
+    def slope_in_input(k, x, y):
+        errors = k.forward("sub", x, y)
+        return k.forward("add", errors, errors)
+
+    @staticmethod
+    def slope_in_target(k, x, y):
+        return MseLoss.slope_in_input(k, y, x)
+
+
+class HuberLoss(_Loss):
+    """With z the error limited to [-delta, delta]: scale * z * (error - z / 2), whose slope is scale * z."""
+
+    @staticmethod
+    def losses(k, x, y, delta, scale):
+        errors = k.forward("sub", x, y)
+        near = k.forward("clamp", errors, -delta, delta)
+        half = k.forward("mul", near, k.full((), 0.5, near.dtype))
+        losses = k.forward("mul", near, k.forward("sub", errors, half))
+        return losses if scale == 1 else k.forward("mul", losses, k.full((), scale, near.dtype))
+
+    @staticmethod
+    def slope_in_input(k, x, y, delta, scale):
+        near = k.forward("clamp", k.forward("sub", x, y), -delta, delta)
+        return near if scale == 1 else k.forward("mul", near, k.full((), scale, near.dtype))
+
+    @staticmethod
+    def slope_in_target(k, x, y, delta, scale):
+        return HuberLoss.slope_in_input(k, y, x, delta, scale)
+
+
+class SmoothL1Loss(HuberLoss):
+    """Huber's loss over its limit."""
+
+
+def _in_one(operation, input, target, reduction, **settings):
+    """Apply a loss of points to operands of one float type."""
+    joint = common_dtype((input, target))
+    if not joint.is_floating_point:
+        raise NotImplementedError(f"{operation.__name__}: expected floats, got {joint!r}; use .float()")
+    try:
+        return operation.apply(input.to(joint), target.to(joint), reduction=reduction, **settings)
+    except ValueError:
+        input - target  # which says how the shapes differ
+        raise
+
+
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """Return (input - target) ** 2, its mean or sum; weighted by `weight`, of the input's shape."""
     _warn_of_sizes(input, target)
     reduction = find_reduction(size_average, reduce, reduction)
-    difference = input - target
-    losses = difference * difference
     if weight is not None:
-        return _weighted(losses, input, weight, reduction)
-    return named(reduce_losses(losses, reduction), "MseLoss")
+        return _weighted(_in_one(MseLoss, input, target, "none"), input, weight, reduction)
+    return _in_one(MseLoss, input, target, reduction)
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
@@ -118,11 +199,9 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     reduction = find_reduction(size_average, reduce, reduction)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, got {beta}")
-    distance = (input - target).abs()
     if beta == 0:
-        return reduce_losses(distance, reduction)
-    losses = where(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta)
-    return named(reduce_losses(losses, reduction), "SmoothL1Loss")
+        return reduce_losses((input - target).abs(), reduction)
+    return _in_one(SmoothL1Loss, input, target, reduction, delta=float(beta), scale=1 / beta)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -131,11 +210,11 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     reduction = find_reduction(None, None, reduction)
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
-    distance = (input - target).abs()
-    losses = where(distance <= delta, distance * distance * 0.5, (distance - 0.5 * delta) * delta)
+    settings = {"delta": float(delta), "scale": 1}
     if weight is not None:
+        losses = _in_one(HuberLoss, input, target, "none", **settings)
         return _weighted(losses, input, weight, reduction)
-    return named(reduce_losses(losses, reduction), "HuberLoss")
+    return _in_one(HuberLoss, input, target, reduction, **settings)
 
 
 def poisson_nll_loss(
@@ -188,31 +267,36 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 # --- probabilities -----------------------------------------------------------------------------------------
 
 
-class BinaryCrossEntropy(Operation):
+class BinaryCrossEntropy(_Loss):
     """-(y * log(x) + (1 - y) * log(1 - x)); as in PyTorch the logarithms stop at -100.
 
-    The gradient is written out: that of log at 0, where the limit holds, would be 0 / 0.
+    The slope is written out: that of log at 0, where the limit holds, would be 0 / 0.
     """
 
-    def forward(self, k, x, y):
-        self.saved = (x, y)
+    @staticmethod
+    def losses(k, x, y):
         one = k.full((), 1.0, x.dtype)
         log_yes = k.forward("clamp", k.forward("log", x), -100.0, math.inf)
         log_no = k.forward("clamp", k.forward("log1p", k.forward("neg", x)), -100.0, math.inf)
         no = k.forward("mul", k.forward("sub", y, one), log_no)
         return k.forward("sub", no, k.forward("mul", y, log_yes))
 
-    def backward(self, k, grad):
-        x, y = self.saved
-        grad_x = grad_y = None
-        if self.needs[0]:
-            one = k.full((), 1.0, x.dtype)
-            slope = k.forward("clamp", k.forward("mul", k.forward("sub", one, x), x), 1e-12, math.inf)
-            grad_x = k.forward("div", k.forward("mul", grad, k.forward("sub", x, y)), slope)
-        if self.needs[1]:
-            log_yes, log_no = k.forward("log", x), k.forward("log1p", k.forward("neg", x))
-            grad_y = k.forward("mul", grad, k.forward("sub", log_no, log_yes))
-        return grad_x, grad_y
+    @staticmethod
+    def slope_in_input(k, x, y):
+        one = k.full((), 1.0, x.dtype)
+        spread = k.forward("clamp", k.forward("mul", k.forward("sub", one, x), x), 1e-12, math.inf)
+        return k.forward("div", k.forward("sub", x, y), spread)
+
+    @staticmethod
+    def slope_in_target(k, x, y):
+        return k.forward("sub", k.forward("log1p", k.forward("neg", x)), k.forward("log", x))
+
+
+def _within_unit(values) -> bool:
+    """Return whether all numbers lie in [0, 1]."""
+    k, array = values._kernels, values._array
+    dims = tuple(range(array.ndim))
+    return not array.size or (k.extreme_value(array, dims, -1) >= 0 and k.extreme_value(array, dims, 1) <= 1)
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
@@ -232,13 +316,30 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             f"{target.dtype!r}; convert one: target.to({input.dtype!r})"
         )
     for name, values in (("input", input), ("target", target)):
-        inside = values.detach()
-        if not ((inside >= 0) & (inside <= 1)).all():
+        if not _within_unit(values):
             hint = "; for logits use binary_cross_entropy_with_logits" if name == "input" else ""
             raise RuntimeError(f"all elements of {name} should be between 0 and 1{hint}")
-    losses = BinaryCrossEntropy.apply(input, target)
-    losses = losses if weight is None else losses * weight
+    if weight is None:
+        return BinaryCrossEntropy.apply(input, target, reduction=reduction)
+    losses = BinaryCrossEntropy.apply(input, target, reduction="none") * weight
     return named(reduce_losses(losses, reduction), "BinaryCrossEntropy")
+
+
+class BinaryCrossEntropyWithLogits(_Loss):
+    """(1 - y) * x - log(sigmoid(x)), whose slope in x is sigmoid(x) - y."""
+
+    @staticmethod
+    def losses(k, x, y):
+        no = k.forward("mul", k.forward("sub", k.full((), 1.0, x.dtype), y), x)
+        return k.forward("sub", no, k.forward("logsigmoid", x))
+
+    @staticmethod
+    def slope_in_input(k, x, y):
+        return k.forward("sub", k.forward("sigmoid", x), y)
+
+    @staticmethod
+    def slope_in_target(k, x, y):
+        return k.forward("neg", x)
 
 
 def binary_cross_entropy_with_logits(
@@ -252,6 +353,8 @@ def binary_cross_entropy_with_logits(
     reduction = find_reduction(size_average, reduce, reduction)
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    if pos_weight is None and weight is None:
+        return _in_one(BinaryCrossEntropyWithLogits, input, target, reduction)
     surprise = -activations.logsigmoid(input)  # -log(sigmoid(input))
     if pos_weight is not None:
         surprise = ((pos_weight - 1) * target + 1) * surprise

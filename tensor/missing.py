@@ -49,19 +49,36 @@ def watch(*modules: str) -> None:
         names["__getattr__"] = absent
 
 
+class AbsentError(AttributeError):
+    """What a missing name raises; the nearest ones are looked for (7 ms) only if its words are read.
+
+    `hasattr(t, "name")` reads none.
+    """
+
+    def __init__(self, owner: str, name: str, there: Any):
+        super().__init__(name=name)
+        self._owner, self._there = owner, there
+
+    def __str__(self) -> str:
+        shown = self._owner.replace("tensor", "torch", 1)
+        name = self.name
+        if name.startswith("__"):  # asked by Python, not by a program
+            return f"{shown!r} has no attribute {name!r}"
+        words = f"{shown}.{name} is not in this version"
+        there = dir(self._there) if isinstance(self._there, type) else self._there
+        names = [n for n in there if not n.startswith("_")]
+        near = [n for n in names if n.lower() == name.lower()]
+        near = near or difflib.get_close_matches(name, names, 2, 0.75)
+        if name in INSTEAD:
+            return f"{words}; instead: {INSTEAD[name]}"
+        if near:
+            return f"{words}; did you mean {' or '.join(f'{shown}.{n}' for n in near)}?"
+        return f"{words}; docs/pytorch.md lists what is"
+
+
 def error_for(owner: str, name: str, there: Any) -> AttributeError:
-    """Return the error for a name that `owner`, a dotted name, does not have among those `there`."""
-    shown = owner.replace("tensor", "torch", 1)
-    words = f"{shown}.{name} is not in this version"
-    if name.startswith("__"):  # asked by Python, not by a program
-        return AttributeError(f"{shown!r} has no attribute {name!r}", name=name)
-    names = [n for n in there if not n.startswith("_")]
-    near = [n for n in names if n.lower() == name.lower()]
-    near = near or difflib.get_close_matches(name, names, 2, 0.75)
-    if name in INSTEAD:
-        words += f"; instead: {INSTEAD[name]}"
-    elif near:
-        words += f"; did you mean {' or '.join(f'{shown}.{n}' for n in near)}?"
-    else:
-        words += "; docs/pytorch.md lists what is"
-    return AttributeError(words, name=name)
+    """Return the error for a name that `owner`, a dotted name, does not have.
+
+    there: the names it has, or the class that has them.
+    """
+    return AbsentError(owner, name, there)

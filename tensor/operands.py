@@ -94,6 +94,26 @@ def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
     )
 
 
+_USUAL_TYPES = (float, int)
+_USUAL_LIMIT = 1e30  # numbers up to it fit every float type but float16
+
+
+def beside(x, y):
+    """Return `y` as an operand beside the tensor `x` where types need no promotion; None where they do.
+
+    These are what most operations meet: floats of one type, and a usual number beside floats.
+    """
+    dtype = x._array.dtype
+    if dtype.kind != "f":
+        return None
+    array = getattr(y, "_array", None)
+    if array is not None:
+        return y if array.dtype == dtype else None
+    if type(y) in _USUAL_TYPES and -_USUAL_LIMIT < y < _USUAL_LIMIT and dtype.itemsize > 2:
+        return x._wrap(x._kernels.full((), y, dtype))
+    return None
+
+
 def result_type(tensor1, tensor2) -> dtypes.dtype:
     """Return the element type of an operation on two tensors, or a tensor and a number."""
     return common_dtype((tensor1, tensor2))

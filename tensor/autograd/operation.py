@@ -147,6 +147,8 @@ class Operation:
         out = first._wrap(array)
         if cls.is_view:
             out._become_view_of(first, ViewStep(cls, node.options, node.input_shape, array.shape))
+            if not enabled:
+                out._untracked = True
         if True in needs and array.dtype.kind == "f":
             node._record(inputs, out)
             out._grad_fn = node
@@ -159,12 +161,13 @@ class Operation:
         inputs = (target, *others)
         node = cls()
         target._check_memory(node.op, others)
-        recording = _mode.enabled and (
-            any(t.requires_grad for t in inputs) or target._shows_recorded_memory()
-        )
+        needs, recording = (), False
+        if _mode.enabled:
+            needs = tuple([t._requires_grad or (t._base is not None and t.requires_grad) for t in inputs])
+            recording = True in needs or (target._base is not None and target._base.requires_grad)
         if recording:
             target._check_in_place(node.op)
-            node.needs = tuple([t.requires_grad for t in inputs])
+            node.needs = needs
         else:
             node.needs = (False,) * len(inputs)
         node.overwrite(target._kernels, *[t._array for t in inputs], **options)
