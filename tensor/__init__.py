@@ -242,16 +242,11 @@ from tensor.limits import (
 from tensor.linalg.decompositions import old_cholesky as cholesky
 from tensor.linalg.decompositions import old_qr as qr
 from tensor.linalg.decompositions import old_svd as svd
-from tensor.linalg.equations import (
-    cholesky_inverse,
-    cholesky_solve,
-    det,
-    logdet,
-    triangular_solve,
-)
+from tensor.linalg.determinants import det, logdet
+from tensor.linalg.determinants import old_slogdet as slogdet
+from tensor.linalg.equations import cholesky_inverse, cholesky_solve, triangular_solve
 from tensor.linalg.equations import inv as inverse
-from tensor.linalg.equations import old_slogdet as slogdet
-from tensor.linalg.equations import pinv as pinverse
+from tensor.linalg.least_squares import pinv as pinverse
 from tensor.linalg.powers import chain_matmul, matrix_exp, matrix_power
 from tensor.linalg.powers import old_cross as cross
 from tensor.masking import masked_fill, masked_scatter, masked_select

@@ -41,7 +41,7 @@ from tensor import (
 )
 from tensor import shape as shapes
 from tensor import storage as storages
-from tensor.linalg import decompositions, equations, powers
+from tensor.linalg import decompositions, determinants, equations, least_squares, powers
 from tensor.operands import as_tensor_like, type_of
 from tensor.softmax import log_softmax, softmax
 
@@ -202,8 +202,8 @@ class Methods:
     )
     baddbmm, baddbmm_ = product_sums.baddbmm, product_sums.baddbmm_
     cross, matrix_power, matrix_exp = powers.old_cross, powers.matrix_power, powers.matrix_exp
-    inverse, pinverse, det, logdet = equations.inv, equations.pinv, equations.det, equations.logdet
-    slogdet, triangular_solve = equations.old_slogdet, equations.triangular_solve
+    inverse, pinverse, triangular_solve = equations.inv, least_squares.pinv, equations.triangular_solve
+    det, logdet, slogdet = determinants.det, determinants.logdet, determinants.old_slogdet
     cholesky_solve, cholesky_inverse = equations.cholesky_solve, equations.cholesky_inverse
     cholesky, qr, svd = decompositions.old_cholesky, decompositions.old_qr, decompositions.old_svd
 

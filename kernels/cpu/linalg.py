@@ -63,9 +63,18 @@ def svd(x: np.ndarray, full: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return u, s, vt
 
 
-def singular_values(x: np.ndarray) -> np.ndarray:
-    """Return the singular values, descending."""
-    return np.linalg.svd(x, compute_uv=False)
+def singular_values(x: np.ndarray, symmetric: bool = False) -> np.ndarray:
+    """Return the singular values, descending; of symmetric matrices, by their lower triangle, in no order."""
+    return np.abs(np.linalg.eigvalsh(x, "L")) if symmetric else np.linalg.svd(x, compute_uv=False)
+
+
+def singular_limit(
+    values: np.ndarray, absolute: np.ndarray | float, relative: np.ndarray | float
+) -> np.ndarray:
+    """Return, for each matrix of these singular values, max(absolute, relative * the largest)."""
+    largest = values.max(-1, initial=0)
+    limit = np.maximum(absolute, np.asarray(relative) * largest)
+    return np.broadcast_to(limit.astype(values.dtype), values.shape[:-1])
 
 
 def pseudo_inverse(x: np.ndarray, least: np.ndarray, symmetric: bool) -> np.ndarray:

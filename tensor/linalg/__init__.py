@@ -14,18 +14,9 @@ from tensor.linalg.decompositions import (
     svd,
     svdvals,
 )
-from tensor.linalg.equations import (
-    det,
-    inv,
-    inv_ex,
-    lstsq,
-    matrix_rank,
-    pinv,
-    slogdet,
-    solve,
-    solve_ex,
-    solve_triangular,
-)
+from tensor.linalg.determinants import det, slogdet
+from tensor.linalg.equations import inv, inv_ex, solve, solve_ex, solve_triangular
+from tensor.linalg.least_squares import lstsq, matrix_rank, pinv
 from tensor.linalg.lu import lu, lu_factor, lu_solve
 from tensor.linalg.norms import cond, matrix_norm, norm, vector_norm
 from tensor.linalg.powers import (

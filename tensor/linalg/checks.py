@@ -50,3 +50,18 @@ def check_square(operation: str, x) -> None:
             f"{operation}: A must be batches of square matrices, but they are {x.shape[-2]} by "
             f"{x.shape[-1]} matrices"
         )
+
+
+def is_vector(A, B) -> bool:
+    """Return whether B is one right-hand side for each matrix, as PyTorch tells it from several."""
+    return B.ndim == 1 or (A.ndim - 1 == B.ndim and tuple(B.shape) == tuple(A.shape[:-1]))
+
+
+def check_batches(operation: str, A, B) -> None:
+    """Raise RuntimeError if what is left of the last two dims does not broadcast."""
+    try:
+        np.broadcast_shapes(tuple(A.shape[:-2]), tuple(B.shape[:-2]))
+    except ValueError:
+        raise RuntimeError(
+            f"{operation}: batch dimensions do not broadcast, {tuple(A.shape)} and {tuple(B.shape)}"
+        ) from None

@@ -2,7 +2,7 @@
 
 from tensor import distances as distance_family
 from tensor.join import stack
-from tensor.linalg import equations, powers
+from tensor.linalg import determinants, equations, least_squares, powers
 from tensor.recorded.basis import tensor_of
 
 
@@ -23,7 +23,7 @@ def solve_triangular(a, b, upper, unit):
 
 def pseudo_inverse(x, least, symmetric):
     """Return the pseudo-inverses."""
-    return equations.PseudoInverse.apply(x, least=least, symmetric=symmetric)
+    return least_squares.PseudoInverse.apply(x, least=least, symmetric=symmetric)
 
 
 def matrix_exp(x):
@@ -45,7 +45,7 @@ def cofactors(x):
     def without(i, j):
         rows = [n for n in range(size) if n != i]
         columns = [n for n in range(size) if n != j]
-        left = equations.Determinant.apply(x[..., rows, :][..., columns])
+        left = determinants.Determinant.apply(x[..., rows, :][..., columns])
         return -left if (i + j) % 2 else left
 
     return stack([stack([without(i, j) for j in range(size)], -1) for i in range(size)], -2)
