@@ -11,6 +11,7 @@ import argparse
 import ast
 import collections
 import contextlib
+import functools
 import json
 import math
 import pathlib
@@ -103,15 +104,12 @@ def rows_of(family: str) -> list[Row]:
 # --- running ---------------------------------------------------------------------------------------
 
 
-def standard_inputs(T: ModuleType) -> dict[str, Any]:
-    """Return the tensors that rows may name, the same in both engines."""
+@functools.cache
+def _standard_numbers() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(7)
 
-    def leaf(values) -> Any:
-        return T.tensor(np.asarray(values), requires_grad=True)
-
-    def single(*shape: int, low: float = -2.0, high: float = 2.0) -> Any:
-        return leaf(rng.uniform(low, high, shape).astype(np.float32))
+    def single(*shape: int, low: float = -2.0, high: float = 2.0) -> np.ndarray:
+        return np.asarray(rng.uniform(low, high, shape), np.float32)
 
     return {
         "x": single(3, 4),
@@ -125,15 +123,21 @@ def standard_inputs(T: ModuleType) -> dict[str, Any]:
         "sq": single(3, 3),
         "g": single(2, 3, 6, 6),
         "s": single(),
-        "d": leaf(rng.uniform(-2.0, 2.0, (3, 4))),
-        "i": T.tensor(rng.integers(0, 3, (3, 4))),
-        "j": T.tensor(rng.integers(-5, 10, (3, 4))),
-        "k": T.tensor(rng.integers(-5, 10, (3, 4)).astype(np.int32)),
-        "h": T.tensor(rng.integers(0, 200, (3, 4)).astype(np.uint8)),
-        "b": T.tensor(rng.integers(0, 2, (3, 4)).astype(bool)),
-        "e": T.tensor(rng.integers(0, 2, (3, 4)).astype(bool)),
-        "t": T.tensor(rng.integers(0, 4, 3)),
+        "d": rng.uniform(-2.0, 2.0, (3, 4)),
+        "i": rng.integers(0, 3, (3, 4)),
+        "j": rng.integers(-5, 10, (3, 4)),
+        "k": rng.integers(-5, 10, (3, 4)).astype(np.int32),
+        "h": rng.integers(0, 200, (3, 4)).astype(np.uint8),
+        "b": rng.integers(0, 2, (3, 4)).astype(bool),
+        "e": rng.integers(0, 2, (3, 4)).astype(bool),
+        "t": rng.integers(0, 4, 3),
     }
+
+
+def standard_inputs(T: ModuleType) -> dict[str, Any]:
+    """Return the tensors that rows may name, made anew, the same in both engines."""
+    numbers = _standard_numbers()
+    return {name: T.tensor(array, requires_grad=name in FLOATS) for name, array in numbers.items()}
 
 
 class Imports(ast.NodeTransformer):
@@ -166,13 +170,12 @@ def run(T: ModuleType, program: str) -> dict:
     random.seed(0)
     np.random.seed(0)
     found: dict[str, Any] = {}
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        tempfile.TemporaryDirectory() as folder,
-        np.errstate(all="ignore"),
-    ):
+    with contextlib.ExitStack() as stack:
+        caught = stack.enter_context(warnings.catch_warnings(record=True))
+        stack.enter_context(np.errstate(all="ignore"))
         warnings.simplefilter("always")
-        names["tmp"] = pathlib.Path(folder)
+        if re.search(r"\btmp\b", program):  # a folder takes longer than the rest of a row
+            names["tmp"] = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         names["__name__"] = "__row__"
         try:
             exec(compile(tree, "<row>", "exec"), names)
@@ -322,7 +325,8 @@ def _values(array: np.ndarray, kept: int = KEPT) -> list:
     some = flat[:: -(-flat.size // (kept // 2))].tolist()
     # nan and infinities would drown the sums
     clean = np.where(np.isfinite(wide), wide, 0.0)
-    return [*some, float(np.sum(clean)), float(np.sum(clean * weights))]
+    sums = [float(np.sum(clean)), float(np.sum(clean * weights))]
+    return [*some, *(sums if array.dtype.kind == "f" else _rounded(sums))]  # integers are compared exactly
 
 
 def text_of(value: Any) -> str:
