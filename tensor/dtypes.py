@@ -207,4 +207,4 @@ class iinfo:
         self.dtype, self.bits = type.name, 8 * type.itemsize
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
