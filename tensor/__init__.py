@@ -4,6 +4,8 @@
 `autograd`; each family of operations has a file, forward beside backward, that calls the kernels.
 """
 
+from math import e, inf, nan, pi
+
 from kernels.cpu import get_num_threads, set_num_threads
 from tensor import (
     accelerator,
@@ -446,6 +448,8 @@ from tensor.typed import (
 )
 from tensor.vector_norm import dist, norm, renorm
 from tensor.version import __version__
+
+newaxis = None
 
 accept_out(globals())
 missing.watch(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tensor import random
-from tensor.nn.utils import rnn
+from tensor.nn.utils import parametrizations, parametrize, rnn
 from tensor.nn.utils.clip_grad import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -20,6 +20,8 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",

@@ -9,6 +9,11 @@ def _unit(v, eps: float):
     return v / v.norm().clamp(min=eps)
 
 
+def as_rows(weight, dim: int):
+    """Return a weight as a matrix (size along dim, the rest)."""
+    return (weight.movedim(dim, 0) if dim else weight).flatten(1)
+
+
 class SpectralNorm:
     """The hook that estimates the singular value by power iteration, and divides the weight by it."""
 
@@ -20,17 +25,11 @@ class SpectralNorm:
         self.name, self.dim = name, dim
         self.n_power_iterations, self.eps = n_power_iterations, eps
 
-    def as_matrix(self, weight):
-        """Return the weight as (size along dim, the rest)."""
-        if self.dim:
-            weight = weight.movedim(self.dim, 0)
-        return weight.reshape(weight.shape[0], -1)
-
     def compute_weight(self, module, do_power_iteration: bool):
         """Return the weight; with do_power_iteration first make the estimate better."""
         weight = getattr(module, self.name + "_orig")
         u, v = getattr(module, self.name + "_u"), getattr(module, self.name + "_v")
-        matrix = self.as_matrix(weight)
+        matrix = as_rows(weight, self.dim)
         if do_power_iteration:
             with no_grad():
                 for _ in range(self.n_power_iterations):
@@ -60,7 +59,7 @@ def spectral_norm(
     if weight is None:
         raise ValueError(f"`SpectralNorm` cannot be applied as parameter `{name}` is None")
     with no_grad():
-        rows, columns = fn.as_matrix(weight).shape
+        rows, columns = as_rows(weight, dim).shape
         u = _unit(weight.new_zeros(rows).normal_(0, 1), eps)
         v = _unit(weight.new_zeros(columns).normal_(0, 1), eps)
     delattr(module, name)

@@ -3,7 +3,7 @@
 from tensor.nn.parameter import Parameter
 
 
-def _lengths(v, dim: int | None):
+def lengths(v, dim: int | None):
     """Return the norm of each slice along `dim`, in a shape that broadcasts; of all of it for None."""
     if dim is None:
         return v.norm()
@@ -20,7 +20,7 @@ class WeightNorm:
     def compute_weight(self, module):
         """Return the weight."""
         g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
-        return v * (g / _lengths(v, self.dim))
+        return v * (g / lengths(v, self.dim))
 
     def __call__(self, module, args) -> None:
         setattr(module, self.name, self.compute_weight(module))
@@ -36,7 +36,7 @@ def weight_norm(module, name: str = "weight", dim: int | None = 0):
             raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
     found, fn = getattr(module, name), WeightNorm(name, dim)
     delattr(module, name)
-    module.register_parameter(name + "_g", Parameter(_lengths(found.detach(), fn.dim).clone()))
+    module.register_parameter(name + "_g", Parameter(lengths(found.detach(), fn.dim).clone()))
     module.register_parameter(name + "_v", Parameter(found.detach()))
     setattr(module, name, fn.compute_weight(module))
     module.register_forward_pre_hook(fn)
