@@ -107,7 +107,7 @@ def histc(input, bins=100, min=0, max=0):
     return x._wrap(x._kernels.histogram(x._array, edges._array, None, True))
 
 
-def histogram(input, bins, *, range=None, weight=None, density=False):
+def histogram(input, bins=100, *, range=None, weight=None, density=False):
     """Return (hist, bin_edges) of a float tensor.
 
     bins: a number of equal intervals, or the edges, a 1-D tensor. range: (least, largest) edge; those of the

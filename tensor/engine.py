@@ -31,6 +31,8 @@ class Tensor(Methods):
     Calling backward() again adds to the gradients of leaves, as in PyTorch.
     """
 
+    __module__ = "torch"  # as PyTorch prints the class
+
     _kernels = cpu  # the one door to compiled code: the kernel table of this tensor's device
     _grad_fn: Operation | None = None
     _requires_grad = False
@@ -592,6 +594,8 @@ class Tensor(Methods):
 
 class Parameter(Tensor):
     """A tensor that a Module owns and an optimiser changes; it requires gradients unless told otherwise."""
+
+    __module__ = "torch.nn.parameter"
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
         data = Tensor() if data is None else data

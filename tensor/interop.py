@@ -1,6 +1,7 @@
 """Tensors among NumPy's arrays, other libraries' tensors (DLPack), and copies."""
 
 import enum
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -195,10 +196,15 @@ def _copied(array: np.ndarray, memo: dict) -> np.ndarray:
 
 def reduce(self: Any):
     """Return how to make this tensor again, for pickles and copies: its memory and whether it is a leaf."""
-    return _rebuild, (type(self), self._array, self.requires_grad)
+    kind = type(self)
+    # Tensor and Parameter print as PyTorch's classes, a name under which a pickle would not find them
+    known = kind.__name__ if kind.__module__.startswith("torch") else kind
+    return _rebuild, (known, self._array, self.requires_grad)
 
 
-def _rebuild(kind: type[Any], array: np.ndarray, requires_grad: bool):
-    out = object.__new__(kind)
+def _rebuild(kind: type[Any] | str, array: np.ndarray, requires_grad: bool):
+    if isinstance(kind, str):
+        kind = getattr(import_module("tensor.engine"), kind)
+    out: Any = object.__new__(kind)
     out._array, out._version, out._requires_grad = array, Version(), requires_grad
     return out

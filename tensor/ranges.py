@@ -49,9 +49,31 @@ def arange(
         integers = all(isinstance(v, int | np.integer) for v in (start, end, step))
         dtype = dtypes.int64 if integers else dtypes.get_default_dtype()
     element = element_type("arange", dtype)
+    if element == np.int64:
+        start, end, step = int(start), int(end), int(step)
+        if step == 0:
+            raise RuntimeError("arange: step must be nonzero, also as an integer")
     count = math.ceil((end - start) / step)
-    values = start + step * np.arange(count)  # not np.arange(start, end, step): its length may be off by one
-    return finish(values.astype(element), device, requires_grad, layout, pin_memory)
+    return finish(_stepped(start, step, count, element), device, requires_grad, layout, pin_memory)
+
+
+def _stepped(start, step, count: int, element: np.dtype) -> np.ndarray:
+    """Return start, start + step, ..., `count` numbers, as PyTorch computes them; np.arange may be one off.
+
+    Integers are exact. Floats are, in whole pairs of vectors of 32 bytes, the rounded first number of their
+    vector and the steps from there, each a product and a sum rounded once; the numbers left over at the end
+    are steps from `start`.
+    """
+    place = np.arange(count)
+    if element.kind != "f":
+        return (int(start) + int(step) * place).astype(element)
+    step = np.longdouble(step)
+    values = (start + step * place).astype(np.float64).astype(element)
+    lanes = 32 // element.itemsize
+    whole = count - count % (2 * lanes)
+    firsts = values[:whole:lanes, None].astype(np.longdouble)
+    values[:whole] = (firsts + step * np.arange(lanes)).astype(np.float64).astype(element).ravel()
+    return values
 
 
 def range(

@@ -101,14 +101,20 @@ def untyped_storage(x) -> UntypedStorage:
     return UntypedStorage(whole_memory(x._array))
 
 
+_has_warned = False
+
+
 def storage(x) -> TypedStorage:
     """Return the memory that `x` and its views share, as elements; PyTorch calls this deprecated."""
-    warnings.warn(
-        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only "
-        "storage class; use tensor.untyped_storage() instead of tensor.storage()",
-        UserWarning,
-        stacklevel=2,
-    )
+    global _has_warned
+    if not _has_warned:  # once in a program, as PyTorch does
+        _has_warned = True
+        warnings.warn(
+            "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the "
+            "only storage class; use tensor.untyped_storage() instead of tensor.storage()",
+            UserWarning,
+            stacklevel=2,
+        )
     return TypedStorage(whole_memory(x._array), x.dtype)
 
 
