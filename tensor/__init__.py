@@ -1,7 +1,25 @@
 """The ndarray engine: Tensors that record what is computed from them, after PyTorch's names.
 
-`import tensor as torch` is meant literally. The Tensor is in `engine`, the recording and the backward pass in
-`autograd`; each family of operations has a file, forward beside backward, that calls the kernels.
+`import tensor as torch` is meant literally. What is where:
+
+- The engine: `engine` has the Tensor, `methods` the table of its methods, `autograd` the recording and the
+  backward pass, `recorded` the kernel table of gradients that are differentiated again.
+- Operations, a family a file, forward beside backward, on the arrays of the kernels: formulas (`formula`,
+  and the functions in `elementwise`, `trigonometry`, `activations`, `special`, `rounding`, `limits`,
+  `combine`), `compare`; `shape`, `join`, `pieces`, `rearrange`, `diagonals`, `memory`; `indexing`,
+  `masking`, `scattering`, `slices`; `reduction`, `extrema`, `scan`, `sorting`, `counting`, `statistics`,
+  `vector_norm`; `products`, `product_sums`, `contraction`, `distances`, `linalg`; `conv`, `pool`, `unpool`,
+  `resize`, `fold`, `pad`, `channels`, `norm`, `softmax`, `losses`, `margin_losses`, `embedding`, `dropout`,
+  `recurrent`, `attention`.
+- Making tensors: `creation`, `ranges`, `sampling`, `random` (the generator), `random_draws`, `typed`,
+  `interop`.
+- What operations share: `operands` (numbers and types brought together), `dtypes`, `making`, `results`
+  (`out=`), `return_types`, `printing`.
+- Training: `nn`, `optim`, `data` (under PyTorch's name in `utils.data`), `distributions`, `saving`
+  (`torch.save`), `func`, `amp`.
+- The command line's part: `training`, `session`, `models`, `serialization`, `bench`.
+- What programs ask of a machine: `cuda`, `backends`, `devices`, `switches`, `config`; `missing` says what
+  is nearest to a name that is not here.
 """
 
 from math import e, inf, nan, pi

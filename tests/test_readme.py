@@ -19,6 +19,17 @@ def test_the_sessions_print_what_the_readme_says(tmp_path, monkeypatch):
     assert not outcome.failed, "".join(report)
 
 
+def test_the_program_prints_what_the_readme_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    found = re.findall(
+        r"^```python\n(import tensor.*?)^```\n\n```\n(.*?)^```", README, re.MULTILINE | re.DOTALL
+    )
+    assert found
+    for program, printed in found:
+        exec(compile(program, "README.md", "exec"), {"__name__": "__main__"})
+        assert capsys.readouterr().out == printed
+
+
 def test_the_files_and_commands_it_names_exist():
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
     examples = re.findall(r"`(examples/[\w.]+\.py)`", README)
