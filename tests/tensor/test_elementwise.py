@@ -227,7 +227,8 @@ def test_unary_edges(check, torch, name: str, dtype: str) -> None:
     a, b = tensor.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     out, expected = ours(a), function(b)
     check.same(out, expected, name)
-    same_signs(out, expected, zeros=name != "gelu")
+    # PyTorch's vectors give softshrink's zeros another sign than its remainders
+    same_signs(out, expected, zeros=name not in ("gelu", "softshrink"))
     out.sum().backward()
     expected.sum().backward()
     exact = 1e-7 if name == "hardsigmoid" and dtype == "float64" else None  # PyTorch's 1 / 6 is a float32

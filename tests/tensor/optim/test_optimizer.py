@@ -284,7 +284,7 @@ def test_parameters_that_cannot_be_written_to(make):
     numbers = np.ones(3, np.float32)
     numbers.flags.writeable = False
     for p, problem in (
-        (tensor.from_numpy(numbers), "read-only"),
+        (tensor.from_numpy(numbers, warn=False), "read-only"),
         (tensor.ones(1).expand(3), "single memory"),
     ):
         p = p.detach().requires_grad_()

@@ -202,6 +202,7 @@ def _reset(T: ModuleType) -> None:
     T.set_default_device(None)
     T.set_default_dtype(T.float32)
     T.set_printoptions(profile="default")
+    T.distributions.Distribution.set_default_validate_args(True)  # torch.compile turns it off for good
     if T.__name__ == "torch":
         T.set_warn_always(True)
 
