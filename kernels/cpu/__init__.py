@@ -4,6 +4,7 @@
 """
 
 from kernels.cpu.attention import attention, attention_dx
+from kernels.cpu.batch_norm import batch_norm, batch_norm_dx
 from kernels.cpu.channels import sum_channels
 from kernels.cpu.compare import compare, isclose
 from kernels.cpu.compile import (
@@ -39,6 +40,7 @@ from kernels.cpu.indexing import (
     take,
     unravel,
 )
+from kernels.cpu.layer_norm import group_norm, group_norm_dx, layer_norm, layer_norm_dx
 from kernels.cpu.linalg import (
     cholesky,
     cofactors,
@@ -74,15 +76,8 @@ from kernels.cpu.memory import (
     write,
     zeros,
 )
-from kernels.cpu.norm import (
-    batch_norm,
-    batch_norm_dx,
-    group_norm,
-    group_norm_dx,
-    layer_norm,
-    layer_norm_dx,
-)
 from kernels.cpu.optim import Arrays, adagrad, adam, rmsprop, sgd
+from kernels.cpu.optim_adaptive import adadelta, adamax, nadam, radam
 from kernels.cpu.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
 from kernels.cpu.pool import (
     adaptive_windows,
@@ -120,8 +115,10 @@ from kernels.cpu.sorting import kth, median, mode, sort, topk
 __all__ = [
     "Arrays",
     "Host",
+    "adadelta",
     "adagrad",
     "adam",
+    "adamax",
     "adaptive_windows",
     "all",
     "along",
@@ -192,6 +189,7 @@ __all__ = [
     "max_pool_indices",
     "median",
     "mode",
+    "nadam",
     "nll",
     "nll_dx",
     "nonzero",
@@ -209,6 +207,7 @@ __all__ = [
     "pseudo_inverse",
     "put",
     "qr",
+    "radam",
     "recurrent",
     "recurrent_dx",
     "remainder",

@@ -17,10 +17,10 @@ from kernels.cpu.launch import share_of, shared_kernel, workers_for
 
 # Entering the thread pool costs 1.5 us. Measured (Adam, float32, two cores): 1,280 elements take 1.0 us on
 # one thread and 2.3 on two, 16,384 take 3.5 either way, 100,352 take 20 and 12.
-_PARALLEL_FROM = 16384
+PARALLEL_FROM = 16384
 _LINE = 64  # elements: a thread's share begins at a multiple of it, counted over all arrays in a row
 
-_SIZE, _PARAMETER, _GRAD, _STATE = 0, 1, 2, 3  # columns of the table; state takes as many as it needs
+SIZE, PARAMETER, GRAD, STATE = 0, 1, 2, 3  # columns of the table; state takes as many as it needs
 
 
 class Arrays:
@@ -40,7 +40,7 @@ class Arrays:
 
     def aim(self, grads: Sequence[np.ndarray]) -> np.ndarray:
         """Return the table for this step's gradients, contiguous arrays which the caller keeps alive."""
-        self.table[:, _GRAD] = [_address(grad.ravel()) for grad in grads]
+        self.table[:, GRAD] = [_address(grad.ravel()) for grad in grads]
         return self.table
 
 
@@ -58,13 +58,13 @@ def _pointer(typingctx, address):
 
 
 @jit
-def _part(like, table, row, column, start, size):
+def part(like, table, row, column, start, size):
     """Return elements start to start + size of the array in one cell of the table."""
     return carray(_pointer(table[row, column] + start * like.itemsize), (size,), like.dtype)
 
 
 @jit
-def _elements(total, workers, worker):
+def elements_of(total, workers, worker):
     """Return the first and the end of a worker's elements, counted over all arrays in a row."""
     first, end = share_of((total + _LINE - 1) // _LINE, workers, worker)
     return first * _LINE, min(total, end * _LINE)
@@ -76,12 +76,12 @@ def _sgd_rows(like, table, first, settings, nesterov, moving, begin, end):
     lr, momentum, fresh, decay, sign = settings
     number = like.dtype.type
     for row in range(table.shape[0]):
-        start, stop = max(begin, 0), min(end, table[row, _SIZE])
-        begin, end = begin - table[row, _SIZE], end - table[row, _SIZE]
+        start, stop = max(begin, 0), min(end, table[row, SIZE])
+        begin, end = begin - table[row, SIZE], end - table[row, SIZE]
         if start < stop:
-            p = _part(like, table, row, _PARAMETER, start, stop - start)
-            grad = _part(like, table, row, _GRAD, start, stop - start)
-            velocity = _part(like, table, row, _STATE if moving else _PARAMETER, start, stop - start)
+            p = part(like, table, row, PARAMETER, start, stop - start)
+            grad = part(like, table, row, GRAD, start, stop - start)
+            velocity = part(like, table, row, STATE if moving else PARAMETER, start, stop - start)
             _sgd_elements(
                 p, grad, velocity, number(lr), number(momentum), number(fresh), number(decay), number(sign),
                 nesterov, moving, first[row],
@@ -106,7 +106,7 @@ def _sgd_elements(p, grad, velocity, lr, momentum, fresh, decay, sign, nesterov,
 )
 def _sgd(worker, workers, like, total, table, first, lr, momentum, fresh, decay, sign, nesterov, moving):
     settings = lr, momentum, fresh, decay, sign
-    begin, end = _elements(total, workers, worker)
+    begin, end = elements_of(total, workers, worker)
     _sgd_rows(like, table, first, settings, nesterov, moving, begin, end)
 
 
@@ -118,7 +118,7 @@ def sgd(arrays: Arrays, grads, first, lr, momentum, dampening, weight_decay, nes
     """
     sign, moving = -1.0 if maximize else 1.0, bool(arrays.state)
     _sgd(
-        workers_for(arrays.total, _PARALLEL_FROM, arrays.total),
+        workers_for(arrays.total, PARALLEL_FROM, arrays.total),
         arrays.like,
         arrays.total,
         arrays.aim(grads),
@@ -139,14 +139,14 @@ def _adam_rows(like, table, counts, settings, decoupled, amsgrad, begin, end):
     lr, beta1, beta2, eps, decay, sign = settings
     number = like.dtype.type
     for row in range(table.shape[0]):
-        start, stop = max(begin, 0), min(end, table[row, _SIZE])
-        begin, end = begin - table[row, _SIZE], end - table[row, _SIZE]
+        start, stop = max(begin, 0), min(end, table[row, SIZE])
+        begin, end = begin - table[row, SIZE], end - table[row, SIZE]
         if start < stop:
-            p = _part(like, table, row, _PARAMETER, start, stop - start)
-            grad = _part(like, table, row, _GRAD, start, stop - start)
-            mean = _part(like, table, row, _STATE, start, stop - start)
-            square = _part(like, table, row, _STATE + 1, start, stop - start)
-            top = _part(like, table, row, _STATE + 2 if amsgrad else _STATE + 1, start, stop - start)
+            p = part(like, table, row, PARAMETER, start, stop - start)
+            grad = part(like, table, row, GRAD, start, stop - start)
+            mean = part(like, table, row, STATE, start, stop - start)
+            square = part(like, table, row, STATE + 1, start, stop - start)
+            top = part(like, table, row, STATE + 2 if amsgrad else STATE + 1, start, stop - start)
             # p -= lr / (1 - beta1^n) * m / (sqrt(v) / root + eps), both sides of the last bar times root: one
             # division for each element where there were two. In double precision until here: in float32,
             # 1 - 0.999 is off by one part in 80,000.
@@ -186,7 +186,7 @@ def _adam(
     worker, workers, like, total, table, counts, lr, beta1, beta2, eps, decay, sign, decoupled, amsgrad
 ):
     settings = lr, beta1, beta2, eps, decay, sign
-    begin, end = _elements(total, workers, worker)
+    begin, end = elements_of(total, workers, worker)
     _adam_rows(like, table, counts, settings, decoupled, amsgrad, begin, end)
 
 
@@ -201,7 +201,7 @@ def adam(
     """
     sign = -1.0 if maximize else 1.0
     _adam(
-        workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
+        workers_for(arrays.total, PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
         counts, lr, beta1, beta2, eps, weight_decay, sign, decoupled, amsgrad,
     )  # fmt: skip
 
@@ -212,16 +212,16 @@ def _rmsprop_rows(like, table, settings, moving, centered, begin, end):
     lr, alpha, eps, decay, momentum, sign = settings
     number = like.dtype.type
     for row in range(table.shape[0]):
-        start, stop = max(begin, 0), min(end, table[row, _SIZE])
-        begin, end = begin - table[row, _SIZE], end - table[row, _SIZE]
+        start, stop = max(begin, 0), min(end, table[row, SIZE])
+        begin, end = begin - table[row, SIZE], end - table[row, SIZE]
         if start < stop:
-            p = _part(like, table, row, _PARAMETER, start, stop - start)
-            grad = _part(like, table, row, _GRAD, start, stop - start)
-            square = _part(like, table, row, _STATE, start, stop - start)
+            p = part(like, table, row, PARAMETER, start, stop - start)
+            grad = part(like, table, row, GRAD, start, stop - start)
+            square = part(like, table, row, STATE, start, stop - start)
             # what is not there is not read: the squares stand in for it
-            velocity = _part(like, table, row, _STATE + 1 if moving else _STATE, start, stop - start)
-            last = _STATE + (2 if moving else 1)
-            mean = _part(like, table, row, last if centered else _STATE, start, stop - start)
+            velocity = part(like, table, row, STATE + 1 if moving else STATE, start, stop - start)
+            last = STATE + (2 if moving else 1)
+            mean = part(like, table, row, last if centered else STATE, start, stop - start)
             _rmsprop_elements(
                 p, grad, square, velocity, mean, number(lr), number(alpha), number(1 - alpha), number(eps),
                 number(decay), number(momentum), number(sign), moving, centered,
@@ -283,7 +283,7 @@ def _rmsprop_elements(
 )
 def _rmsprop(worker, workers, like, total, table, lr, alpha, eps, decay, momentum, sign, moving, centered):
     settings = lr, alpha, eps, decay, momentum, sign
-    begin, end = _elements(total, workers, worker)
+    begin, end = elements_of(total, workers, worker)
     _rmsprop_rows(like, table, settings, moving, centered, begin, end)
 
 
@@ -295,7 +295,7 @@ def rmsprop(arrays: Arrays, grads, lr, alpha, eps, weight_decay, momentum, cente
     """
     sign = -1.0 if maximize else 1.0
     _rmsprop(
-        workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
+        workers_for(arrays.total, PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
         lr, alpha, eps, weight_decay, momentum, sign, momentum > 0, centered,
     )  # fmt: skip
 
@@ -306,12 +306,12 @@ def _adagrad_rows(like, table, counts, settings, begin, end):
     lr, lr_decay, eps, decay, sign = settings
     number = like.dtype.type
     for row in range(table.shape[0]):
-        start, stop = max(begin, 0), min(end, table[row, _SIZE])
-        begin, end = begin - table[row, _SIZE], end - table[row, _SIZE]
+        start, stop = max(begin, 0), min(end, table[row, SIZE])
+        begin, end = begin - table[row, SIZE], end - table[row, SIZE]
         if start < stop:
-            p = _part(like, table, row, _PARAMETER, start, stop - start)
-            grad = _part(like, table, row, _GRAD, start, stop - start)
-            total = _part(like, table, row, _STATE, start, stop - start)
+            p = part(like, table, row, PARAMETER, start, stop - start)
+            grad = part(like, table, row, GRAD, start, stop - start)
+            total = part(like, table, row, STATE, start, stop - start)
             size = number(lr / (1 + (counts[row] - 1) * lr_decay))
             _adagrad_elements(p, grad, total, size, number(eps), number(decay), number(sign))
 
@@ -329,7 +329,7 @@ def _adagrad_elements(p, grad, total, size, eps, decay, sign):
 
 @shared_kernel("T[::1], int64, int64[:,::1], float64[::1], float64, float64, float64, float64, float64")
 def _adagrad(worker, workers, like, total, table, counts, lr, lr_decay, eps, decay, sign):
-    begin, end = _elements(total, workers, worker)
+    begin, end = elements_of(total, workers, worker)
     _adagrad_rows(like, table, counts, (lr, lr_decay, eps, decay, sign), begin, end)
 
 
@@ -341,6 +341,6 @@ def adagrad(arrays: Arrays, grads, counts, lr, lr_decay, eps, weight_decay, maxi
     """
     sign = -1.0 if maximize else 1.0
     _adagrad(
-        workers_for(arrays.total, _PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
+        workers_for(arrays.total, PARALLEL_FROM, arrays.total), arrays.like, arrays.total, arrays.aim(grads),
         counts, lr, lr_decay, eps, weight_decay, sign,
     )  # fmt: skip

@@ -31,12 +31,15 @@ class Windows(NamedTuple):
     step: int
     padded: np.ndarray  # int64: how many elements of the padded dimension each window takes
     halve: bool  # windows of two that meet and leave out no more than one last element
+    stride: int  # from each window to the next, if all are of one size; otherwise 0
 
 
 def _windows(size, first, stop, step, padded, halve) -> Windows:
     for array in (first, stop, padded):
         array.flags.writeable = False  # the cache below hands it to every caller
-    return Windows(size, first, stop, step, padded, halve)
+    strides, widths = np.unique(np.diff(first)), np.unique(stop - first)
+    regular = len(strides) == len(widths) == 1 and widths[0] > 0
+    return Windows(size, first, stop, step, padded, halve, int(strides[0]) if regular else 0)
 
 
 @functools.lru_cache(256)
@@ -109,6 +112,27 @@ def _max_plane(x, columns, top, bottom, down, left, right, across, lowest, out, 
             out[i, j] = best
             if keep:
                 found[i, j] = at
+
+
+@shared_kernel("T[:,::1], int64, int64, int64, int64, out T[:,::1]")
+def _max_pool_lines(worker, workers, x, start, taps, apart, stride, out):
+    # Tap after tap over all windows, in vectors; where the largest were is not asked for.
+    first, end = share_of(x.shape[0], workers, worker)
+    for p in range(first, end):
+        row, to = x[p], out[p]
+        for t in range(taps):
+            at = start + t * apart
+            if t == 0:
+                for j in range(to.size):
+                    to[j] = row[j * stride + at]
+            elif stride == 2:
+                for j in range(to.size):
+                    value, best = row[j * 2 + at], to[j]
+                    to[j] = value if (value > best) | (value != value) else best
+            else:
+                for j in range(to.size):
+                    value, best = row[j * stride + at], to[j]
+                    to[j] = value if (value > best) | (value != value) else best
 
 
 @shared_kernel(
@@ -327,6 +351,13 @@ def max_pool(x: np.ndarray, windows: tuple[Windows, ...], keep: bool) -> tuple[n
         workers = workers_for(x.size, _SERIAL_BELOW, len(planes))
         _max_pool_halving(workers, planes.reshape(-1), *sizes, out.reshape(-1), places.reshape(-1))
         return out, places if keep else None
+    if not keep and len(windows) == 1 and across.stride and x.dtype.kind == "f":
+        start, width = int(across.first[0]), int(across.stop[0] - across.first[0])
+        taps = -(-width // across.step)
+        workers = workers_for(x.size, _SERIAL_BELOW, len(planes))
+        lines = out.reshape(len(planes), across.first.size)
+        _max_pool_lines(workers, planes, start, taps, across.step, across.stride, lines)
+        return out, None
     if keep and down.size * across.size >= 2**31:
         raise RuntimeError(
             f"max_pool: expected a plane of fewer than 2**31 elements, whose places fit int32, got {x.shape};"

@@ -61,13 +61,32 @@ def _square_deviation_rows(x, mean, out):
         out[i] = total - drift * drift / max(x.shape[1], 1)  # the mean was rounded to x's type
 
 
-@kernel("T[:,::1], out T[::1]")
+@kernel("T[:,::1], out T[::1]", fastmath={"reassoc"})
 def _product_rows(x, out):
     for i in range(x.shape[0]):
         total = x[i, 0]
         for j in range(1, x.shape[1]):
             total *= x[i, j]
         out[i] = total
+
+
+@kernel("T[:,:,::1], T[:,::1], out T[::1], out T[:,:,::1]")
+def _product_middle_dx(x, grad, running, out):
+    # As `_product_rows_dx`, of many columns side by side.
+    outer, length, inner = x.shape
+    for o in range(outer):
+        for i in range(inner):
+            running[i] = grad[o, i]
+        for j in range(length):
+            for i in range(inner):
+                out[o, j, i] = running[i]
+                running[i] *= x[o, j, i]
+        for i in range(inner):
+            running[i] = 1
+        for j in range(length - 1, -1, -1):
+            for i in range(inner):
+                out[o, j, i] *= running[i]
+                running[i] *= x[o, j, i]
 
 
 @kernel("T[:,::1], T[::1], out T[:,::1]")
@@ -156,6 +175,8 @@ def prod(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """Multiply over `dims`, which are dropped. Integers and bools give int64."""
     if x.dtype.kind != "f":
         x = x.astype(np.int64)
+    if dims and dims[-1] != x.ndim - 1:  # whole rows at once
+        return np.asarray(np.multiply.reduce(x, axis=dims))
     rows, shape = _rows(x, dims)
     out = np.ones(rows.shape[0], x.dtype)
     if rows.shape[1]:
@@ -165,6 +186,14 @@ def prod(x: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
 
 def prod_dx(x: np.ndarray, grad: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """Return the gradient of `prod(x, dims)` in x; grad has the shape of the result."""
+    if dims and dims[-1] != x.ndim - 1 and dims[-1] - dims[0] == len(dims) - 1:
+        last = dims[-1] + 1
+        outer, inner = _product(x.shape[: dims[0]]), _product(x.shape[last:])
+        columns = np.ascontiguousarray(x).reshape(outer, _product(x.shape[dims[0] : last]), inner)
+        grad = np.ascontiguousarray(grad).reshape(outer, inner)
+        middle = np.empty(columns.shape, x.dtype)
+        _product_middle_dx(columns, grad, np.empty(inner, x.dtype), middle)
+        return middle.reshape(x.shape)
     rows, shape = _rows(x, dims)
     out = np.empty(rows.shape, x.dtype)
     _product_rows_dx(rows, np.ascontiguousarray(grad).reshape(-1), out)

@@ -8,6 +8,8 @@ NumPy sorts plain words in vector registers: 1e6 float32 take 26 ms on one threa
 
 import numpy as np
 
+from kernels.cpu.compile import kernel
+
 _POSITION_BITS = np.uint64(32)
 _POSITION = np.uint64(0xFFFFFFFF)
 
@@ -81,9 +83,49 @@ def sort(x: np.ndarray, dim: int, descending: bool) -> tuple[np.ndarray, np.ndar
     return _back(np.take_along_axis(lines, order, -1), dim), _back(order, dim)
 
 
+_FEW = 16  # elements a row that are kept in order by insertion; measured: 1e6 in 1,000 rows, 5 of each
+
+
+@kernel("T[:,::1], int64, out T[:,::1], out int64[:,::1]")
+def _best_of_rows(x, sign, values, positions):
+    """sign 1: the largest, -1: the smallest, best first. Of equals the first; nan counts as the largest."""
+    count = values.shape[1]
+    for i in range(x.shape[0]):
+        row, best, places = x[i], values[i], positions[i]
+        kept = 0
+        for j in range(row.size):
+            value = row[j]
+            if kept == count:
+                last = best[count - 1]
+                # most elements end here
+                if sign > 0 and (value <= last or last != last):
+                    continue
+                if sign < 0 and not (value < last or (last != last and value == value)):
+                    continue
+            at = kept if kept < count else count - 1
+            while at > 0:
+                before = best[at - 1]
+                if sign > 0:
+                    better = value > before or (value != value and before == before)
+                else:
+                    better = value < before or (before != before and value == value)
+                if not better:
+                    break
+                best[at], places[at] = before, places[at - 1]
+                at -= 1
+            best[at], places[at] = value, j
+            kept = min(kept + 1, count)
+
+
 def topk(x: np.ndarray, count: int, dim: int, largest: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the `count` largest (or smallest) along `dim`, best first, and their int64 positions."""
     lines = _lines(x, dim)
+    if 0 < count <= _FEW and lines.dtype.kind == "f":
+        rows = lines.reshape(-1, lines.shape[-1])
+        values, places = np.empty((len(rows), count), x.dtype), np.empty((len(rows), count), np.int64)
+        _best_of_rows(rows, 1 if largest else -1, values, places)
+        shape = (*lines.shape[:-1], count)
+        return _back(values.reshape(shape), dim), _back(places.reshape(shape), dim)
     keys = _keys(lines, largest)
     words = _packed(keys)
     if words is None:

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from tensor import creation
 from tensor.engine import Tensor
-from tensor.optim.one_by_one import OneByOne, average_square
-from tensor.optim.optimizer import check_settings, refuse_differentiable
+from tensor.optim.batch import Batch
+from tensor.optim.optimizer import Optimizer, check_settings, refuse_differentiable
 
 
-class Adadelta(OneByOne):
+class Adadelta(Optimizer):
     """Steps as large, by root mean square, as the last ones, whatever the gradient's unit (Zeiler 2012).
 
     rho: how much of the running mean squares is kept each step. eps is added within the roots. weight_decay
@@ -47,13 +46,23 @@ class Adadelta(OneByOne):
             },
         )
 
-    def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["square_avg"] = creation.zeros_like(p)
-        state["acc_delta"] = creation.zeros_like(p)
+    _counts_in_tensors = True
+    _like_parameter = ("square_avg", "acc_delta")
 
-    def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        rho, eps = group["rho"], group["eps"]
-        average_square(state["square_avg"], grad, rho)
-        change = (state["acc_delta"] + eps).sqrt_().div_((state["square_avg"] + eps).sqrt_()).mul_(grad)
-        average_square(state["acc_delta"], change, rho)
-        p.sub_(change * float(group["lr"]))
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("square_avg", "acc_delta")
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
+
+    def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
+        batch.count()
+        batch.kernels.adadelta(
+            batch.table,
+            grads,
+            float(group["lr"]),
+            float(group["rho"]),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            group["maximize"],
+        )

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from tensor import creation, elementwise
 from tensor.engine import Tensor
-from tensor.optim.one_by_one import OneByOne, average
-from tensor.optim.optimizer import check_betas, check_settings, refuse_differentiable
+from tensor.optim.batch import Batch
+from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refuse_differentiable
 
 
-class Adamax(OneByOne):
+class Adamax(Optimizer):
     """Adam with the largest gradient of late in place of the mean square (Kingma and Ba 2015, section 7).
 
     Settings as Adam's; foreach and capturable have no effect.
@@ -44,14 +43,25 @@ class Adamax(OneByOne):
             },
         )
 
-    def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["exp_avg"] = creation.zeros_like(p)
-        state["exp_inf"] = creation.zeros_like(p)
+    _counts_in_tensors = True
+    _like_parameter = ("exp_avg", "exp_inf")
 
-    def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("exp_avg", "exp_inf")
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
+
+    def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
-        largest = state["exp_inf"]
-        average(state["exp_avg"], grad, beta1)
-        largest.copy_(elementwise.maximum(largest * beta2, grad.abs() + group["eps"]))
-        size = float(group["lr"]) / (1 - beta1 ** state["step"].item())
-        p.sub_(state["exp_avg"] / largest * size)
+        batch.kernels.adamax(
+            batch.table,
+            grads,
+            batch.count(),
+            float(group["lr"]),
+            float(beta1),
+            float(beta2),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            group["maximize"],
+        )

@@ -4,11 +4,11 @@ from typing import Any
 
 from tensor import creation
 from tensor.engine import Tensor
-from tensor.optim.one_by_one import OneByOne, average, average_square
-from tensor.optim.optimizer import check_betas, check_settings, refuse_differentiable
+from tensor.optim.batch import Batch
+from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refuse_differentiable
 
 
-class NAdam(OneByOne):
+class NAdam(Optimizer):
     """Adam with Nesterov's momentum, which looks one step ahead (Dozat 2016).
 
     momentum_decay: how fast the momentum nears its full value. decoupled_weight_decay shrinks the parameter
@@ -49,18 +49,37 @@ class NAdam(OneByOne):
             },
         )
 
-    def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["mu_product"] = creation.tensor(1.0)
-        state["exp_avg"] = creation.zeros_like(p)
-        state["exp_avg_sq"] = creation.zeros_like(p)
+    _counts_in_tensors = True
+    _like_parameter = ("exp_avg", "exp_avg_sq")
 
-    def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        (beta1, beta2), lr = group["betas"], float(group["lr"])
-        step = state["step"].item()
-        now, later = (beta1 * (1 - 0.5 * 0.96 ** (n * group["momentum_decay"])) for n in (step, step + 1))
-        product = state["mu_product"].mul_(now).item()
-        average(state["exp_avg"], grad, beta1)
-        average_square(state["exp_avg_sq"], grad, beta2)
-        bar = (state["exp_avg_sq"] / (1 - beta2**step)).sqrt_().add_(group["eps"])
-        p.sub_(grad / bar * (lr * (1 - now) / (1 - product)))
-        p.sub_(state["exp_avg"] / bar * (lr * later / (1 - product * later)))
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq")
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        if not self._init_counted(p, state, {}):
+            return False
+        state["mu_product"] = creation.tensor(1.0)
+        for name in names:
+            state[name] = creation.zeros_like(p)
+        return True
+
+    def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
+        (beta1, beta2), lr = map(float, group["betas"]), float(group["lr"])
+        factors = []
+        for step, state in zip(batch.count().tolist(), batch.states, strict=True):
+            now, later = (beta1 * (1 - 0.5 * 0.96 ** (n * group["momentum_decay"])) for n in (step, step + 1))
+            product = state["mu_product"].mul_(now).item()
+            by_grad, by_mean = lr * (1 - now) / (1 - product), lr * later / (1 - product * later)
+            factors.append((by_grad, by_mean, 1 - beta2**step))
+        batch.kernels.nadam(
+            batch.table,
+            grads,
+            factors,
+            lr,
+            beta1,
+            beta2,
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            group["decoupled_weight_decay"],
+            group["maximize"],
+        )

@@ -43,13 +43,3 @@ class OneByOne(Optimizer):
     def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         """Take a step; the count includes it, and the gradient the decay and the sign."""
         raise NotImplementedError
-
-
-def average(running: Tensor, value: Tensor, kept: float) -> None:
-    """Let a running average take in a value: kept * running + (1 - kept) * value."""
-    running.add_((value - running) * (1 - kept))
-
-
-def average_square(running: Tensor, value: Tensor, kept: float) -> None:
-    """Let a running average of squares take in a value."""
-    running.mul_(kept).add_(value * value * (1 - kept))

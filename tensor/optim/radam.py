@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from tensor import creation
 from tensor.engine import Tensor
-from tensor.optim.one_by_one import OneByOne, average, average_square
-from tensor.optim.optimizer import check_betas, check_settings, refuse_differentiable
+from tensor.optim.batch import Batch
+from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refuse_differentiable
 
 
-class RAdam(OneByOne):
+class RAdam(Optimizer):
     """Adam that divides by the root mean square only once that is known well enough (Liu et al. 2020).
 
     decoupled_weight_decay shrinks the parameter itself, as AdamW. Other settings as Adam's; foreach and
@@ -47,22 +46,26 @@ class RAdam(OneByOne):
             },
         )
 
-    def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["exp_avg"] = creation.zeros_like(p)
-        state["exp_avg_sq"] = creation.zeros_like(p)
+    _counts_in_tensors = True
+    _like_parameter = ("exp_avg", "exp_avg_sq")
 
-    def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        (beta1, beta2), lr = group["betas"], float(group["lr"])
-        step = state["step"].item()
-        average(state["exp_avg"], grad, beta1)
-        average_square(state["exp_avg_sq"], grad, beta2)
-        correction = 1 - beta2**step
-        change = state["exp_avg"] / (1 - beta1**step) * lr
-        # The length of the average: how many squares it stands for, now and in the end.
-        end = 2 / (1 - beta2) - 1
-        length = end - 2 * step * beta2**step / correction
-        if length > 5.0:
-            rectified = ((length - 4) * (length - 2) * end / ((end - 4) * (end - 2) * length)) ** 0.5
-            bar = state["exp_avg_sq"].sqrt().add_(group["eps"])
-            change = change * (correction**0.5 * rectified) / bar
-        p.sub_(change)
+    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq")
+
+    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
+        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
+
+    def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
+        beta1, beta2 = group["betas"]
+        batch.kernels.radam(
+            batch.table,
+            grads,
+            batch.count(),
+            float(group["lr"]),
+            float(beta1),
+            float(beta2),
+            float(group["eps"]),
+            float(group["weight_decay"]),
+            group["decoupled_weight_decay"],
+            group["maximize"],
+        )

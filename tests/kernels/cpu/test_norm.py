@@ -1,4 +1,4 @@
-"""kernels/cpu/norm.py: sizes around every block, both ways through the pool, against float64 formulas."""
+"""kernels/cpu/norm.py and its users: sizes around every block, both ways in the pool, beside float64."""
 
 import numpy as np
 import pytest
