@@ -469,6 +469,14 @@ from tensor.version import __version__
 
 newaxis = None
 
+# What exists in place as a function of its own, too: the methods.
+_IN_PLACE = """
+    acos_ acosh_ addmv_ arccos_ arccosh_ arcsin_ arcsinh_ arctan_ arctanh_ asin_ asinh_ atan_ atanh_
+    ceil_ clamp_max_ clamp_min_ clip_ cos_ cosh_ deg2rad_ detach_ erf_ erfc_ exp2_ expm1_ fill_ fix_
+    floor_ frac_ ldexp_ log10_ log1p_ log2_ log_ logit_ nan_to_num_ negative_ rad2deg_ reciprocal_
+    resize_as_ round_ rsqrt_ sin_ sinc_ sinh_ square_ tan_ trunc_ xlogy_ zero_
+"""
+globals().update({name: getattr(Tensor, name) for name in _IN_PLACE.split()})
 accept_out(globals())
 missing.watch(
     "tensor",

@@ -158,8 +158,11 @@ def empty(
     memory_format=None,
 ) -> Tensor:
     """Return a tensor whose elements are yet to be written; they are 0, unlike PyTorch's."""
-    out = cpu.zeros(size_of(args, size), element_type("empty", dtype))
-    return finish(out, device, requires_grad, layout, pin_memory)
+    array = cpu.zeros(size_of(args, size), element_type("empty", dtype))
+    out = finish(array, device, False, layout, pin_memory)
+    if memory_format is not None:
+        out = out.contiguous(memory_format=memory_format)
+    return out.requires_grad_() if requires_grad else out
 
 
 def new_like(name, input, dtype, layout, device, requires_grad, pin_memory, memory_format=None) -> Tensor:

@@ -402,9 +402,9 @@ class Tensor(Methods):
     def numpy(self, *, force: builtins.bool = False) -> np.ndarray:
         """Return the memory as an ndarray, without copying; RuntimeError if gradients are recorded.
 
-        force: also then.
+        force: also then. Within no_grad() nothing is recorded.
         """
-        if self.requires_grad and not force:
+        if not force and autograd.is_grad_enabled() and self.requires_grad:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )

@@ -28,10 +28,12 @@ def reduce_losses(losses, reduction: str):
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
-def named(out, name: str, overload: int = 0):
-    """Return `out`, which says that it comes from the operation that PyTorch has for this loss."""
+def named(out, name: str, *inputs, overload: int = 0):
+    """Return `out`, which says that it comes at once from `inputs`, by the operation that PyTorch has."""
     if out.grad_fn is not None:
         out.grad_fn.printed_name, out.grad_fn.overload = name, overload
+        if inputs:
+            out.grad_fn.shown_edges = [(t.grad_fn or t) if t.requires_grad else None for t in inputs]
     return out
 
 
@@ -322,7 +324,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     if weight is None:
         return BinaryCrossEntropy.apply(input, target, reduction=reduction)
     losses = BinaryCrossEntropy.apply(input, target, reduction="none") * weight
-    return named(reduce_losses(losses, reduction), "BinaryCrossEntropy")
+    return named(reduce_losses(losses, reduction), "BinaryCrossEntropy", input, target)
 
 
 class BinaryCrossEntropyWithLogits(_Loss):
@@ -360,7 +362,7 @@ def binary_cross_entropy_with_logits(
         surprise = ((pos_weight - 1) * target + 1) * surprise
     losses = (1 - target) * input + surprise
     losses = losses if weight is None else losses * weight
-    return named(reduce_losses(losses, reduction), "BinaryCrossEntropyWithLogits")
+    return named(reduce_losses(losses, reduction), "BinaryCrossEntropyWithLogits", input, target)
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
@@ -386,7 +388,7 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """Return log(1 + exp(-target * input)). target: 1 or -1, of the input's shape."""
     reduction = find_reduction(size_average, reduce, reduction)
-    return named(reduce_losses((-target * input).exp().log1p(), reduction), "SoftMarginLoss")
+    return named(reduce_losses((-target * input).exp().log1p(), reduction), "SoftMarginLoss", input)
 
 
 def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):

@@ -25,7 +25,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     """Return the p-norm of x1 - x2 + eps along the last dim."""
-    return named((x1 - x2 + eps).norm(p, -1, keepdim), "Norm", 1)
+    return named((x1 - x2 + eps).norm(p, -1, keepdim), "Norm", overload=1)
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
@@ -156,7 +156,7 @@ def multi_margin_loss(
     below = below if weight is None else below * weight[labels].unsqueeze(1)
     losses = below.scatter(1, chosen, 0.0).sum(1) / classes
     losses = losses if target.ndim else losses.squeeze(0)
-    return named(reduce_losses(losses, reduction), "MultiMarginLoss")
+    return named(reduce_losses(losses, reduction), "MultiMarginLoss", input)
 
 
 def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
@@ -181,7 +181,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     pairs = counts.unsqueeze(2) & is_label.logical_not().unsqueeze(1)
     losses = below.masked_fill(pairs.logical_not(), 0.0).sum((1, 2)) / classes
     losses = losses if input.ndim == 2 else losses.squeeze(0)
-    return named(reduce_losses(losses, reduction), "MultilabelMarginLoss")
+    return named(reduce_losses(losses, reduction), "MultilabelMarginLoss", input)
 
 
 def ctc_loss(*args, **kwargs):

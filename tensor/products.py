@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from tensor.autograd import Operation
+from tensor.autograd import Operation, Step
 from tensor.operands import common_dtype, require_tensor
 from tensor.shape import SqueezeDim
 
@@ -118,7 +118,17 @@ class Linear(Operation):
 
     name = "Addmm"
 
+    @property
+    def shown_edges(self):
+        x, weight, *bias = self.edges
+        flat = len(self.shape) == 2
+        x = x if flat or x is None else Step("View", x)
+        steps = (*bias, x, None if weight is None else Step("T", weight))
+        return steps if flat else (Step("Addmm" if bias else "Mm", *steps),)
+
     def forward(self, k, x, weight, *bias):
+        if x.ndim != 2 or not bias:
+            self.printed_name = "Mm" if x.ndim == 2 else "View" if bias else "UnsafeView"
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
         return k.linear(x, weight, bias[0] if bias else None)
 

@@ -1,7 +1,7 @@
 """Softmax, its logarithm, and the classification losses on them, fused and stable."""
 
 from tensor import dtypes
-from tensor.autograd import Operation, with_history
+from tensor.autograd import Operation, Step, with_history
 from tensor.elementwise import where
 from tensor.operands import along_dims, normalize_dim, require_tensor
 
@@ -33,6 +33,10 @@ class Softmax(Operation):
 class NllLoss(Operation):
     """-log_probs[target] of (rows, classes), weighted and reduced; rows of `ignore_index` do not count."""
 
+    @property
+    def shown_edges(self):
+        return self.edges[:1]
+
     def forward(self, k, log_probs, target, **options):
         self.saved, self.options = (log_probs, target), options
         return k.nll(log_probs, target, **options)
@@ -45,6 +49,10 @@ class CrossEntropy(Operation):
     """log_softmax and nll in one pass each way; the gradient is softmax - one_hot, scaled."""
 
     name = "NllLoss"
+
+    @property
+    def shown_edges(self):
+        return (Step("LogSoftmax", self.edges[0]),)
 
     def forward(self, k, x, target, **options):
         out, log_probs = k.cross_entropy(x, target, **options)

@@ -22,6 +22,7 @@ from tensor.autograd.hooks import Hook, HookTable
 from tensor.autograd.operation import (
     AccumulateGrad,
     Operation,
+    Step,
     Version,
     ViewStep,
     record_views_again,

@@ -66,8 +66,7 @@ class FunctionCtx:
         if version.count != seen:
             raise_modified(array, version.count, seen, type(self).__name__)
         if number is not None:
-            node = self._node()
-            edge = node.outputs[number]() if node.outputs else node
+            edge = self._node().node_of(number, array, version, wrap)
         return with_history(array, edge, version, wrap)
 
 
@@ -190,6 +189,18 @@ class FunctionNode(Operation):
             self.outputs = [found.get(number, lambda: None) for number in range(len(given))]
         ctx._dirty = ctx._non_differentiable = ()
         return tuple(results)
+
+    def node_of(self, number: int, array, version, wrap) -> Operation:
+        """Return the node of one result, whose array this is."""
+        if not self.outputs:
+            return self
+        node = self.outputs[number]()
+        if node is None:  # the result was dropped, and its node with it: backward may still go through it
+            out = wrap(array)
+            out._version = version
+            node = Output(self, number, out)
+            self.outputs[number] = weakref.ref(node)
+        return node
 
     def _save(self, inputs, numbers, edges) -> None:
         ctx = self.ctx

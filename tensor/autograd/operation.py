@@ -75,6 +75,9 @@ class _Name:
         node.printed_name = word
 
 
+_SAVED = {"_saved_self": 0, "_saved_other": 1, "_saved_result": None}  # to the number of the input
+
+
 class Operation:
     """One recorded operation.
 
@@ -98,6 +101,7 @@ class Operation:
     is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
 
     edges: Sequence = ()
+    shown_edges: Sequence | None = None  # what `next_functions` shows where PyTorch records it otherwise
     needs: tuple[bool, ...] = ()
     saved: Any = ()  # a tuple of arrays; None once released
     result: np.ndarray | None = None
@@ -300,7 +304,19 @@ class Operation:
     @property
     def next_functions(self) -> tuple:
         """Pairs (node, number of its result) as in PyTorch; a leaf appears as `AccumulateGrad`."""
-        return tuple(_function_of(edge) for edge in self.edges)
+        edges = self.edges if self.shown_edges is None else self.shown_edges
+        return tuple(_function_of(edge) for edge in edges)
+
+    def __getattr__(self, name: str):
+        """Return what was saved, as PyTorch names it: `_saved_self`, `_saved_other`, `_saved_result`."""
+        if name in _SAVED and type(self).__getattr__ is Operation.__getattr__:
+            from tensor.engine import Tensor
+
+            self.check_saved()
+            for array, version, _, i in self.versions:
+                if i == _SAVED[name]:
+                    return with_history(array, self if i is None else self.edges[i], version, Tensor._wrap)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     label = None
     data = None
@@ -401,9 +417,28 @@ class _Remembered(Operation):
 def _function_of(edge) -> tuple:
     if isinstance(edge, Output):
         return edge.source, edge.number
-    if edge is None or isinstance(edge, Operation):
+    if edge is None or isinstance(edge, Operation | Step):
         return edge, 0
     return AccumulateGrad(edge), 0
+
+
+class Step:
+    """A step that PyTorch records by itself and that is part of a node here: only to be looked at."""
+
+    def __init__(self, name: str, *edges):
+        self._name, self._edges = name, edges
+
+    @property
+    def next_functions(self) -> tuple:
+        """Pairs (node, number of its result), as of any node."""
+        return tuple(_function_of(edge) for edge in self._edges)
+
+    def name(self) -> str:
+        """Return the name under which PyTorch knows the step."""
+        return f"{self._name}Backward0"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
 
 
 class AccumulateGrad:

@@ -374,10 +374,11 @@ class Module(Called, Saved):
                     module._buffers[name] = fn(buffer)
         return self
 
-    def to(self, *args, device=None, dtype=None, non_blocking: bool = False):
+    def to(self, *args, device=None, dtype=None, non_blocking: bool = False, memory_format=None):
         """Move to a device, or convert floating-point parameters and buffers to a dtype, in place.
 
-        Takes a device, a dtype, both, or a tensor to follow.
+        Takes a device, a dtype, both, or a tensor to follow. memory_format: the order in memory that
+        parameters and buffers of 4 and 5 dims get, such as torch.channels_last.
         """
         for arg in args:
             if isinstance(arg, Tensor):
@@ -394,7 +395,11 @@ class Module(Called, Saved):
                     f"dtype={dtype!r}"
                 )
         return self._apply(
-            lambda t: t.to(device=device, dtype=dtype if dtype and t.is_floating_point() else None)
+            lambda t: t.to(
+                device=device,
+                dtype=dtype if dtype and t.is_floating_point() else None,
+                memory_format=memory_format if t.ndim in (4, 5) else None,
+            )
         )
 
     def type(self, dst_type):

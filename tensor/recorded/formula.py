@@ -96,6 +96,9 @@ def on_tensors(function: Callable[..., float]) -> Callable[[dict[str, Any]], Any
         if not isinstance(condition, Tensor):
             return evaluate(node.body if condition else node.orelse, values)
         condition = condition.detach()
+        # Numbers are here as tensors, too: x ** 3 asks of every 3 whether it is 0.
+        if _reads(node.body, "grad") and condition.all():
+            return evaluate(node.body, values)
         taken = evaluate(node.body, _gated(node.body, values, condition))
         other = evaluate(node.orelse, _gated(node.orelse, values, compare.logical_not(condition)))
         if not isinstance(taken, Tensor) and not isinstance(other, Tensor):
@@ -115,6 +118,10 @@ def used_in_conditions_only(function: Callable[..., float]) -> frozenset[str]:
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     values = {node.id for node in names if id(node) not in within}
     return frozenset(node.id for node in names if id(node) in within) - values
+
+
+def _reads(branch: ast.expr, name: str) -> bool:
+    return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(branch))
 
 
 def _gated(branch: ast.expr, values: dict[str, Any], condition: Tensor) -> dict[str, Any]:

@@ -201,3 +201,21 @@ def test_functional_call_leaves_the_module_alone() -> None:
     out = tensor.func.functional_call(layer, {"weight": tensor.ones(1, 2)}, tensor.ones(2))
     assert out.item() == pytest.approx(2.0 + layer.bias.item())
     assert layer.weight is before
+
+
+def test_what_was_saved_of_a_result_that_was_dropped_has_its_history() -> None:
+    class Sinh(tensor.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            up, down = x.exp(), (-x).exp()
+            ctx.save_for_backward(up, down)
+            return (up - down) / 2, up, down
+
+        @staticmethod
+        def backward(ctx, grad, grad_up, grad_down):
+            up, down = ctx.saved_tensors
+            return grad * (up + down) / 2 + grad_up * up - grad_down * down
+
+    x = leaf().double().detach().requires_grad_()
+    assert tensor.autograd.gradgradcheck(lambda t: Sinh.apply(t)[0], x)
+    assert tensor.autograd.gradgradcheck(Sinh.apply, x)
