@@ -52,3 +52,15 @@ def test_second_gradients() -> None:
         (second,) = tensor.autograd.grad(slope.sum(), x)
         a, b, c = values  # a + ab + abc: the slopes are 1 + b + bc, a + ac, ab
         np.testing.assert_allclose(second.numpy(), [1 + c + b, 1 + c + a, b + a])
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3), (2, 0, 3)], ids=str)
+def test_every_dim(check, shape) -> None:
+    for dim in range(-max(1, len(shape)), max(1, len(shape))):
+        check.op("cumsum", lambda T, x, d=dim: T.cumsum(x, d), [check.numbers(*shape)])
+
+
+def test_long_running_sums_are_exact(check) -> None:
+    x = np.full(200_000, 0.1, np.float32)
+    check.op("cumsum", lambda T, x: x.cumsum(0), [x], dtypes=["float32"], gradient=False, all_layouts=False)
+    assert abs(tensor.tensor(x).cumsum(0)[-1].item() - 200_000 * float(np.float32(0.1))) < 2e-3

@@ -8,10 +8,18 @@ import tensor
 INF = float("inf")
 
 
-@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 3, INF, -INF])
-@pytest.mark.parametrize("dim", [None, 0, (1, 2)])
+@pytest.mark.parametrize("p", [2, 1, 1.5, 3, 0.5, INF, -INF, 0, "fro"])
+@pytest.mark.parametrize("dim", [None, 0, 1, -1, (0, 1)])
 def test_norm(check, p, dim) -> None:
-    check.op("norm", lambda T, x: T.norm(x, p, dim, keepdim=True), [check.numbers(2, 3, 4)])
+    x = check.numbers(3, 4)
+    check.op("norm", lambda T, x: x.norm(p, dim), [x], gradient=p != 0)
+    check.op("norm", lambda T, x: T.norm(x, p, dim, keepdim=True), [x], gradient=p != 0, all_layouts=False)
+
+
+def test_norm_at_zero(check) -> None:
+    check.op("norm", lambda T, x: x.norm(), [np.zeros(3)], differences=False)
+    check.op("norm", lambda T, x: x.norm(dim=1), [np.array([[0.0, 0.0], [3.0, 4.0]])], differences=False)
+    check.op("norm", lambda T, x: x.norm(1), [np.array([0.0, -1.0])], differences=False)
 
 
 def test_distance_and_limit(check) -> None:
