@@ -468,6 +468,7 @@ from tensor.vector_norm import dist, norm, renorm
 from tensor.version import __version__
 
 newaxis = None
+vmap = func.vmap
 
 # What exists in place as a function of its own, too: the methods.
 _IN_PLACE = """

@@ -1,7 +1,7 @@
 """Functions of functions (PyTorch's `torch.func`): gradients, Jacobians and their products, composable.
 
 Arguments may be tensors, or tuples, lists and dicts of them. Each call differentiates a copy of its argument
-in the graph, so that they nest: `grad(grad(f))`. `vmap` does not exist.
+in the graph, so that they nest: `grad(grad(f))`.
 """
 
 import functools
@@ -11,6 +11,7 @@ from typing import Any
 from tensor.autograd import Operation, enable_grad
 from tensor.autograd import grad as _grad
 from tensor.join import stack
+from tensor.random import find_generator
 
 # --- trees of tensors --------------------------------------------------------------------------------
 
@@ -239,12 +240,142 @@ def hessian(func, argnums=0) -> Callable:
     return jacrev(jacrev(func, argnums), argnums)
 
 
-def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
-    """Raise NotImplementedError: batches are handled by functions that take them, or by a loop."""
-    raise NotImplementedError(
-        "vmap is not supported; write the function for a batch (most take leading dims), or "
-        "stack([func(row) for row in batch])"
-    )
+def _mapped(dims, tree) -> list[tuple]:
+    """Return (part, dim) for each part of a tree; dims are as vmap takes them: one for all, or a tree."""
+    if isinstance(tree, dict):
+        keys = list(tree)
+        parts = [tree[key] for key in keys]
+        if isinstance(dims, dict) and set(dims) == set(tree):
+            dims = [dims[key] for key in keys]
+    elif isinstance(tree, tuple | list):
+        parts = list(tree)
+    else:
+        if dims is not None and not isinstance(dims, int):
+            raise ValueError(f"vmap: in_dims has {dims!r} where the inputs have a {type(tree).__name__}")
+        return [(tree, dims)]
+    if dims is None or isinstance(dims, int):
+        dims = [dims] * len(parts)
+    if not isinstance(dims, tuple | list) or len(dims) != len(parts):
+        raise ValueError(f"vmap: in_dims is not compatible with the structure of inputs, at {dims!r}")
+    return [pair for dim, part in zip(dims, parts, strict=True) for pair in _mapped(dim, part)]
+
+
+def _row(tree, parts, index: int):
+    """Return a tree with row `index` of each mapped part; `parts` yields what `_mapped` returned."""
+    if isinstance(tree, dict):
+        return {key: _row(value, parts, index) for key, value in tree.items()}
+    if isinstance(tree, tuple | list):
+        rows = [_row(part, parts, index) for part in tree]
+        return type(tree)(*rows) if hasattr(tree, "_fields") else type(tree)(rows)
+    part, dim = next(parts)
+    return part if dim is None else part.select(dim, index)
+
+
+def _join(outputs: list, dims):
+    """Return a tree like each of `outputs`, of their tensors stacked along `dims`."""
+    first = outputs[0]
+    if isinstance(first, dict):
+        at = dims if isinstance(dims, dict) else dict.fromkeys(first, dims)
+        return {key: _join([out[key] for out in outputs], at[key]) for key in first}
+    if isinstance(first, tuple | list):
+        each = list(dims) if isinstance(dims, tuple | list) else [dims] * len(first)
+        if len(each) != len(first):
+            raise ValueError(f"vmap: out_dims {dims!r} is not compatible with {len(first)} outputs")
+        joined = [_join([out[i] for out in outputs], dim) for i, dim in enumerate(each)]
+        return type(first)(*joined) if hasattr(first, "_fields") else type(first)(joined)
+    if not hasattr(first, "_array"):
+        raise ValueError(f"vmap: the function must only return Tensors, got type {type(first)} as a return")
+    if dims is None:
+        return first
+    if isinstance(dims, tuple | list) and len(dims) == 1:
+        (dims,) = dims
+    return stack(outputs, dims)
+
+
+def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None) -> Callable:
+    """Return a function that does for each row of its arguments what func does for one, and stacks that.
+
+    in_dims: along which dim an argument has its rows, None for one that every call gets whole; one for all
+    arguments, or a tuple of them, which may hold tuples and dicts where the arguments do. Arguments given by
+    name are given whole. out_dims: where the rows go in the results. randomness: "error" (drawing
+    raises RuntimeError), "same" (every call draws the same) or "different".
+
+    The function is called once for each row, so that what depends on values works too, and time grows with
+    their number; operations that take a batch are faster. chunk_size changes nothing. With "different", the
+    numbers are not those that PyTorch draws for all rows at once. Raises ValueError where sizes differ.
+    """
+    if randomness not in ("error", "same", "different"):
+        raise RuntimeError(
+            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}"
+        )
+
+    @functools.wraps(func)
+    def mapped(*args, **kwargs):
+        if isinstance(in_dims, tuple | list) and len(in_dims) != len(args):
+            raise ValueError(
+                f"vmap: in_dims is not compatible with the structure of inputs: {len(in_dims)} dims for "
+                f"{len(args)} arguments"
+            )
+        parts = _mapped(in_dims, args)
+        for part, dim in parts:
+            if dim is not None and not hasattr(part, "_array"):
+                raise ValueError(
+                    f"vmap: Got in_dim={dim} for an input but the input is of type {type(part)}. We cannot "
+                    "vmap over non-Tensor arguments, please use None as the respective in_dim"
+                )
+            if dim is not None and not -part.ndim <= dim < part.ndim:
+                raise ValueError(
+                    f"vmap: Got in_dim={dim} for some input, but that input is a Tensor of dimensionality "
+                    f"{part.ndim}"
+                )
+        sizes = [part.shape[dim] for part, dim in parts if dim is not None]
+        if not sizes:
+            raise ValueError("vmap: at least one input must be mapped: in_dims is None everywhere")
+        if len(set(sizes)) > 1:
+            raise ValueError(
+                "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
+                f"{sizes} for the mapped dimension"
+            )
+        if not sizes[0]:
+            raise ValueError("vmap: there is no row to call the function with")
+        source = find_generator()
+        before, outputs = source.get_state(), []
+        for index in range(sizes[0]):
+            if randomness == "same":
+                source.set_state(before)
+            remaining = iter(parts)
+            outputs.append(func(*_row(args, remaining, index), **kwargs))
+            if randomness == "error" and not source.get_state().equal(before):
+                raise RuntimeError(
+                    "vmap: called random operation while in randomness error mode. Please either use the "
+                    "'same' or 'different' randomness flags on vmap or perform the randomness operation out "
+                    "of vmap"
+                )
+        return _join(outputs, out_dims)
+
+    return mapped
+
+
+def stack_module_state(models) -> tuple[dict, dict]:
+    """Return (parameters, buffers) of modules of one kind, each stacked along a new first dim, for `vmap`.
+
+    Parameters are new leaves that require a gradient if theirs do. RuntimeError without a module, or where
+    they are of several classes or in different modes.
+    """
+    models = list(models)
+    if not models:
+        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+    if len({type(m) for m in models}) > 1:
+        raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
+    if len({m.training for m in models}) > 1:
+        raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
+
+    def stacked(states: list[dict], leaves: bool) -> dict:
+        made = {key: stack([state[key].detach() for state in states]) for key in states[0]}
+        return {k: t.requires_grad_(leaves and states[0][k].requires_grad) for k, t in made.items()}
+
+    parameters = stacked([dict(m.named_parameters()) for m in models], True)
+    return parameters, stacked([dict(m.named_buffers()) for m in models], False)
 
 
 def functional_call(

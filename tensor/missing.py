@@ -29,8 +29,6 @@ INSTEAD = {
     "eig": "linalg.eigh for symmetric matrices; numpy.linalg.eig: other eigenvalues are complex",
     "eigvals": "linalg.eigvalsh for symmetric matrices; numpy.linalg.eigvals: others are complex",
     "nested": "pad_sequence and a mask",
-    "vmap": "a batch dim, and broadcasting",
-    "func": "autograd.functional, or autograd.grad",
     "DataParallel": "the module itself",
     "overrides": "a subclass with methods",
     "library": "autograd.Function",

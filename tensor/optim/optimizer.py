@@ -45,7 +45,8 @@ def _watched(step: Callable) -> Callable:
         self._opt_called = True  # schedulers warn where they come first
         if self._within_step:
             return step(self, *args, **kwargs)
-        for hook in [*_pre_hooks_of_all.values(), *self._step_pre_hooks.values()]:
+        own = vars(self)  # one that wraps another optimiser may not have called __init__
+        for hook in [*_pre_hooks_of_all.values(), *own.get("_step_pre_hooks", HookTable()).values()]:
             returned = hook(self, (self, *args), kwargs)
             if returned is not None:
                 if not (isinstance(returned, tuple) and len(returned) == 2):
@@ -58,7 +59,7 @@ def _watched(step: Callable) -> Callable:
             out = step(self, *args, **kwargs)
         finally:
             self._within_step = False
-        for hook in [*self._step_post_hooks.values(), *_post_hooks_of_all.values()]:
+        for hook in [*own.get("_step_post_hooks", HookTable()).values(), *_post_hooks_of_all.values()]:
             hook(self, (self, *args), kwargs)
         return out
 

@@ -167,6 +167,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "torch device": _make_device,
     "numpy dtype": _make_numpy_dtype,
     "numpy ndarray": refuse_call,
+    "argparse Namespace": refuse_call,
 }
 for _builtins in ("__builtin__", "builtins"):
     PLAIN[f"{_builtins} set"] = _make_collection(set)

@@ -4,6 +4,7 @@ The opcodes are written here, not by Python's `pickle`, since they name function
 there. Protocol 2, which every reader reads. What is not on the list is refused before a byte is written.
 """
 
+import argparse
 import struct
 from collections import Counter, OrderedDict, defaultdict
 from typing import Any
@@ -191,6 +192,15 @@ class Pickler:
             self._write({"_metadata": metadata})
             self._out += b"b"
 
+    def _namespace(self, value: argparse.Namespace) -> None:
+        def write(namespace: argparse.Namespace) -> None:
+            self._global("argparse Namespace")
+            self._out += b")\x81"
+            self._dict(vars(namespace))
+            self._out += b"b"
+
+        self._once(value, write)
+
     def _set(self, value: set | frozenset) -> None:
         self._once(value, lambda v: self._call(f"__builtin__ {type(v).__name__}", (list(v),)))
 
@@ -284,6 +294,7 @@ _WRITERS: dict[type, Any] = {
     Counter: Pickler._dict,
     set: Pickler._set,
     frozenset: Pickler._set,
+    argparse.Namespace: Pickler._namespace,
     Size: Pickler._size,
     dtypes.dtype: Pickler._dtype,
     Device: Pickler._device,

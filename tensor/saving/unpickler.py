@@ -2,9 +2,11 @@
 
 Python's own unpickler imports and calls what a file names, which is how a file can run code. Here a name is
 looked up in a table; what it stands for there takes data and gives data. Nothing is imported, no attribute is
-set (the `_metadata` of a state dict apart), and no method of a made object is called but those of containers.
+set (the `_metadata` of a state dict and the entries of an argparse.Namespace apart), and no method of a made
+object is called but those of containers.
 """
 
+import argparse
 import pickle
 import pickletools
 from collections import Counter, OrderedDict, defaultdict
@@ -167,12 +169,20 @@ class Unpickler:
             for index, kept in self._memo.items():
                 if kept is target:
                     self._memo[index] = made
+        elif type(target) is argparse.Namespace and type(state) is dict:
+            vars(target).update((plain_key(key), value) for key, value in state.items())
         elif type(target) is OrderedDict and type(state) is dict and set(state) <= {"_metadata"}:
             target.__dict__.update(state)
         else:
             raise pickle.UnpicklingError(
                 f"load: refused to set attributes of a {type(target).__name__}; save plain containers"
             )
+
+    def _new(self, _) -> None:
+        arguments, kind = self._stack.pop(), self._stack.pop()
+        if not isinstance(kind, Made) or kind.name != "argparse Namespace" or arguments != ():
+            raise pickle.UnpicklingError("load: refused the opcode NEWOBJ, which needs code")
+        self._push(argparse.Namespace())
 
     # --- tensors ---------------------------------------------------------------------------------------
 
@@ -296,6 +306,7 @@ _STEPS: dict[str, Callable[[Unpickler, Any], None]] = {
     "GLOBAL": Unpickler._global,
     "STACK_GLOBAL": Unpickler._stack_global,
     "REDUCE": Unpickler._reduce,
+    "NEWOBJ": Unpickler._new,
     "BUILD": Unpickler._build,
     "MEMOIZE": Unpickler._memoize,
     "STRING": lambda m, text: m._push(text),

@@ -205,7 +205,7 @@ def register_parametrization(
 def _copy(module: Any, memo: dict) -> Any:
     """Return a deep copy with a class of its own: its properties go when its parametrisations are removed."""
     kind = type(module)
-    made = object.__new__(type(kind.__name__, kind.__bases__, dict(kind.__dict__)))
+    made: Any = object.__new__(type(kind.__name__, kind.__bases__, dict(kind.__dict__)))
     memo[id(module)] = made
     made.__dict__.update(deepcopy(module.__dict__, memo))
     return made

@@ -191,8 +191,6 @@ def test_func_calls_nest_and_see_what_is_outside() -> None:
     third = tensor.func.grad(tensor.func.grad(tensor.func.grad(lambda t: t**4)))
     assert third(tensor.tensor(2.0)).item() == 48.0
     assert not third(tensor.tensor(2.0)).requires_grad
-    with pytest.raises(NotImplementedError, match="vmap"):
-        tensor.func.vmap(tensor.sin)
 
 
 def test_functional_call_leaves_the_module_alone() -> None:
