@@ -159,6 +159,35 @@ class _IndependentConstraint(Constraint):
         return f"IndependentConstraint({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
 
 
+class _Multinomial(Constraint):
+    """Counts, none of them below 0, that are upper_bound together."""
+
+    is_discrete = True
+    event_dim = 1
+
+    def __init__(self, upper_bound: int):
+        self.upper_bound = upper_bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
+
+
+class MixtureSameFamilyConstraint(Constraint):
+    """A constraint on values that every component of a mixture is asked about."""
+
+    def __init__(self, base_constraint: Constraint):
+        self.base_constraint = base_constraint
+        self.is_discrete, self.event_dim = base_constraint.is_discrete, base_constraint.event_dim
+
+    def check(self, value: Tensor) -> Tensor:
+        dims = self.event_dim
+        found = self.base_constraint.check(value.unsqueeze(-1 - dims))
+        return found.reshape((*value.shape[: value.ndim - dims], -1)).all(-1)
+
+    def __repr__(self) -> str:
+        return f"MixtureSameFamilyConstraint({self.base_constraint!r})"
+
+
 real = _Real()
 boolean = _Boolean()
 positive = GreaterThan(0.0)
@@ -170,6 +199,7 @@ one_hot = _OneHot()
 lower_cholesky = _LowerCholesky()
 positive_definite = _PositiveDefinite()
 independent = _IndependentConstraint
+multinomial = _Multinomial
 real_vector = independent(real, 1)
 interval, integer_interval, greater_than, greater_than_eq, less_than = (
     Interval,
