@@ -171,28 +171,32 @@ def _parse(x, index) -> tuple[tuple, Any, list]:
 
 
 def _plain(shape: tuple[int, ...], index) -> tuple | None:
-    """Return a usual index, an int, a slice, or a few of these, as a basic one; None: `_parse` looks at it.
+    """Return a usual index, ints, slices and None, as a basic one; None: `_parse` has to look at it.
 
     It is what most loops do, once for each row. What is wrong, or needs a closer look, is left to `_parse`.
     """
     items = index if type(index) is tuple else (index,)
-    if len(items) > len(shape):
-        return None
-    for item, size in zip(items, shape):  # noqa: B905 an index may be shorter
-        if type(item) is int:
-            if not -size <= item < size:
-                return None
-        elif (
-            type(item) is not slice
-            or item.step is not None
-            or type(item.start) not in _PLAIN_BOUNDS
-            or type(item.stop) not in _PLAIN_BOUNDS
-        ):
+    dims = 0
+    for item in items:
+        if item is None:
+            continue
+        if dims == len(shape):
             return None
-    return items + (_ALL,) * (len(shape) - len(items))
+        if type(item) is int:
+            if not -shape[dims] <= item < shape[dims]:
+                return None
+        elif type(item) is not slice or _kinds(item) not in _PLAIN_BOUNDS:
+            return None
+        dims += 1
+    return items + (_ALL,) * (len(shape) - dims)
 
 
-_PLAIN_BOUNDS = (int, type(None))
+_NONE = type(None)
+_PLAIN_BOUNDS = frozenset((start, stop, _NONE) for start in (int, _NONE) for stop in (int, _NONE))
+
+
+def _kinds(item: slice) -> tuple[type, type, type]:
+    return type(item.start), type(item.stop), type(item.step)
 
 
 def _plain_slice(item: slice) -> slice:
@@ -235,7 +239,7 @@ def getitem(input, index):
 
 
 def _selects_all(basic: tuple) -> bool:
-    return not any(item is None or isinstance(item, int) or item != _ALL for item in basic)
+    return all(isinstance(item, slice) and item == _ALL for item in basic)
 
 
 def setitem(input, index, value) -> None:

@@ -158,12 +158,16 @@ class Select(View):
 
 def infer_size(shape: tuple[int, ...], size: int, operation: str, original) -> tuple[int, ...]:
     """Replace one -1 by what the number of elements leaves for it."""
-    unknown = [d for d, n in enumerate(shape) if n == -1]
-    if len(unknown) > 1:
+    known, unknown = 1, 0
+    for n in shape:
+        if n >= 0:
+            known *= n
+        elif n == -1:
+            unknown += 1
+        else:
+            raise RuntimeError(f"{operation}: invalid shape {shape}")
+    if unknown > 1:
         raise RuntimeError(f"{operation}: only one dimension can be inferred, got {shape}")
-    if any(n < -1 for n in shape):
-        raise RuntimeError(f"{operation}: invalid shape {shape}")
-    known = math.prod(n for n in shape if n != -1)
     if unknown:
         if known == 0:
             raise RuntimeError(
@@ -171,7 +175,7 @@ def infer_size(shape: tuple[int, ...], size: int, operation: str, original) -> t
                 "unspecified dimension size -1 can be any value and is ambiguous"
             )
         if size % known == 0:
-            return tuple(size // known if n == -1 else n for n in shape)
+            return tuple([size // known if n == -1 else n for n in shape])
     elif known == size:
         return shape
     raise RuntimeError(
