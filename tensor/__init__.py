@@ -466,6 +466,7 @@ from tensor.typed import (
 )
 from tensor.vector_norm import dist, norm, renorm
 from tensor.version import __version__
+from tensor.volumes import conv3d
 
 newaxis = None
 vmap = func.vmap

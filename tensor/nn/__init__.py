@@ -37,7 +37,7 @@ from tensor.nn.activation import (
 )
 from tensor.nn.attention import MultiheadAttention
 from tensor.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
-from tensor.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from tensor.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d
 from tensor.nn.distance import CosineSimilarity, PairwiseDistance
 from tensor.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from tensor.nn.fold import Fold, Unfold
@@ -47,6 +47,7 @@ from tensor.nn.lazy import (
     LazyBatchNorm3d,
     LazyConv1d,
     LazyConv2d,
+    LazyConv3d,
     LazyConvTranspose1d,
     LazyConvTranspose2d,
     LazyInstanceNorm1d,
@@ -168,6 +169,7 @@ __all__ = [
     "ConstantPad2d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CosineEmbeddingLoss",
@@ -206,6 +208,7 @@ __all__ = [
     "LazyBatchNorm3d",
     "LazyConv1d",
     "LazyConv2d",
+    "LazyConv3d",
     "LazyConvTranspose1d",
     "LazyConvTranspose2d",
     "LazyInstanceNorm1d",

@@ -1,8 +1,8 @@
-"""Convolution layers: weights over one or two spatial dims, and their transposes."""
+"""Convolution layers: weights over one to three spatial dims, and their transposes."""
 
 import math
 
-from tensor import conv, creation
+from tensor import conv, creation, volumes
 from tensor.nn import init
 from tensor.nn.module import Module
 from tensor.nn.parameter import Parameter
@@ -13,7 +13,7 @@ _MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Convolution(Module):
-    """What the four layers share: the options, the parameters and how they start."""
+    """What the layers share: the options, the parameters and how they start."""
 
     dims: int  # spatial ones
     transposed = False
@@ -187,6 +187,40 @@ class Conv2d(_Convolution):
     def forward(self, input):
         """Return (batch, out_channels, height', width'), or the same without batch."""
         return self._convolve(conv.conv2d, input)
+
+
+class Conv3d(_Convolution):
+    """The cross-correlation of (batch, in_channels, depth, height, width) with filters, plus a bias.
+
+    kernel_size, stride, padding and dilation are ints or triples; for what they mean see `Conv1d`. weight:
+    (out_channels, in_channels / groups, *kernel_size), bias: (out_channels,); both start uniform in [-k, k],
+    k = 1 / sqrt(in_channels / groups * the kernel's size).
+    """
+
+    dims = 3
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ):
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode,
+            device, dtype,
+        )  # fmt: skip
+
+    def forward(self, input):
+        """Return (batch, out_channels, depth', height', width'), or the same without batch."""
+        return self._convolve(volumes.conv3d, input)
 
 
 class _TransposedConvolution(_Convolution):

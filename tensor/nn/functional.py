@@ -100,6 +100,7 @@ from tensor.pool import (
 )
 from tensor.resize import interpolate
 from tensor.unpool import lp_pool1d, lp_pool2d, max_unpool1d, max_unpool2d
+from tensor.volumes import conv3d
 
 linear = products.linear
 
@@ -172,6 +173,7 @@ __all__ = [
     "channel_shuffle",
     "conv1d",
     "conv2d",
+    "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "cosine_embedding_loss",

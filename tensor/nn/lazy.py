@@ -113,6 +113,12 @@ class LazyConv2d(_LazyConvolution, conv.Conv2d):
     cls_to_become = conv.Conv2d
 
 
+class LazyConv3d(_LazyConvolution, conv.Conv3d):
+    """A Conv3d whose in_channels are those of the first input."""
+
+    cls_to_become = conv.Conv3d
+
+
 class LazyConvTranspose1d(_LazyConvolution, conv.ConvTranspose1d):
     """A ConvTranspose1d whose in_channels are those of the first input."""
 
