@@ -55,11 +55,17 @@ class AbsentError(AttributeError):
 
     def __init__(self, owner: str, name: str, there: Any):
         super().__init__(name=name)
-        self._owner, self._there = owner, there
+        self._owner, self._asked, self._there = owner, name, there
+
+    def __repr__(self) -> str:
+        return f"AttributeError({str(self)!r})"
+
+    def __reduce__(self):
+        return AttributeError, (str(self),)
 
     def __str__(self) -> str:
         shown = self._owner.replace("tensor", "torch", 1)
-        name = self.name
+        name = self._asked
         if name.startswith("__"):  # asked by Python, not by a program
             return f"{shown!r} has no attribute {name!r}"
         words = f"{shown}.{name} is not in this version"
@@ -72,6 +78,10 @@ class AbsentError(AttributeError):
         if near:
             return f"{words}; did you mean {' or '.join(f'{shown}.{n}' for n in near)}?"
         return f"{words}; docs/pytorch.md lists what is"
+
+
+# What a traceback, or a program, prints of it is the name of the error that it is.
+AbsentError.__module__, AbsentError.__name__, AbsentError.__qualname__ = "builtins", *["AttributeError"] * 2
 
 
 def error_for(owner: str, name: str, there: Any) -> AttributeError:

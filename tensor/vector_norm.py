@@ -13,7 +13,7 @@ class VectorNorm(Operation):
     name = "LinalgVectorNorm"
 
     def forward(self, k, x, p, dims, keepdim):
-        self.kept = tuple(1 if d in dims else n for d, n in enumerate(x.shape))
+        self.kept = tuple([1 if d in dims else n for d, n in enumerate(x.shape)])
         self.saved, self.p, self.dims = (x,), p, dims
         if p == 2:
             out = k.forward("sqrt", k.sum(k.forward("mul", x, x), dims, True))
@@ -28,7 +28,7 @@ class VectorNorm(Operation):
             powers = k.forward("pow", k.forward("abs", x), k.full((), p, x.dtype))
             out = k.forward("pow", k.sum(powers, dims, True), k.full((), 1 / p, x.dtype))
         self.result = out = (
-            out if keepdim else out.reshape(tuple(n for d, n in enumerate(x.shape) if d not in dims))
+            out if keepdim else out.reshape([n for d, n in enumerate(x.shape) if d not in dims])
         )
         return out
 
