@@ -12,6 +12,7 @@ from kernels import cpu
 from tensor import autograd, dtypes, elementwise, layouts, missing, printing
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
+from tensor.memory import overlap_partly, repeats_elements
 from tensor.methods import Methods
 from tensor.operands import as_tensor_like, beside, check_range, normalize_dim, to_array
 from tensor.sizes import Size
@@ -350,13 +351,13 @@ class Tensor(Methods):
             )
         if not array.flags.writeable:
             raise RuntimeError(f"{operation}: the tensor's memory is read-only; change a clone()")
-        if 0 in array.strides and _repeats(array):
+        if 0 in array.strides and repeats_elements(array):
             raise RuntimeError(
                 f"{operation}: unsupported operation: more than one element of the written-to tensor refers "
                 "to a single memory location. Please clone() the tensor before performing the operation."
             )
         for other in others:
-            if other._version is self._version and _overlap_partly(array, other._array):
+            if other._version is self._version and overlap_partly(array, other._array):
                 raise RuntimeError(
                     f"{operation}: unsupported operation: some elements of the input tensor and the "
                     "written-to tensor refer to a single memory location. Please clone() the tensor before "
@@ -386,7 +387,7 @@ class Tensor(Methods):
         """Make `node`, which has overwritten this tensor, its history, and that of the memory it shows."""
         changed = self
         if self._base is not None:  # this view, and all others, will find themselves views of the new history
-            changed, node = self._base, _CopySlices(self._base, self._steps, node)
+            changed, node = self._base, autograd.CopySlices(self._base, self._steps, node)
         changed._retain_in(node, changed._grad_fn)
         changed._grad_fn, changed._requires_grad = node, True
 
@@ -608,37 +609,6 @@ class Parameter(Tensor):
         return "Parameter containing:\n" + super().__repr__()
 
 
-class _CopySlices(Operation):
-    """The history of a tensor of which a view was overwritten: old outside the view, new inside."""
-
-    name, overload = "CopySlices", None
-
-    def __init__(self, base: Tensor, steps: tuple[autograd.ViewStep, ...], inner: Operation):
-        self.steps, self.inner, self.strides = steps, inner, base._array.strides
-        self.needs = (base.requires_grad, *inner.needs[1:])
-        self._record((base, *[base] * (len(inner.needs) - 1)), base)
-        self.edges = (self.edges[0], *inner.edges[1:])
-
-    def backward(self, k, grad):
-        grad_base = k.copy_in_order(grad, self.strides)  # or some views could not be made of it
-        window = autograd.view_again(grad_base, self.steps)
-        incoming = self.inner.backward(k, k.copy(window))
-        k.write(window, 0.0 if incoming[0] is None else incoming[0])
-        return (grad_base, *incoming[1:])
-
-    def on_tensors(self, wrap) -> Operation:
-        twin = super().on_tensors(wrap)
-        assert isinstance(twin, _CopySlices)
-        twin.inner = self.inner.on_tensors(wrap)
-        return twin
-
-    def check_saved(self) -> None:
-        self.inner.check_saved()
-
-    def release(self) -> None:
-        self.inner.release()
-
-
 _plain_wrap = Tensor._wrap
 _blocks_of_inference = 0
 
@@ -663,21 +633,6 @@ autograd.grad_mode.watch_inference = _watch_inference
 
 def _no_dims(operation: str):
     raise IndexError(f"{operation}: Dimension specified but tensor has no dimensions")
-
-
-def _repeats(array: np.ndarray) -> bool:
-    """Return whether an element can be reached at several positions."""
-    return array.size > 0 and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
-
-
-def _overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether two arrays without gaps share memory, but not element by element."""
-    if not (a.flags.forc and b.flags.forc and np.may_share_memory(a, b)):
-        return False
-    in_one_order = (
-        a.flags.c_contiguous == b.flags.c_contiguous or a.flags.f_contiguous == b.flags.f_contiguous
-    )
-    return a.ctypes.data != b.ctypes.data or a.shape != b.shape or not in_one_order
 
 
 __all__ = ["Parameter", "Size", "Tensor"]

@@ -203,8 +203,7 @@ def reduce(self: Any):
 
 
 def _rebuild(kind: type[Any] | str, array: np.ndarray, requires_grad: bool):
-    if isinstance(kind, str):
-        kind = getattr(import_module("tensor.engine"), kind)
-    out: Any = object.__new__(kind)
+    found = getattr(import_module("tensor.engine"), kind) if isinstance(kind, str) else kind
+    out: Any = object.__new__(found)
     out._array, out._version, out._requires_grad = array, Version(), requires_grad
     return out

@@ -54,6 +54,21 @@ def whole_memory(array: np.ndarray) -> np.ndarray:
     return np.asarray(_Window(owner, (size,), (array.itemsize,), 0, array.dtype))
 
 
+def repeats_elements(array: np.ndarray) -> bool:
+    """Return whether an element can be reached at several positions."""
+    return array.size > 0 and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+
+
+def overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays without gaps share memory, but not element by element."""
+    if not (a.flags.forc and b.flags.forc and np.may_share_memory(a, b)):
+        return False
+    in_one_order = (
+        a.flags.c_contiguous == b.flags.c_contiguous or a.flags.f_contiguous == b.flags.f_contiguous
+    )
+    return a.ctypes.data != b.ctypes.data or a.shape != b.shape or not in_one_order
+
+
 def storage_offset(x) -> int:
     """Return at which element of its memory the first element of `x` lies."""
     array = x._array

@@ -8,6 +8,7 @@ from tensor.autograd.anomaly_mode import (
     set_detect_anomaly,
 )
 from tensor.autograd.backpropagation import accumulate, backward, grad
+from tensor.autograd.copy_slices import CopySlices
 from tensor.autograd.function import Function
 from tensor.autograd.grad_mode import (
     enable_grad,

@@ -169,6 +169,24 @@ class ModuleList(_Numbered):
         return f"{self._get_name()}(\n  " + "\n  ".join(map(_indent, lines)) + "\n)"
 
 
+def _pairs(kind: str, given: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the pairs of a mapping, or of an iterable of pairs; raise as PyTorch for anything else."""
+    if not isinstance(given, Iterable):
+        raise TypeError(
+            f"{kind}.update should be called with an iterable of key/value pairs, "
+            f"but got {type(given).__name__}"
+        )
+    for i, pair in enumerate(given.items() if hasattr(given, "items") else given):
+        if not isinstance(pair, Iterable):
+            raise TypeError(
+                f"{kind} update sequence element #{i} should be Iterable; is{type(pair).__name__}"
+            )
+        pair = tuple(pair)
+        if len(pair) != 2:
+            raise ValueError(f"{kind} update sequence element #{i} has length {len(pair)}; 2 is required")
+        yield pair
+
+
 class ModuleDict(Module):
     """A dict of modules; calling them is up to whoever holds it."""
 
@@ -217,23 +235,8 @@ class ModuleDict(Module):
 
     def update(self, modules) -> None:
         """Add the modules of a mapping, or of (name, module) pairs; a name that exists is replaced."""
-        if not isinstance(modules, Iterable):
-            raise TypeError(
-                "ModuleDict.update should be called with an iterable of key/value pairs, but got "
-                + type(modules).__name__
-            )
-        pairs = modules.items() if isinstance(modules, Mapping | ModuleDict) else modules
-        for i, pair in enumerate(pairs):
-            if not isinstance(pair, Iterable):
-                raise TypeError(
-                    f"ModuleDict update sequence element #{i} should be Iterable; is{type(pair).__name__}"
-                )
-            pair = tuple(pair)
-            if len(pair) != 2:
-                raise ValueError(
-                    f"ModuleDict update sequence element #{i} has length {len(pair)}; 2 is required"
-                )
-            self[pair[0]] = pair[1]
+        for name, module in _pairs("ModuleDict", modules):
+            self[name] = module
 
 
 class ParameterList(Module):
@@ -403,23 +406,8 @@ class ParameterDict(Module):
 
     def update(self, parameters: Any) -> None:
         """Add those of a mapping, or of (key, parameter) pairs; a key that exists is replaced."""
-        if not isinstance(parameters, Iterable):
-            raise TypeError(
-                "ParametersDict.update should be called with an iterable of key/value pairs, but got "
-                + type(parameters).__name__
-            )
-        pairs = parameters.items() if isinstance(parameters, Mapping | ParameterDict) else parameters
-        for i, pair in enumerate(pairs):
-            if not isinstance(pair, Iterable):
-                raise TypeError(
-                    f"ParameterDict update sequence element #{i} should be Iterable; is{type(pair).__name__}"
-                )
-            pair = tuple(pair)
-            if len(pair) != 2:
-                raise ValueError(
-                    f"ParameterDict update sequence element #{i} has length {len(pair)}; 2 is required"
-                )
-            self[pair[0]] = pair[1]
+        for key, parameter in _pairs("ParameterDict", parameters):
+            self[key] = parameter
 
     def extra_repr(self) -> str:
         """Return a line for each."""
