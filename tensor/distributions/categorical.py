@@ -62,7 +62,7 @@ class Categorical(Distribution):
     @property
     def param_shape(self) -> Any:
         """The shape of the parameter."""
-        return self.probs.shape
+        return Size((*self.batch_shape, self._num_events))
 
     @property
     def mean(self) -> Tensor:

@@ -43,7 +43,7 @@ class MixtureSameFamily(Distribution):
                 f"`mixture_distribution.batch_shape` ({mixed}) is not compatible with "
                 f"`component_distribution.batch_shape`({batch[:-1]})"
             )
-        choices = mixture_distribution.param_shape[-1]
+        choices = mixture_distribution.logits.shape[-1]
         if choices != batch[-1]:
             raise ValueError(
                 f"`mixture_distribution component` ({choices}) does not equal "
