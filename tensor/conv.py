@@ -169,7 +169,8 @@ def _check(operation, dims, input, weight, bias, geometry, transposed) -> None:
         if other is not None and other.dtype is not input.dtype:
             raise RuntimeError(
                 f"{operation}: expected operands of one dtype, got input {input.dtype!r} and {name} "
-                f"{other.dtype!r}; convert one: .to({input.dtype!r})"
+                f"{other.dtype!r}; use "
+                + (f"input.to({other.dtype!r})" if other is weight else f"bias.to({input.dtype!r})")
             )
     if not input.dtype.is_floating_point:
         raise NotImplementedError(f"{operation}: not implemented for {input.dtype!r}; use .float()")

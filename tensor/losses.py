@@ -355,6 +355,11 @@ def binary_cross_entropy_with_logits(
     reduction = find_reduction(size_average, reduce, reduction)
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
+    if not target.dtype.is_floating_point:
+        raise RuntimeError(
+            f"binary_cross_entropy_with_logits: expected a target of {input.dtype!r}, got {target.dtype!r}: "
+            "result type Float can't be cast to it; use target.float()"
+        )
     if pos_weight is None and weight is None:
         return _in_one(BinaryCrossEntropyWithLogits, input, target, reduction)
     surprise = -activations.logsigmoid(input)  # -log(sigmoid(input))

@@ -315,7 +315,13 @@ def _explain_linear(input, weight, bias):
         require_tensor("linear", "bias", bias)
     if weight.ndim != 2:
         raise RuntimeError(f"linear: expected a weight of shape (out, in), got {tuple(weight.shape)}")
-    same_type("linear", input, weight, bias)
+    for name, other in (("weight", weight), ("bias", bias)):
+        if other is not None and other.dtype is not input.dtype:
+            raise RuntimeError(
+                f"linear: expected operands of one dtype, got input {input.dtype!r} and {name} "
+                f"{other.dtype!r}; use "
+                + (f"input.to({other.dtype!r})" if other is weight else f"bias.to({input.dtype!r})")
+            )
     if not input.ndim or input.shape[-1] != weight.shape[1]:
         hint = ""
         if input.ndim > 2 and input._array.size and input.flatten(1).shape[1] == weight.shape[1]:

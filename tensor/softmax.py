@@ -114,6 +114,12 @@ def _loss_operands(name, input, target, weight):
             "use target.long()"
         )
     if tuple(target.shape) != expected:
+        if input.ndim == 2 and target.ndim > 1 and len(target) == len(input):
+            raise RuntimeError(
+                f"{name}: 0D or 1D target tensor expected, multi-target not supported: an input of shape "
+                f"{tuple(input.shape)} needs a target of shape {expected}, got {tuple(target.shape)}"
+                + ("; use target.squeeze(1)" if tuple(target.shape) == (*expected, 1) else "")
+            )
         raise ValueError(
             f"{name}: Expected input batch_size to match target batch_size: an input of shape "
             f"{tuple(input.shape)} needs a target of shape {expected}, got {tuple(target.shape)}"
