@@ -180,6 +180,11 @@ def parameters_of(*given: Any) -> list[Tensor]:
     return [value if tuple(value.shape) == shape else broadcast_to(value, shape) for value in values]
 
 
+def broadcast_shape(a: Iterable[int], b: Iterable[int]) -> Size:
+    """Return the shape that two broadcast to."""
+    return Size(_broadcast(tuple(a), tuple(b)))
+
+
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     n = max(len(a), len(b))
     a, b = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
