@@ -52,7 +52,7 @@ def arange(
     if element == np.int64:
         start, end, step = int(start), int(end), int(step)
         if step == 0:
-            raise RuntimeError("arange: step must be nonzero, also as an integer")
+            raise ValueError("arange: step must be nonzero, also as an integer")  # as PyTorch, here only
     count = math.ceil((end - start) / step)
     return finish(_stepped(start, step, count, element), device, requires_grad, layout, pin_memory)
 
