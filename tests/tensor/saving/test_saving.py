@@ -296,7 +296,7 @@ class Holder:
         (np.array(["text"]), "ndarray"),
         (defaultdict(lambda: 1), "function"),
     ],
-    ids=str,
+    ids=["module", "object within", "function", "optimizer", "array of text", "defaultdict"],
 )
 def test_what_is_more_than_data_is_not_written(value, message, tmp_path):
     path = tmp_path / "a.pt"
