@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c "$(SUPPORTED)" >/dev/null 2>
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Two processes, which take the next test where one has none left: most tests compute on one thread.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -25,7 +27,7 @@ train: $(VENV)/installed  ## train the 784-128-10 network on the built-in digits
 	$(BIN)/liftgrad train mlp $(ARGS)
 
 test: $(VENV)/installed-test  ## run the tests; what is not installed is skipped with a reason
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/installed-lint  ## check style and types: ruff, ruff format, mypy
 	$(BIN)/ruff check .
@@ -40,7 +42,7 @@ bench: $(VENV)/installed  ## measure this engine beside the peers that are insta
 	$(BIN)/liftgrad bench $(ARGS)
 
 parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside PyTorch and micrograd (a large download)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 record: $(VENV)/installed-test $(VENV)/installed-parity  ## record what PyTorch gives for the surface table
 	$(BIN)/python tests/tensor/surface/harness.py
