@@ -39,7 +39,7 @@ KINKS = {
     "threshold": [0.5],
     "prelu": [0.0],
     "copysign": [0.0],
-    "frac": [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0],
+    "frac": [float(n) for n in range(-20, 21)],
 }
 OPTIONS = {
     "leaky_relu": (0.2,),
