@@ -45,7 +45,7 @@ def test_row(row):
     found = harness.differences(ours, theirs, row, recorded=torch is None)
     if row.differs is None:
         assert not found, "\n".join([row.program, *found])
-    else:
+    elif torch is not None:  # records are rounded: a difference in the last digits is not in them
         assert found, f"{row.program}\ndoes not differ any more; remove the mark: #! {row.differs}"
 
 
