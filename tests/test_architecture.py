@@ -20,6 +20,9 @@ MAY_IMPORT = {
         "kernels",
         "micro.formulas",
         "micro.bench",
+        "micro.stepper",
+        "micro.text",
+        "micro.trace",
         "numpy",
         "safetensors",
         "pooch",
@@ -27,7 +30,7 @@ MAY_IMPORT = {
         "platformdirs",
         "PIL",
     ],
-    "viz": ["graphviz", "numpy", "rich"],
+    "viz": ["micro.text", "graphviz", "numpy", "rich"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
 FLOORS = tuple(MAY_IMPORT)

@@ -5,11 +5,12 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 import graphviz
+
+from micro.text import shorten, show_kind, show_quantity
 
 __all__ = ["Drawable", "draw", "save"]
 
@@ -34,15 +35,6 @@ class Drawable(Protocol):
     @property
     def grad(self) -> Any: ...
 
-
-NOT_THERE = "·"
-"""Stands for a gradient that was not computed yet, and for data that was not recorded: neither is a 0."""
-
-LARGEST_SHOWN = 9
-"""Arrays of more elements are shown as dtype and shape."""
-
-LONGEST_LABEL = 60
-"""Labels of more characters end in an ellipsis."""
 
 # Both themes of a page show the picture: it brings its own background and dark ink.
 # Inputs stand in their order, since `a - b` is not `b - a`.
@@ -169,11 +161,11 @@ def sort_by_computation(root: Drawable) -> list[Drawable]:
 
 def _record(node: Drawable) -> str:
     label = "" if node.label is None else str(node.label)
-    fields = [escape_field(_shorten(label))] if label.strip() else []
+    fields = [escape_field(shorten(label))] if label.strip() else []
     data = show_quantity(node.data)
     shape, dtype = getattr(node, "shape", None), getattr(node, "dtype", None)
     if node.data is None and shape is not None:
-        data = _show_kind(shape, dtype)
+        data = show_kind(shape, dtype)
     # Of a computed tensor that keeps no gradient, asking for it would warn.
     has_grad = getattr(node, "is_leaf", True) or getattr(node, "retains_grad", True)
     grad = node.grad if has_grad else None
@@ -183,50 +175,6 @@ def _record(node: Drawable) -> str:
 
 def _attributes(style: dict[str, str]) -> str:
     return "".join(f" {name}={quote(value)}" for name, value in style.items())
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…"
-
-
-# --- quantities ------------------------------------------------------------------------------------
-
-
-def show_quantity(quantity: Any) -> str:
-    """Return a number or a small array in full, a larger array as dtype and shape, None as a dot."""
-    if quantity is None:
-        return NOT_THERE
-    shape = getattr(quantity, "shape", None)
-    if shape is None:
-        return show_number(quantity)
-    if 0 < prod(shape) <= LARGEST_SHOWN:
-        return _show_nested(quantity.tolist())
-    return _show_kind(shape, getattr(quantity, "dtype", None))
-
-
-def show_number(number: Any) -> str:
-    """Return `number` with four decimals, in scientific notation where those would hide it."""
-    if isinstance(number, bool | int):
-        return str(number)
-    if not isinstance(number, float):
-        return _shorten(str(number))
-    if number == 0 or 1e-3 <= abs(number) < 1e6:
-        digits = f"{number:.4f}".rstrip("0")
-        return digits + "0" if digits.endswith(".") else digits
-    return f"{number:.4g}"  # inf and nan as well
-
-
-def _show_nested(items: Any) -> str:
-    if not isinstance(items, list):
-        return show_number(items)
-    # The rows of a matrix stand under each other.
-    separator = ",\n" if items and isinstance(items[0], list) else ", "
-    return "[" + separator.join(_show_nested(item) for item in items) + "]"
-
-
-def _show_kind(shape: Any, dtype: Any) -> str:
-    name = "" if dtype is None else str(dtype).rpartition(".")[2] + " "
-    return f"{name}{tuple(shape)}"
 
 
 # --- escaping --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import viz
-from viz.graph import show_number, show_quantity, sort_by_computation
+from viz.graph import sort_by_computation
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,45 +173,6 @@ def test_an_operation_that_looks_like_html_is_text():
 
 
 # --- quantities ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0.0, "0.0"),
-        (-0.0, "-0.0"),
-        (2.0, "2.0"),
-        (-6.0, "-6.0"),
-        (2 / 3, "0.6667"),
-        (0.25, "0.25"),
-        (1e-7, "1e-07"),
-        (-0.00012346, "-0.0001235"),
-        (1234567.0, "1.235e+06"),
-        (float("inf"), "inf"),
-        (float("nan"), "nan"),
-        (3, "3"),
-        (True, "True"),
-    ],
-)
-def test_show_number(number, text):
-    assert show_number(number) == text
-
-
-@pytest.mark.parametrize(
-    ("quantity", "text"),
-    [
-        (None, "·"),
-        (np.float32(0.5), "0.5"),
-        (np.array(0.5), "0.5"),
-        (np.array([1, 2]), "[1, 2]"),
-        (np.array([[1.0, 2.0], [3.0, 0.1]]), "[[1.0, 2.0],\n[3.0, 0.1]]"),
-        (np.zeros(10, dtype=np.float32), "float32 (10,)"),
-        (np.zeros((64, 784), dtype=np.int64), "int64 (64, 784)"),
-        (np.zeros((0, 3)), "float64 (0, 3)"),
-    ],
-)
-def test_show_quantity(quantity, text):
-    assert show_quantity(quantity) == text
 
 
 def test_what_was_not_recorded_is_shown_by_its_kind():
