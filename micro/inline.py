@@ -75,7 +75,7 @@ def _apply(variables: list[str], forward: str) -> list[str]:
         f"        out = evaluate(forward, {', '.join(variables)}, *options)",
         "    node = _new(Value)",  # not Value(...): the call of a class costs as much as all the rest
         "    node.data = out",
-        "    node.grad = 0.0",
+        "    node.grad = _NOT_YET",
         "    node.label = None",
         "    node._rule = rule",
         "    node._x = self",

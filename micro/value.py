@@ -123,6 +123,13 @@ def _to_power_dx(exponent: float, x: float, out: float, grad: float) -> float:
 
 _new = object.__new__
 
+_NOT_YET = float("0")
+"""The gradient of a node that no backward pass has reached: 0.0, and this very object. What backward adds up
+is always a new float; so a drawing can tell a gradient that is not computed yet from one that is zero."""
+
+_CONSTANT = "constant"
+"""Stands in a leaf's empty operand slot where a plain number joined in: it costs no slot of its own."""
+
 
 @lru_cache(maxsize=256)
 def _power(exponent: float) -> Formula:
@@ -198,7 +205,7 @@ class Value:
                 "to record an operation of your own, see `Value.apply`"
             )
         self.data = to_float(data, "Value")
-        self.grad = 0.0
+        self.grad = _NOT_YET
         self.label = label
         self._rule = self._x = self._y = None
         if _children or _op:
@@ -230,6 +237,21 @@ class Value:
         return "" if self._rule is None else self._rule.symbol
 
     _prev, _op = parents, op  # micrograd's names
+
+    @property
+    def kind(self) -> str:
+        """What a drawing shows it as: "operation", "constant" (the 2 of `2 * x`) or "input"."""
+        if self._rule is not None:
+            return "operation"
+        return "constant" if self._x == _CONSTANT else "input"
+
+    @property
+    def has_grad(self) -> bool:
+        """Whether `grad` was computed, or set: before any backward pass it is 0.0, as in micrograd.
+
+        A gradient that `zero_grad` or a program set to zero is a zero.
+        """
+        return self.grad is not _NOT_YET
 
     @property
     def _backward(self) -> Callable[[], None]:
@@ -417,4 +439,8 @@ def sort_topologically(root: Value) -> list[Value]:
 
 
 def _value(operand: Any, operation: str) -> Value:
-    return operand if isinstance(operand, Value) else Value(to_float(operand, operation))
+    if isinstance(operand, Value):
+        return operand
+    constant = Value(to_float(operand, operation))
+    constant._x = _CONSTANT
+    return constant

@@ -1,7 +1,6 @@
 """Draw a recorded computation: a box for each value, an oval for each operation between them."""
 
 import os
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import graphviz
 
 from micro.text import shorten, show_kind, show_quantity
+from viz.dot import EDGE, FORM, GRAPH, NODE, attributes, class_of, escape, escape_field, quote
 
 __all__ = ["Drawable", "draw", "save"]
 
@@ -22,6 +22,9 @@ class Drawable(Protocol):
     parents and an empty `op`. `data` is None where it was not recorded, `grad` where it was not computed
     yet. Each is a number, or an array with `shape`, `dtype` and `tolist()`. A node whose `data` is None may
     itself have a `shape` and a `dtype`; they are shown in its place.
+
+    A node may also answer `kind` ("input", "parameter", "constant" or "operation"; otherwise what has no
+    parents is an input) and `has_grad`, false where its `grad` is not computed yet although it is no None.
     """
 
     @property
@@ -34,24 +37,6 @@ class Drawable(Protocol):
     def data(self) -> Any: ...
     @property
     def grad(self) -> Any: ...
-
-
-# Both themes of a page show the picture: it brings its own background and dark ink.
-# Inputs stand in their order, since `a - b` is not `b - a`.
-_GRAPH_STYLE = {"bgcolor": "white", "ordering": "in", "pad": "0.2", "nodesep": "0.25", "ranksep": "0.25"}
-_NODE_STYLE = {
-    "shape": "record",
-    "style": "filled",
-    "fillcolor": "white",
-    "color": "#57606a",
-    "fontcolor": "#1f2328",
-    "fontname": "Helvetica,Arial,sans-serif",
-    "fontsize": "12",
-    "height": "0.4",
-}
-_EDGE_STYLE = {"color": "#57606a", "arrowsize": "0.7"}
-_LEAF_STYLE = {"fillcolor": "#ddf4ff"}
-_OP_STYLE = {"shape": "oval", "fillcolor": "#fff8c5", "margin": "0.08,0.04", "width": "0.6"}
 
 
 def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
@@ -78,9 +63,9 @@ def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> graphvi
     graph = graphviz.Digraph(
         "computation",  # the tooltip of the picture
         format=format,
-        graph_attr={"rankdir": rankdir, **_GRAPH_STYLE},
-        node_attr=_NODE_STYLE,
-        edge_attr=_EDGE_STYLE,
+        graph_attr={"rankdir": rankdir, **GRAPH},
+        node_attr=NODE,
+        edge_attr=EDGE,
     )
     graph.body.extend(_describe(root))
     return graph
@@ -121,23 +106,31 @@ def save(root: Drawable, path: str | os.PathLike[str], *, rankdir: str = "LR") -
 
 
 def _describe(root: Drawable) -> Iterator[str]:
-    """Yield the lines of DOT: every value, its operation and the edges into it."""
-    # Written here and not by Digraph.node: that costs six times as much, and escapes no record labels.
+    """Yield the lines of DOT: every value, its operation and the edges into it.
+
+    In the SVG, node 3 has the id `node3`, its operation `op3`, the edge from 2 as its first operand
+    `edge2-3-0`; each has its kind among its classes.
+    """
+    form = {kind: f" {attributes(style)}" if style else "" for kind, style in FORM.items()}
     number: dict[int, int] = {}
-    count = 0
-    for node in sort_by_computation(root):
-        number[id(node)] = count
-        leaf = not node.parents and not node.op
-        yield f"\t{count} [label={_record(node)}{_attributes(_LEAF_STYLE) if leaf else ''}]\n"
-        target = count
-        count += 1
-        if node.op:
-            yield f"\t{count} [label={quote(escape(node.op))}{_attributes(_OP_STYLE)}]\n"
-            yield f"\t{count} -> {target}\n"
-            target = count
-            count += 1
-        for parent in node.parents:
-            yield f"\t{number[id(parent)]} -> {target}\n"
+    for n, node in enumerate(sort_by_computation(root)):
+        number[id(node)] = n
+        op, parents = node.op, node.parents
+        kind = getattr(node, "kind", None) or ("operation" if parents or op else "input")
+        classes = f"{kind} output" if node is root else kind
+        look = form["output" if node is root and parents else kind]
+        yield f'\t{n} [label={_record(node)} id="node{n}" class="{classes}"{look}]\n'
+        target = str(n)
+        if op:
+            target = f"op{n}"
+            classes = f"op {class_of(op)}"
+            yield (
+                f'\t{target} [label={quote(escape(op))} id="{target}" class="{classes}"{form["op"]}]\n'
+                f'\t{target} -> {n} [id="result{n}" class="result"]\n'
+            )
+        for position, parent in enumerate(parents):
+            source = number[id(parent)]
+            yield f'\t{source} -> {target} [id="edge{source}-{n}-{position}" class="operand"]\n'
 
 
 def sort_by_computation(root: Drawable) -> list[Drawable]:
@@ -166,38 +159,16 @@ def _record(node: Drawable) -> str:
     shape, dtype = getattr(node, "shape", None), getattr(node, "dtype", None)
     if node.data is None and shape is not None:
         data = show_kind(shape, dtype)
-    # Of a computed tensor that keeps no gradient, asking for it would warn.
-    has_grad = getattr(node, "is_leaf", True) or getattr(node, "retains_grad", True)
-    grad = node.grad if has_grad else None
-    fields += [escape_field(f"data {data}"), escape_field(f"grad {show_quantity(grad)}")]
+    fields += [escape_field(f"data {data}"), escape_field(f"grad {show_quantity(_grad(node))}")]
     return quote("{ " + " | ".join(fields) + " }")
 
 
-def _attributes(style: dict[str, str]) -> str:
-    return "".join(f" {name}={quote(value)}" for name, value in style.items())
-
-
-# --- escaping --------------------------------------------------------------------------------------
-
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_FIELD_CHARACTERS = re.compile(r"([{}|<>])")
-
-
-def escape(text: str) -> str:
-    """Return `text` so that Graphviz draws these very characters in the label of an ordinary node."""
-    text = _UNPRINTABLE.sub("\ufffd", text)  # NUL ends a C string, the others are not allowed in an SVG
-    text = text.replace("\\", "\\\\").replace("&", "&amp;")
-    return text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\n").replace("\t", " ")
-
-
-def escape_field(text: str) -> str:
-    """Return `text` so that Graphviz draws these very characters in one field of a record."""
-    return _FIELD_CHARACTERS.sub(r"\\\1", escape(text))
-
-
-def quote(text: str) -> str:
-    """Return escaped `text` as a DOT string. Within quotes a `<...>` is no HTML."""
-    return '"' + text.replace('"', '\\"') + '"'
+def _grad(node: Drawable) -> Any:
+    """Return the gradient of a node, None where it was not computed."""
+    if not getattr(node, "has_grad", True):  # a Value's is 0.0 before it is computed
+        return None
+    # Of a computed tensor that keeps no gradient, asking for it would warn.
+    return node.grad if getattr(node, "is_leaf", True) or getattr(node, "retains_grad", True) else None
 
 
 # --- files -----------------------------------------------------------------------------------------

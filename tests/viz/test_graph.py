@@ -54,29 +54,36 @@ def body(root):
     return "".join(viz.draw(root).body)
 
 
+def edges(root):
+    """Return the ids of the edges from operands."""
+    return re.findall(r'id="(edge[^"]*)"', body(root))
+
+
 def test_draw_writes_a_record_for_each_value_and_an_oval_for_each_operation():
-    leaf, op = ' fillcolor="#ddf4ff"', ' shape="oval" fillcolor="#fff8c5" margin="0.08,0.04" width="0.6"'
+    leaf = 'class="input" fillcolor="#dceefb"'
+    oval = 'shape="oval" fillcolor="#fdf6c4" margin="0.08,0.04" width="0.6"'
     assert body(example()).splitlines() == [
-        f'\t0 [label="{{ x | data 2.0 | grad 7.0 }}"{leaf}]',
-        f'\t1 [label="{{ y | data 3.0 | grad 2.0 }}"{leaf}]',
-        '\t2 [label="{ data 6.0 | grad 1.0 }"]',
-        f'\t3 [label="*"{op}]',
-        "\t3 -> 2",
-        "\t0 -> 3",
-        "\t1 -> 3",
-        '\t4 [label="{ data 4.0 | grad 1.0 }"]',
-        f'\t5 [label="**2"{op}]',
-        "\t5 -> 4",
-        "\t0 -> 5",
-        '\t6 [label="{ data 4.0 | grad 1.0 }"]',
-        f'\t7 [label="relu"{op}]',
-        "\t7 -> 6",
-        "\t4 -> 7",
-        '\t8 [label="{ out | data 10.0 | grad 1.0 }"]',
-        f'\t9 [label="+"{op}]',
-        "\t9 -> 8",
-        "\t2 -> 9",
-        "\t6 -> 9",
+        f'\t0 [label="{{ x | data 2.0 | grad 7.0 }}" id="node0" {leaf}]',
+        f'\t1 [label="{{ y | data 3.0 | grad 2.0 }}" id="node1" {leaf}]',
+        '\t2 [label="{ data 6.0 | grad 1.0 }" id="node2" class="operation"]',
+        f'\top2 [label="*" id="op2" class="op op-mul" {oval}]',
+        '\top2 -> 2 [id="result2" class="result"]',
+        '\t0 -> op2 [id="edge0-2-0" class="operand"]',
+        '\t1 -> op2 [id="edge1-2-1" class="operand"]',
+        '\t3 [label="{ data 4.0 | grad 1.0 }" id="node3" class="operation"]',
+        f'\top3 [label="**2" id="op3" class="op op-pow" {oval}]',
+        '\top3 -> 3 [id="result3" class="result"]',
+        '\t0 -> op3 [id="edge0-3-0" class="operand"]',
+        '\t4 [label="{ data 4.0 | grad 1.0 }" id="node4" class="operation"]',
+        f'\top4 [label="relu" id="op4" class="op op-relu" {oval}]',
+        '\top4 -> 4 [id="result4" class="result"]',
+        '\t3 -> op4 [id="edge3-4-0" class="operand"]',
+        '\t5 [label="{ out | data 10.0 | grad 1.0 }" id="node5" class="operation output" '
+        'fillcolor="#d5f1e6" penwidth="2.5"]',
+        f'\top5 [label="+" id="op5" class="op op-add" {oval}]',
+        '\top5 -> 5 [id="result5" class="result"]',
+        '\t2 -> op5 [id="edge2-5-0" class="operand"]',
+        '\t4 -> op5 [id="edge4-5-1" class="operand"]',
     ]
 
 
@@ -90,7 +97,7 @@ def test_draw_sets_the_format_the_direction_and_a_background():
 
 def test_a_value_used_twice_by_one_operation_has_two_edges():
     a = Node(3.0, label="a")
-    assert body(Node(6.0, (a, a), "+")).count("0 -> 2\n") == 2
+    assert edges(Node(6.0, (a, a), "+")) == ["edge0-1-0", "edge0-1-1"]
 
 
 def test_a_value_used_by_two_operations_is_drawn_once():
@@ -98,7 +105,7 @@ def test_a_value_used_by_two_operations_is_drawn_once():
 
 
 def test_parents_without_an_operation_are_joined_directly():
-    assert "\t0 -> 1\n" in body(Node(1.0, (Node(1.0),)))
+    assert "\t0 -> 1 [" in body(Node(1.0, (Node(1.0),)))
 
 
 def test_the_text_is_the_same_in_every_process():
@@ -262,7 +269,31 @@ def test_a_value_graph():
         '"**2"',
     ):
         assert text in lines
-    assert body(x + x).count("0 -> 2\n") == 2
+    assert edges(x + x) == ["edge0-1-0", "edge0-1-1"]
+
+
+def test_a_gradient_is_a_dot_until_a_backward_pass_has_reached_the_node():
+    from micro import Value
+
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    z = x * y
+    assert body(z).count("grad ·") == 3
+    z.backward()
+    assert body(z * y).count("grad ·") == 1  # what was added since
+    x.grad = 0.0
+    assert "{ x | data 2.0 | grad 0.0 }" in body(z)  # somebody set it
+    a = Value(0.0, label="a")
+    (a * a).backward()
+    assert "{ a | data 0.0 | grad 0.0 }" in body(a)  # a gradient that is zero
+
+
+def test_a_number_that_joined_is_a_constant():
+    from micro import Value
+
+    x = Value(2.0, label="x")
+    for z in (2 * x, x * 2, 1 - x, x / 3, 2**x, x.maximum(0)):
+        assert body(z).count('class="constant" style="filled,dashed"') == 1
+    assert 'class="constant"' not in body(x**2)
 
 
 def test_a_tensor_graph():
@@ -278,6 +309,6 @@ def test_a_tensor_graph():
     assert "{ w | data [[1.0, 2.0],\\n[3.0, 4.0]] | grad [[1.0, 1.0],\\n[1.0, 1.0]] }" in lines
     assert "{ data float32 (2, 2) | grad · }" in lines  # the product, which nobody kept
     assert "{ loss | data 10.0 |" in lines
-    assert body((w + w).sum()).count("0 -> 2\n") == 2
+    assert edges(w + w) == ["edge0-1-0", "edge0-1-1"]
     big = tensor.zeros(64, 784, requires_grad=True)
     assert "{ data float32 (64, 784) | grad · }" in body(big)
