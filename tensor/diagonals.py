@@ -60,11 +60,13 @@ class Trace(Diagonal):
         return super().backward(k, k.expand(grad.reshape(1), (length,)))
 
 
-def _kept(operation: str, x, keeps) -> np.ndarray:
+def _kept(operation: str, x, keeps):
     if x.ndim < 2:
         raise RuntimeError(f"{operation}: input tensor must have at least 2 dimensions, got {tuple(x.shape)}")
     kept = keeps(*np.ogrid[: x.shape[-2], : x.shape[-1]])
-    return np.broadcast_to(kept, x.shape).copy() if x.ndim > 2 else kept
+    k = x._kernels
+    kept = k.from_host(kept)
+    return k.copy(k.expand(kept, x.shape)) if x.ndim > 2 else kept
 
 
 def tril(input, diagonal=0):

@@ -68,7 +68,7 @@ def scale_for(p: float) -> float:
 
 def _apply(input, kept, p: float, inplace: bool):
     run = Dropout.apply_in_place if inplace else Dropout.apply
-    return run(input, kept=kept, scale=scale_for(p))
+    return run(input, kept=input._kernels.from_host(kept), scale=scale_for(p))
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
@@ -167,7 +167,8 @@ def _drop_to_alpha(input, p: float, inplace: bool, kept: np.ndarray):
         zeros = input.new_zeros(kept.shape)
         return input.mul_(zeros) if inplace else input * zeros
     a = 1.0 / math.sqrt((_ALPHA * _ALPHA * p + 1.0) * (1.0 - p))
-    noise = input._wrap(kept.astype(input._array.dtype))
+    k = input._kernels
+    noise = input._wrap(k.cast(k.from_host(kept), input._array.dtype))
     offset = (noise - 1.0).mul_(_ALPHA * a).add_(_ALPHA * a * p)
     noise.mul_(a)
     return input.mul_(noise).add_(offset) if inplace else input * noise + offset

@@ -2,7 +2,7 @@
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import require_tensor
+from tensor.operands import find_outside, require_tensor
 
 
 class Embedding(Operation):
@@ -63,11 +63,10 @@ def embedding(
             "embedding: Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {input.dtype!r} instead; use .long()"
         )
-    found = input._array
-    if found.size and (found.min() < 0 or found.max() >= rows):
-        bad = found.min() if found.min() < 0 else found.max()
+    bad = find_outside(input, 0, rows)
+    if bad is not None:
         raise IndexError(f"embedding: index out of range in self: {bad}, with {rows} embeddings")
     if max_norm is not None:
-        weight._kernels.limit_norms(weight._array, found, float(max_norm), float(norm_type))
+        weight._kernels.limit_norms(weight._array, input._array, float(max_norm), float(norm_type))
         weight._version.count += 1
     return Embedding.apply(weight, input, padding_idx=padding_idx, by_frequency=bool(scale_grad_by_freq))

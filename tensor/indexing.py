@@ -12,7 +12,7 @@ import numpy as np
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import as_tensor_like, beside, check_range, to_array
+from tensor.operands import as_tensor_like, beside, check_range, find_outside, to_array
 from tensor.shape import Select
 
 _ALL = slice(None)
@@ -91,13 +91,14 @@ def _fill(layout, positions):
 def _as_position(item, x):
     """Return an int, or a tensor of integers or bools, for one element of an index that is not a slice."""
     if isinstance(item, bool | np.bool_):
-        return x._wrap(np.asarray(item))
+        return x._wrap(x._kernels.from_host(np.asarray(item)))
     if isinstance(item, int | np.integer):
         return int(item)
     if hasattr(item, "_array"):
         found = item
     elif isinstance(item, list | tuple | range | np.ndarray):
-        found = x._wrap(to_array(list(item) if isinstance(item, range) else item, None, "index"))
+        array = to_array(list(item) if isinstance(item, range) else item, None, "index")
+        found = x._wrap(x._kernels.from_host(array))
         if not found.numel() and not isinstance(item, np.ndarray):
             found = found.to(dtypes.int64)
     elif isinstance(item, str):
@@ -157,7 +158,7 @@ def _parse(x, index) -> tuple[tuple, Any, list]:
             basic.append(item)
             dim += 1
         else:
-            _check_positions(item._array, x.shape, dim)
+            _check_positions(item, x.shape, dim)
             positions.append(item)
             layout.append(_HERE)
             width = item.ndim if item.dtype is dtypes.bool else 1
@@ -206,17 +207,17 @@ def _plain_slice(item: slice) -> slice:
     return slice(*parts)
 
 
-def _check_positions(array: np.ndarray, shape, dim: int) -> None:
-    if array.dtype.kind == "b":
-        if array.shape != tuple(shape[dim : dim + array.ndim]):
+def _check_positions(index, shape, dim: int) -> None:
+    if index.dtype is dtypes.bool:
+        if index.shape != tuple(shape[dim : dim + index.ndim]):
             raise IndexError(
-                f"The shape of the mask {list(array.shape)} at index {dim} does not match the shape of the "
+                f"The shape of the mask {list(index.shape)} at index {dim} does not match the shape of the "
                 f"indexed tensor {list(shape)} at index {dim}"
             )
         return
     size = shape[dim]
-    if array.size and (array.min() < -size or array.max() >= size):
-        bad = array.max() if array.max() >= size else array.min()
+    bad = find_outside(index, -size, size)
+    if bad is not None:
         raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
 
 
@@ -330,11 +331,11 @@ def _check_flat(operation, input, index):
     """Check positions in the flattened tensor."""
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{operation}: Expected dtype int64 for index, got {index.dtype!r}; use .long()")
-    array, size = index._array, input.numel()
-    if array.size and not size:
+    size = input.numel()
+    if index.numel() and not size:
         raise IndexError(f"{operation}: tried to take from an empty tensor")
-    if array.size and (array.min() < -size or array.max() >= size):
-        bad = array.max() if array.max() >= size else array.min()
+    bad = find_outside(index, -size, size)
+    if bad is not None:
         raise IndexError(f"{operation}: index {bad} is out of range for a tensor of {size} elements")
 
 
@@ -373,8 +374,10 @@ def argwhere(input):
 
 def nonzero(input, *, as_tuple=False):
     """Return the positions of elements that are not zero: (count, dims) int64, or a tuple of one per dim."""
-    found = input._kernels.nonzero(input._array)
+    k = input._kernels
+    found = k.nonzero(input._array)
     if not as_tuple:
         return input._wrap(found)
-    columns = found.T if input.ndim else [np.zeros(len(found), np.int64)]
-    return tuple(input._wrap(np.ascontiguousarray(column)) for column in columns)
+    if not input.ndim:
+        return (input._wrap(k.zeros((found.shape[0],), found.dtype)),)
+    return tuple(input._wrap(k.copy(found[:, d])) for d in range(input.ndim))

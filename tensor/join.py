@@ -190,7 +190,7 @@ def cartesian_prod(*tensors):
         return tensors[0]
     sizes = [x.numel() for x in tensors]
     places = np.indices(sizes).reshape(len(sizes), -1)
-    columns = [x[x._wrap(place)] for x, place in zip(tensors, places, strict=True)]
+    columns = [x[place] for x, place in zip(tensors, places, strict=True)]
     return stack(columns, 1)
 
 
@@ -204,7 +204,7 @@ def combinations(input, r=2, with_replacement=False):
         return input.new_zeros((0,))
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     places = np.array(list(choose(range(input.numel()), r)), np.int64).reshape(-1, r)
-    return stack([input[input._wrap(np.ascontiguousarray(column))] for column in places.T], 1)
+    return stack([input[column] for column in places.T], 1)
 
 
 # --- pieces ----------------------------------------------------------------------------------------

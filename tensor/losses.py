@@ -296,9 +296,10 @@ class BinaryCrossEntropy(_Loss):
 
 def _within_unit(values) -> bool:
     """Return whether all numbers lie in [0, 1]."""
-    k, array = values._kernels, values._array
-    dims = tuple(range(array.ndim))
-    return not array.size or (k.extreme_value(array, dims, -1) >= 0 and k.extreme_value(array, dims, 1) <= 1)
+    if not values.numel():
+        return True
+    low, high = values._kernels.bounds(values._array)
+    return low >= 0 and high <= 1
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):

@@ -69,7 +69,7 @@ def new_full(
     element = element_type("new_full", dtype, input.dtype)
     check_range(fill_value, element)
     k = input._kernels
-    array = k.full(size_of((size,)), k.cast(np.asarray(fill_value), element), element)
+    array = k.full(size_of((size,)), k.cast(k.from_host(np.asarray(fill_value)), element), element)
     return _new(input, array, device, requires_grad, layout, pin_memory)
 
 

@@ -89,7 +89,7 @@ class _Strided(Operation):
     def backward(self, k, grad):
         size = math.prod(self.input_shape)
         positions = self.show(np.arange(size).reshape(self.input_shape), self.options)
-        return (k.scatter_add(grad, positions, (size,)).reshape(self.input_shape),)
+        return (k.scatter_add(grad, k.from_host(positions), (size,)).reshape(self.input_shape),)
 
 
 class Unfold(_Strided):
@@ -146,12 +146,12 @@ class AsStrided(Operation):
         positions = self.show(numbers, self.options)
         at_input = {"size": self.input_shape, "stride": self.input_strides, "offset": self.input_offset}
         places = self.show(numbers, at_input)
-        in_memory = k.scatter_add(grad, positions, (self.memory_size,))
+        in_memory = k.scatter_add(grad, k.from_host(positions), (self.memory_size,))
         shown = np.bincount(places.reshape(-1), minlength=self.memory_size)
         if shown.size and shown.max() > 1:
-            count = k.cast(np.maximum(shown, 1), grad.dtype)
+            count = k.cast(k.from_host(np.maximum(shown, 1)), grad.dtype)
             in_memory = k.forward("div", in_memory, count)
-        return (k.take(in_memory, places),)
+        return (k.take(in_memory, k.from_host(places)),)
 
 
 def as_strided(input, size, stride, storage_offset=None):

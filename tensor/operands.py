@@ -86,12 +86,17 @@ def as_tensor_like(like, x, dtype: dtypes.dtype, operation: str):
     if hasattr(x, "_array"):
         return x if x._array.dtype == dtype._array else x.to(dtype)
     if isinstance(x, _NUMBERS):
-        return like._wrap(like._kernels.cast(np.asarray(x), dtype._array))  # wraps: uint8 + 300 is uint8 + 44
+        return like._wrap(_cast(like, np.asarray(x), dtype))  # wraps: uint8 + 300 is uint8 + 44
     if isinstance(x, np.ndarray):
-        return like._wrap(like._kernels.cast(x, dtype._array))
+        return like._wrap(_cast(like, x, dtype))
     raise TypeError(
         f"{operation}: expected a Tensor or a number, got {type(x).__name__}; wrap it: tensor(...)"
     )
+
+
+def _cast(like, array: np.ndarray, dtype: dtypes.dtype):
+    k = like._kernels
+    return k.cast(k.from_host(array), dtype._array)
 
 
 _USUAL_TYPES = (float, int)
@@ -136,6 +141,14 @@ def check_range(value, dtype: np.dtype) -> None:
             f"value cannot be converted to type {dtype} without overflow: {low if low < least else high!r} "
             f"is not within [{least}, {most}]"
         )
+
+
+def find_outside(positions, least: int, size: int) -> int | None:
+    """Return an element, if there is one, of an integer tensor that is not within [least, size)."""
+    if not positions._array.size:
+        return None
+    low, high = positions._kernels.bounds(positions._array)
+    return high if high >= size else low if low < least else None
 
 
 def to_sizes(args) -> tuple[int, ...]:

@@ -25,9 +25,10 @@ class BorderPad(Operation):
 
     def forward(self, k, x, mode, borders):
         self.printed_name = f"{_NAMES[mode]}Pad{len(borders)}D"
-        self.borders = [(dim, source, before, x.shape[dim]) for dim, source, before in borders]
+        self.borders = []
         for dim, source, before in borders:
-            x = k.pad_from(x, dim, source, before)
+            self.borders.append((dim, k.from_host(source), before, x.shape[dim]))
+            x = k.pad_from(x, dim, self.borders[-1][1], before)
         return x
 
     def backward(self, k, grad):

@@ -3,7 +3,7 @@
 PyTorch's for the same seed, in the order in which it draws them.
 """
 
-import numpy as np
+import math
 
 from tensor import random
 from tensor.autograd import Operation
@@ -26,7 +26,8 @@ def overwrite_random(input, name: str, draw, generator=None, overload: int = 0, 
     dims = list(range(array.ndim))
     order = sorted(dims, key=lambda d: -abs(array.strides[d])) if in_memory_order else dims
     values = draw(random.find_generator(generator), tuple(array.shape[d] for d in order))
-    source = input._wrap(values.transpose([order.index(d) for d in dims]))
+    values = values.transpose([order.index(d) for d in dims])
+    source = input._wrap(input._kernels.from_host(values))
     return kind.apply_in_place(input, source)
 
 
@@ -58,8 +59,9 @@ def normal_(input, mean: float = 0.0, std: float = 1.0, *, generator=None):
 def bernoulli_(input, p=0.5, *, generator=None):
     """Overwrite with ones, with probability p (a number, or a tensor that broadcasts), else zeros."""
     if hasattr(p, "_array"):
-        chances = np.broadcast_to(p._array, tuple(input.shape))
-        drawn = random.find_generator(generator).bernoulli(np.ascontiguousarray(chances))
+        k = p._kernels
+        chances = k.to_host(k.copy(k.expand(p._array, tuple(input.shape))))
+        drawn = random.find_generator(generator).bernoulli(chances)
         return overwrite_random(
             input, "Bernoulli", lambda _, shape: drawn.reshape(shape), generator, 1, False
         )
@@ -172,8 +174,9 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     require_tensor("bernoulli", "input", input)
     if p is not None:
         return bernoulli_(input.detach().clone(), p, generator=generator)
-    drawn = random.find_generator(generator).bernoulli(input._array)
-    result = Bernoulli.apply(input, drawn=drawn)
+    k = input._kernels
+    drawn = random.find_generator(generator).bernoulli(k.to_host(input._array))
+    result = Bernoulli.apply(input, drawn=k.from_host(drawn))
     return result if out is None else out.copy_(result)
 
 
@@ -184,7 +187,9 @@ def poisson(input, generator=None):
         raise NotImplementedError(f"poisson: not implemented for {input.dtype!r}; use x.float()")
     if (input.detach() < 0).any():
         raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
-    return Poisson.apply(input, drawn=random.find_generator(generator).poisson(input._array))
+    k = input._kernels
+    drawn = random.find_generator(generator).poisson(k.to_host(input._array))
+    return Poisson.apply(input, drawn=k.from_host(drawn))
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
@@ -204,14 +209,17 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
             "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement, "
             f"{num_samples} of {categories}"
         )
-    weights = input._array
-    if not np.isfinite(weights).all() or (weights < 0).any():
+    k, weights = input._kernels, input._array
+    low, high = k.bounds(weights) if weights.size else (0.0, 0.0)
+    if not 0.0 <= low <= high < math.inf:  # nan is not, either
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if (weights.sum(-1) == 0).any():
+    sums = k.sum(weights, (weights.ndim - 1,))
+    if sums.size and k.bounds(sums)[0] == 0.0:
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     source = random.find_generator(generator)
-    rows = source.multinomial(np.atleast_2d(weights), int(num_samples), bool(replacement))
-    found = input._wrap(rows if input.ndim == 2 else rows[0])
+    rows = k.to_host(weights.reshape(-1, categories))
+    drawn = k.from_host(source.multinomial(rows, int(num_samples), bool(replacement)))
+    found = input._wrap(drawn if input.ndim == 2 else drawn[0])
     return found if out is None else out.copy_(found)
 
 

@@ -1,7 +1,6 @@
 """Elements in another order or repeated, copied: flips, rotations, tiles."""
 
-import numpy as np
-
+from tensor import dtypes
 from tensor.autograd import Operation
 from tensor.operands import normalize_dim, normalize_dims, to_sizes
 from tensor.shape import expand, flatten, reshape, unsqueeze
@@ -141,7 +140,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     repeated so. output_size: how long the result is, if known; RuntimeError if it is not.
     """
     if repeats is None:
-        return input._wrap(np.repeat(np.arange(input.numel()), _counts(input)))
+        return input._wrap(input._kernels.repeat(_counts(input)))
     if dim is None:
         return repeat_interleave(flatten(input), repeats, 0, output_size=output_size)
     if not input.ndim:
@@ -149,13 +148,16 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         return repeat_interleave(reshape(input, 1), repeats, 0, output_size=output_size)
     d = normalize_dim(dim, input.ndim, "repeat_interleave")
     if hasattr(repeats, "_array"):
-        times = np.atleast_1d(_counts(repeats))
+        times = _counts(repeats)
         if times.size not in (1, input.shape[d]):
             raise RuntimeError(
                 f"repeat_interleave: repeats must have the same size as input along dim {d}, got "
                 f"{times.size} and {input.shape[d]}"
             )
-        rows = np.repeat(np.arange(input.shape[d]), times)
+        k = input._kernels
+        if times.size == 1:  # for every slice
+            times = k.expand(times.reshape(1), (input.shape[d],))
+        rows = k.repeat(times)
         _check_output_size(output_size, rows.size)
         return input.index_select(d, input._wrap(rows))
     if isinstance(repeats, tuple | list):
@@ -169,8 +171,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     return flatten(expand(unsqueeze(input, d + 1), shape).clone(), d, d + 1)
 
 
-def _counts(repeats) -> np.ndarray:
-    if repeats._array.dtype not in (np.int32, np.int64):
+def _counts(repeats):
+    if repeats.dtype not in (dtypes.int32, dtypes.int64):
         raise NotImplementedError(
             f"repeat_interleave: repeats has to be of int64 or int32, got {repeats.dtype!r}; use .long()"
         )
@@ -178,9 +180,10 @@ def _counts(repeats) -> np.ndarray:
         raise RuntimeError(
             f"repeat_interleave: repeats has to be a 0-D or 1-D tensor, got shape {tuple(repeats.shape)}"
         )
-    if repeats._array.size and repeats._array.min() < 0:
+    array = repeats._array
+    if array.size and repeats._kernels.bounds(array)[0] < 0:
         raise RuntimeError("repeat_interleave: repeats can not be negative")
-    return repeats._array
+    return array
 
 
 def _check_output_size(output_size, found: int) -> None:

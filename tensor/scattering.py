@@ -6,7 +6,7 @@ import numpy as np
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import as_tensor_like, check_range, normalize_dim, require_tensor
+from tensor.operands import as_tensor_like, check_range, find_outside, normalize_dim, require_tensor
 
 _ALL = slice(None)
 
@@ -206,13 +206,13 @@ def _check_along(operation, x, dim, index):
             f"{operation}: Size does not match at some dimension: index {tuple(index.shape)} exceeds "
             f"{tuple(x.shape)} apart from dimension {dim}"
         )
-    check_range_of(operation, index._array, x.shape[dim] if x.ndim else 1, dim, RuntimeError)
+    check_range_of(operation, index, x.shape[dim] if x.ndim else 1, dim, RuntimeError)
     return dim
 
 
-def check_range_of(operation, array, size, dim, error, least=0):
-    if array.size and (array.min() < least or array.max() >= size):
-        bad = array.max() if array.max() >= size else array.min()
+def check_range_of(operation, index, size, dim, error, least=0):
+    bad = find_outside(index, least, size)
+    if bad is not None:
         raise error(f"{operation}: index {bad} is out of bounds for dimension {dim} with size {size}")
 
 

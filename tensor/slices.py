@@ -62,7 +62,7 @@ def _check_slices(operation, input, dim, index, error=IndexError, least=0):
         raise RuntimeError(f"{operation}: Expected dtype int32 or int64 for index, got {index.dtype!r}")
     if index.ndim > 1:
         raise IndexError(f"{operation}: Index is supposed to be a vector, got shape {tuple(index.shape)}")
-    check_range_of(operation, index._array, input.shape[d] if input.ndim else 1, d, error, least)
+    check_range_of(operation, index, input.shape[d] if input.ndim else 1, d, error, least)
     return d, index if index.ndim else index.reshape(1)
 
 

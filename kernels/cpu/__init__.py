@@ -35,6 +35,7 @@ from kernels.cpu.indexing import (
     limit_norms,
     nonzero,
     put,
+    repeat,
     scatter_add,
     scatter_reduce,
     take,
@@ -68,13 +69,16 @@ from kernels.cpu.memory import (
     copy_in_order,
     expand,
     flip,
+    from_host,
     full,
     permute,
     roll,
+    to_host,
     transpose,
     where,
     write,
     zeros,
+    zeros_in_order,
 )
 from kernels.cpu.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cpu.optim_adaptive import adadelta, adamax, nadam, radam
@@ -97,7 +101,18 @@ from kernels.cpu.random import (
     uniform_from_bits,
 )
 from kernels.cpu.recurrent import recurrent, recurrent_dx
-from kernels.cpu.reduce import all, any, extreme, extreme_value, prod, prod_dx, square_deviation, sum, sum_to
+from kernels.cpu.reduce import (
+    all,
+    any,
+    bounds,
+    extreme,
+    extreme_value,
+    prod,
+    prod_dx,
+    square_deviation,
+    sum,
+    sum_to,
+)
 from kernels.cpu.resize import resize, resize_dx, resize_table
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cpu.softmax import (
@@ -132,6 +147,7 @@ __all__ = [
     "batch_norm_dx",
     "bernoulli_from_bits",
     "bincount",
+    "bounds",
     "cast",
     "cat",
     "cholesky",
@@ -163,6 +179,7 @@ __all__ = [
     "flip",
     "fold",
     "forward",
+    "from_host",
     "full",
     "get_num_threads",
     "group_norm",
@@ -211,6 +228,7 @@ __all__ = [
     "recurrent",
     "recurrent_dx",
     "remainder",
+    "repeat",
     "resize",
     "resize_dx",
     "resize_table",
@@ -238,6 +256,7 @@ __all__ = [
     "svd",
     "take",
     "threading_layer",
+    "to_host",
     "topk",
     "transpose",
     "unfold",
@@ -249,4 +268,5 @@ __all__ = [
     "where",
     "write",
     "zeros",
+    "zeros_in_order",
 ]  # fmt: skip

@@ -211,6 +211,11 @@ def along(positions: np.ndarray, dim: int) -> Along:
     return index
 
 
+def repeat(counts: np.ndarray) -> np.ndarray:
+    """Return 0, 1, 2, ... as often each as `counts`, integers of no or one dim, says: (sum,) int64."""
+    return np.repeat(np.arange(counts.size), counts)
+
+
 def unravel(positions: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     """Return flat positions (negative ones count from the end) as one int64 array for each dim of `shape`."""
     size = math.prod(shape)

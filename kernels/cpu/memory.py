@@ -36,6 +36,21 @@ def zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
+def zeros_in_order(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return zeros in the shape of `x`, whose dims lie in memory in the order of its own."""
+    return np.zeros_like(x, dtype)
+
+
+def from_host(x: np.ndarray) -> np.ndarray:
+    """Return a NumPy array as this table's kernels take it, for constants made in Python: here itself."""
+    return x
+
+
+def to_host(x: np.ndarray) -> np.ndarray:
+    """Return the elements as a NumPy array, to be read in Python: here the array itself."""
+    return x
+
+
 def full(shape: tuple[int, ...], value, dtype: np.dtype) -> np.ndarray:
     """Return an array filled with `value`."""
     out = np.empty(shape, dtype)  # a third of the time of np.full

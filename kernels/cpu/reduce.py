@@ -163,6 +163,11 @@ def extreme_value(x: np.ndarray, dims: tuple[int, ...], sign: int) -> np.ndarray
     return np.asarray((np.maximum if sign > 0 else np.minimum).reduce(x, axis=dims))
 
 
+def bounds(x: np.ndarray) -> tuple:
+    """Return the smallest and the largest of one or more elements as Python numbers; nan wins."""
+    return x.min().item(), x.max().item()
+
+
 def square_deviation(x: np.ndarray, mean: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """Return the sum over `dims` of squared deviations; mean (rounded) holds one number for each result."""
     rows, shape = _rows(x, dims)

@@ -59,7 +59,8 @@ def _check(node, incoming) -> None:
     for i, grad in enumerate(incoming):
         if grad is not None and node.edges[i] is not None:
             array = getattr(grad, "_array", grad)
-            if node._kernels.compare("isnan", array).any():
+            k = node._kernels
+            if bool(k.any(k.compare("isnan", array), tuple(range(array.ndim)))):
                 raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
 
 

@@ -75,11 +75,13 @@ def lower(size: int, below: int = 0) -> np.ndarray:
 
 
 def ones_at(k, where: np.ndarray, dtype):
-    return k.where(where, k.full((), 1.0, dtype), k.zeros((), dtype))
+    """Return ones where this holds, zeros elsewhere."""
+    return k.where(k.from_host(where), k.full((), 1.0, dtype), k.zeros((), dtype))
 
 
-def keep(k, x, kept):
-    return k.where(kept, x, k.zeros((), x.dtype))
+def keep(k, x, kept: np.ndarray):
+    """Return `x` where this holds, zeros elsewhere."""
+    return k.where(k.from_host(kept), x, k.zeros((), x.dtype))
 
 
 # --- Cholesky --------------------------------------------------------------------------------------
@@ -242,7 +244,8 @@ def _divide_by_gaps(k, x, gaps):
     """Return x / gaps; 0 on the diagonal, and where x is 0: no gradient came, though values may be equal."""
     zero, one = k.zeros((), x.dtype), k.full((), 1.0, x.dtype)
     size = x.shape[-1]
-    used = k.compare("logical_and", k.compare("ne", x, zero), lower(size, 1) | lower(size, 1).T)
+    apart = k.from_host(~np.eye(size, dtype=bool))
+    used = k.compare("logical_and", k.compare("ne", x, zero), apart)
     safe = k.where(used, gaps, one)
     return k.where(used, k.forward("div", x, safe), zero)
 

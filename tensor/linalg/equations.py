@@ -98,7 +98,7 @@ class SolveTriangular(Operation):
             grad_a = k.forward("neg", k.matmul(grad_b, k.transpose(self.result)))
             rows, columns = np.ogrid[: a.shape[-2], : a.shape[-1]]
             read = columns >= rows + self.unit if self.upper else columns <= rows - self.unit
-            grad_a = k.where(read, grad_a, k.zeros((), grad.dtype))
+            grad_a = k.where(k.from_host(read), grad_a, k.zeros((), grad.dtype))
             grad_a = k.sum_to(grad_a, self.shapes[0])
         return grad_a, k.sum_to(grad_b, self.shapes[1]) if self.needs[1] else None
 
@@ -196,5 +196,5 @@ def cholesky_solve(B, L, upper=False):
 def cholesky_inverse(L, upper=False):
     """Return the inverse of A, given its Cholesky factor L (upper: its transpose)."""
     check_square("cholesky_inverse", L)
-    eye = L._wrap(np.eye(L.shape[-1], dtype=L._array.dtype))
+    eye = L.new_zeros((L.shape[-1], L.shape[-1])).fill_diagonal_(1)
     return cholesky_solve(eye, L, upper)

@@ -39,7 +39,7 @@ def _limit(A, atol, rtol, symmetric=False):
     absolute = 0.0 if atol is None else _number(atol)
     if rtol is not None:
         relative = _number(rtol)
-    elif atol is not None and _is_positive(absolute):
+    elif atol is not None and _is_positive(atol):
         relative = 0.0
     else:
         relative = dtypes.finfo(A.dtype).eps * max(x.shape[-2:])
@@ -50,8 +50,8 @@ def _number(value):
     return value._array if hasattr(value, "_array") else float(value)
 
 
-def _is_positive(limit) -> bool:
-    return limit > 0 if isinstance(limit, float) else bool((limit > 0).any())
+def _is_positive(value) -> bool:
+    return value > 0 if isinstance(value, float | int) else bool((value > 0).any())
 
 
 def _ranks(k, values, least):
@@ -167,7 +167,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
     least, values = _limit(A, None, 0.0 if driver == "gels" else rcond)
     ranks = _ranks(A._kernels, values, least)
     solution = LeastSquares.apply(A, columns, least=least)
-    full = rows > width and bool((ranks == width).all())
+    full = rows > width and (not ranks.size or A._kernels.bounds(ranks)[0] == width)
     if full and driver not in (None, "gelsy"):
         residuals = Residuals.apply(A.matmul(solution) - columns)
     else:

@@ -39,12 +39,13 @@ class LuFactor(Operation):
 
     def permutation(self, k, dtype):
         """Return p as a matrix: a column for each row of l @ u."""
-        return ones_at(k, _columns(self.order), dtype)
+        return _permutation(k, self.order, dtype)
 
 
-def _columns(order: np.ndarray) -> np.ndarray:
-    """Return where a matrix has its ones that puts row i of another into row order[i]."""
-    return np.arange(order.shape[-1])[:, None] == order[..., None, :]
+def _permutation(k, order, dtype):
+    """Return the matrices of zeros and ones that put row i of another into row order[i]."""
+    rows = k.from_host(np.arange(order.shape[-1], dtype=order.dtype)[:, None])
+    return k.cast(k.compare("eq", rows, order[..., None, :]), dtype)
 
 
 def _factor(operation, A):
@@ -88,10 +89,11 @@ def lu(A, *, pivot=True):
     _must_pivot("linalg.lu", pivot)
     factors, _, order = _factor("linalg.lu", A)
     least = min(A.shape[-2:])
-    permutation = A._wrap(ones_at(A._kernels, _columns(order), A._array.dtype))
+    k = A._kernels
+    permutation = A._wrap(_permutation(k, order, A._array.dtype))
     rows, columns = np.ogrid[: A.shape[-2], : A.shape[-1]]
-    low = Lower.apply(factors[..., :least], kept=(columns < rows)[:, :least])
-    high = Upper.apply(factors[..., :least, :], kept=(columns >= rows)[:least])
+    low = Lower.apply(factors[..., :least], kept=k.from_host((columns < rows)[:, :least]))
+    high = Upper.apply(factors[..., :least, :], kept=k.from_host((columns >= rows)[:least]))
     return return_types.linalg_lu(permutation, low, high)
 
 
@@ -101,7 +103,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False):
         return lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
     size = LU.shape[-1]
     order = LU._kernels.row_order(pivots._array, size)
-    permutation = LU._wrap(ones_at(LU._kernels, _columns(order), LU._array.dtype))
+    permutation = LU._wrap(_permutation(LU._kernels, order, LU._array.dtype))
     if adjoint:
         x = solve_triangular(LU.mT, B, upper=False)
         return permutation @ solve_triangular(LU.mT, x, upper=True, unitriangular=True)

@@ -2,11 +2,10 @@
 
 import math
 
-import numpy as np
-
 from tensor import elementwise
 from tensor.linalg.checks import check_float, check_square, float_matrices
 from tensor.linalg.decompositions import svdvals
+from tensor.linalg.determinants import slogdet
 from tensor.linalg.equations import inv
 from tensor.operands import normalize_dim, require_tensor
 from tensor.vector_norm import norm as norm_of_vector
@@ -91,13 +90,12 @@ def cond(A, p=None):
     check_square("linalg.cond", A)
     if not A.numel():
         return A.new_zeros(tuple(A.shape[:-2]))
-    singular = np.asarray(A._kernels.log_determinant(A._array)[0] == 0)
+    singular = slogdet(A.detach()).sign == 0
     if singular.all():
         return A.new_full(tuple(A.shape[:-2]), math.inf)
     if singular.any():
-        eye = A._wrap(np.eye(A.shape[-1], dtype=A._array.dtype))
-        where = A._wrap(singular)
-        regular = elementwise.where(where.reshape((*where.shape, 1, 1)), eye, A)
+        eye = A.new_zeros((A.shape[-1], A.shape[-1])).fill_diagonal_(1)
+        regular = elementwise.where(singular.reshape((*singular.shape, 1, 1)), eye, A)
         found = matrix_norm(regular, p) * matrix_norm(inv(regular), p)
-        return elementwise.where(where, math.inf, found)
+        return elementwise.where(singular, math.inf, found)
     return matrix_norm(A, p) * matrix_norm(inv(A), p)

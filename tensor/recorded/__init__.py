@@ -7,7 +7,7 @@ linear kernel beside its adjoint, or a composition of tensor functions.
 """
 
 from tensor.recorded.attention import attention_dx
-from tensor.recorded.basis import MissingKernelError
+from tensor.recorded.basis import MissingKernelError, above
 from tensor.recorded.elementwise import (
     compare,
     derivative,
@@ -37,6 +37,7 @@ from tensor.recorded.memory import (
     expand,
     flip,
     fold,
+    from_host,
     full,
     pad_constant,
     pad_constant_dx,
@@ -73,7 +74,8 @@ from tensor.recorded.softmax import cross_entropy_dx, log_softmax, log_softmax_d
 def run(node, k, grad):
     """Run the backward of a node on tensors; NotImplementedError, naming it, if that cannot be recorded."""
     try:
-        return node.backward_recorded(k, grad)
+        with above(node._kernels):
+            return node.backward_recorded(k, grad)
     except MissingKernelError as error:
         raise NotImplementedError(
             f"create_graph: the gradient of the gradient of {node.op} is not implemented ({error}); compute "

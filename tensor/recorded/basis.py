@@ -1,5 +1,8 @@
 """What the recorded kernels are made of: tensors around arrays, and linear kernels with their adjoints."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 from tensor import dtypes
@@ -9,6 +12,25 @@ from tensor.engine import Tensor
 
 class MissingKernelError(NotImplementedError):
     """A backward asked for a kernel that has no recorded form."""
+
+
+_beneath = threading.local()
+
+
+def kernels() -> Any:
+    """Return the kernel table of arrays, that of the device of the node whose backward runs."""
+    return getattr(_beneath, "table", Tensor._kernels)
+
+
+@contextlib.contextmanager
+def above(table) -> Iterator[None]:
+    """Let `kernels()` return this table, in this thread."""
+    before = kernels()
+    _beneath.table = table
+    try:
+        yield
+    finally:
+        _beneath.table = before
 
 
 def tensor_of(x) -> Tensor:

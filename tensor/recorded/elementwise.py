@@ -1,10 +1,9 @@
 """Formulas, comparisons and choices, recorded."""
 
-from kernels import cpu
 from micro.formulas import FORMULAS
 from tensor import elementwise, rounding
 from tensor.formula import OPERATIONS
-from tensor.recorded.basis import Touch, array_of, tensor_of
+from tensor.recorded.basis import Touch, array_of, kernels, tensor_of
 from tensor.recorded.formula import on_tensors, used_in_conditions_only
 
 _UNTOUCHED = frozenset(["clamp", "maximum", "minimum", "fmax", "fmin"])
@@ -48,7 +47,7 @@ def derivative(name, position, args, out, grad, options=()):
 
 def compare(name, *arrays):
     """Compare; nothing flows through a comparison."""
-    return tensor_of(cpu.compare(name, *map(array_of, arrays)))
+    return tensor_of(kernels().compare(name, *map(array_of, arrays)))
 
 
 def where(condition, x, y):
@@ -58,12 +57,12 @@ def where(condition, x, y):
 
 def divide_rounded(x, y, rounding):
     """Divide and round: constant between jumps."""
-    return tensor_of(cpu.divide_rounded(array_of(x), array_of(y), rounding))
+    return tensor_of(kernels().divide_rounded(array_of(x), array_of(y), rounding))
 
 
 def round(x, how):
     """Round: constant between jumps."""
-    return tensor_of(cpu.round(array_of(x), how))
+    return tensor_of(kernels().round(array_of(x), how))
 
 
 def remainder(x, y):

@@ -1,18 +1,22 @@
 """Making, copying, moving, joining, reading and writing, recorded."""
 
-from kernels import cpu
 from tensor import elementwise, indexing, join, rearrange
-from tensor.recorded.basis import array_dtype, array_of, linear, tensor_of
+from tensor.recorded.basis import array_dtype, array_of, kernels, linear, tensor_of
+
+
+def from_host(x):
+    """Return an array made in Python as the device has it."""
+    return kernels().from_host(x)
 
 
 def zeros(shape, dtype):
     """Return zeros."""
-    return tensor_of(cpu.zeros(tuple(shape), array_dtype(dtype)))
+    return tensor_of(kernels().zeros(tuple(shape), array_dtype(dtype)))
 
 
 def full(shape, value, dtype):
     """Return a tensor filled with a number."""
-    return tensor_of(cpu.full(tuple(shape), value, array_dtype(dtype)))
+    return tensor_of(kernels().full(tuple(shape), value, array_dtype(dtype)))
 
 
 def copy(x):
@@ -68,12 +72,12 @@ def cat(arrays, dim):
 
 def along(positions, dim):
     """Return the index that picks these positions along a dim: arrays."""
-    return cpu.along(array_of(positions), dim)
+    return kernels().along(array_of(positions), dim)
 
 
 def unravel(positions, shape):
     """Return the index of flat positions: arrays."""
-    return cpu.unravel(array_of(positions), tuple(shape))
+    return kernels().unravel(array_of(positions), tuple(shape))
 
 
 def take(x, index):
@@ -103,7 +107,7 @@ def embedding_dx(grad, index, count, padding, by_frequency):
     if by_frequency:
         ones = grad.new_ones(positions.shape)
         counts = tensor_of(
-            cpu.scatter_add(ones._array.reshape(-1, 1), positions._array.reshape(-1), (count, 1))
+            kernels().scatter_add(ones._array.reshape(-1, 1), positions._array.reshape(-1), (count, 1))
         )
         grad = grad / counts.reshape(-1)[positions].unsqueeze(-1)
     return scatter_add(grad, positions, (count, grad.shape[-1]))

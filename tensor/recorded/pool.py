@@ -2,7 +2,6 @@
 
 import math
 
-from kernels import cpu
 from tensor.autograd import Operation
 from tensor.recorded.basis import array_of, linear, tensor_of
 
@@ -32,7 +31,7 @@ class MaxPoolGradient(Operation):
         return k.max_pool_dx(grad, found, windows)
 
     def backward(self, k, grad):
-        places = cpu.max_pool_indices(self.found, self.windows)
+        places = self._kernels.max_pool_indices(self.found, self.windows)
         lead = math.prod(places.shape[: places.ndim - len(self.windows)])
         planes = grad.reshape(lead, math.prod(w.size for w in self.windows))
         flat = places.reshape(lead, places.size // lead if lead else 0)

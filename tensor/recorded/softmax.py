@@ -1,8 +1,7 @@
 """Softmax and the losses on it, and their derivatives, recorded."""
 
-from kernels import cpu
 from tensor import softmax as family
-from tensor.recorded.basis import array_of, tensor_of
+from tensor.recorded.basis import array_of, kernels, tensor_of
 
 
 def softmax(x, dim):
@@ -28,8 +27,8 @@ def log_softmax_dx(out, grad, dim):
 def nll_dx(log_probs, target, ignore_index, class_weight, reduction, grad):
     """Return the gradient of `nll`: -weight at the target, scaled; it does not depend on log_probs."""
     log_probs, target = array_of(log_probs), array_of(target)
-    ones = cpu.full(tuple(grad.shape), 1.0, grad._array.dtype)
-    shares = tensor_of(cpu.nll_dx(log_probs, target, ignore_index, class_weight, reduction, ones))
+    ones = kernels().full(tuple(grad.shape), 1.0, grad._array.dtype)
+    shares = tensor_of(kernels().nll_dx(log_probs, target, ignore_index, class_weight, reduction, ones))
     return shares * (grad.unsqueeze(1) if reduction == "none" else grad)
 
 
