@@ -1,5 +1,6 @@
 """Pictures of computations. Draws whatever answers `Drawable`; imports neither engine."""
 
-from viz.graph import Drawable, draw, save
+from viz.graph import Drawable, draw
+from viz.render import save, svg
 
-__all__ = ["Drawable", "draw", "save"]
+__all__ = ["Drawable", "draw", "save", "svg"]

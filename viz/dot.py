@@ -48,10 +48,14 @@ _FIELD_CHARACTERS = re.compile(r"([{}|<>])")
 _PLAIN = re.compile(r"[\w .,()\[\]·+*-]*", re.ASCII)
 
 
+def printable(text: str) -> str:
+    """Return `text` without the characters that an SVG may not hold, such as NUL."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 def escape(text: str) -> str:
     """Return `text` so that Graphviz draws these very characters in the label of an ordinary node."""
-    text = _UNPRINTABLE.sub("\ufffd", text)  # NUL ends a C string, the others are not allowed in an SVG
-    text = text.replace("\\", "\\\\").replace("&", "&amp;")
+    text = printable(text).replace("\\", "\\\\").replace("&", "&amp;")
     return text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\n").replace("\t", " ")
 
 

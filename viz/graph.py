@@ -1,18 +1,13 @@
 """Draw a recorded computation: a box for each value, an oval for each operation between them."""
 
-import os
-import secrets
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol
-
-import graphviz
 
 from micro.text import shorten, show_kind, show_quantity
 from viz.dot import EDGE, FORM, GRAPH, NODE, attributes, class_of, escape, escape_field, quote
+from viz.layout import Drawing
 
-__all__ = ["Drawable", "draw", "save"]
+__all__ = ["Drawable", "draw"]
 
 
 class Drawable(Protocol):
@@ -39,7 +34,7 @@ class Drawable(Protocol):
     def grad(self) -> Any: ...
 
 
-def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> graphviz.Digraph:
+def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> Drawing:
     """Return the graph of everything `root` was computed from, as Graphviz source that can be rendered.
 
     A value is a record `label | data | grad`, an operation an oval between its inputs and its result.
@@ -60,7 +55,7 @@ def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> graphvi
     if rankdir not in ("LR", "RL", "TB", "BT"):
         raise ValueError(f"draw: rankdir is 'LR', 'RL', 'TB' or 'BT', got {rankdir!r}")
 
-    graph = graphviz.Digraph(
+    graph = Drawing(
         "computation",  # the tooltip of the picture
         format=format,
         graph_attr={"rankdir": rankdir, **GRAPH},
@@ -69,37 +64,6 @@ def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> graphvi
     )
     graph.body.extend(_describe(root))
     return graph
-
-
-def save(root: Drawable, path: str | os.PathLike[str], *, rankdir: str = "LR") -> Path:
-    """Write the graph of `root` to `path` and return the path; its ending says which format.
-
-    `.dot` holds the graph as text and needs nothing but this package; `.svg`, `.png` and `.pdf` need
-    Graphviz's program `dot`. An existing file is replaced as a whole or left as it was.
-
-    Raises:
-        ValueError: another ending.
-        RuntimeError: `dot` is not installed.
-        OSError: `path` cannot be written.
-    """
-    path = Path(path)
-    format = path.suffix.removeprefix(".").lower()
-    if format not in ("svg", "png", "pdf", "dot"):
-        raise ValueError(f"save: the name must end in .svg, .png, .pdf or .dot, got {path.name!r}")
-    graph = draw(root, rankdir=rankdir)
-    if format == "dot":
-        content = graph.source.encode()
-    else:
-        try:
-            content = graph.pipe(format=format)
-        except graphviz.ExecutableNotFound:
-            raise RuntimeError(
-                f"save: {path.name} needs Graphviz's program `dot`, which is not on the PATH; install it "
-                "(apt install graphviz, brew install graphviz, winget install graphviz), "
-                f"or save {path.with_suffix('.dot').name}, which needs nothing"
-            ) from None
-    _replace(path, content)
-    return path
 
 
 # --- the text --------------------------------------------------------------------------------------
@@ -169,17 +133,3 @@ def _grad(node: Drawable) -> Any:
         return None
     # Of a computed tensor that keeps no gradient, asking for it would warn.
     return node.grad if getattr(node, "is_leaf", True) or getattr(node, "retains_grad", True) else None
-
-
-# --- files -----------------------------------------------------------------------------------------
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -16,10 +15,6 @@ import viz
 from viz.graph import sort_by_computation
 
 ROOT = Path(__file__).parents[2]
-
-needs_dot = pytest.mark.skipif(
-    shutil.which("dot") is None, reason="Graphviz's program `dot` is not installed"
-)
 
 
 class Node:
@@ -190,7 +185,7 @@ def test_what_was_not_computed_is_not_a_zero():
     assert "{ data · | grad · }" in body(Node())
 
 
-# --- errors and files ------------------------------------------------------------------------------
+# --- errors -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("root", [3.0, None, "x"])
@@ -206,42 +201,6 @@ def test_draw_refuses_an_unknown_direction_and_format():
         viz.draw(Node(1.0), format="gif87")
 
 
-def test_save_writes_dot_without_dot(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    path = viz.save(example(), tmp_path / "graph.dot")
-    assert path.read_text(encoding="utf-8") == viz.draw(example()).source
-
-
-def test_save_says_the_repair_where_dot_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        RuntimeError, match=r"graph\.svg needs Graphviz.*apt install graphviz.*or save graph\.dot"
-    ):
-        viz.save(example(), tmp_path / "graph.svg")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_save_refuses_another_ending(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in \.svg, \.png, \.pdf or \.dot, got 'graph\.txt'"):
-        viz.save(example(), tmp_path / "graph.txt")
-
-
-def test_save_leaves_nothing_behind_where_it_cannot_write(tmp_path):
-    (tmp_path / "graph.dot").mkdir()
-    with pytest.raises(OSError):  # noqa: PT011 - the kind differs between systems
-        viz.save(example(), tmp_path / "graph.dot")
-    assert [path.name for path in tmp_path.iterdir()] == ["graph.dot"]
-    with pytest.raises(FileNotFoundError):
-        viz.save(example(), tmp_path / "absent" / "graph.dot")
-
-
-@needs_dot
-@pytest.mark.parametrize(("ending", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
-def test_save_renders(tmp_path, ending, start):
-    assert viz.save(example(), tmp_path / f"graph.{ending}").read_bytes().startswith(start)
-
-
-@needs_dot
 def test_the_picture_shows_every_label_as_it_is(tmp_path):
     labels = [label for label in LABELS if "\n" not in label]
     leaves = tuple(Node(1.0, label=label) for label in labels)
