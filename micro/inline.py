@@ -114,16 +114,21 @@ def _inline(name: str, function: Callable[..., float], arguments: list[str], opt
 
 def _expression(function: Any) -> str | None:
     """Return the only expression of a function of its arguments and `math`; None if it is anything else."""
+    body = find_body(function)
+    if body is None or len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
+        return None
+    known = {"math", *inspect.signature(function).parameters}
+    return ast.unparse(body[0].value) if _names(body[0].value) <= known else None
+
+
+def find_body(function: Any) -> list[ast.stmt] | None:
+    """Return the statements of a plain function, without its docstring; None if it has no source."""
     if not isinstance(function, FunctionType) or function.__globals__.get("math") is not math:
         return None
     definition = _definitions(inspect.getmodule(function)).get(function.__code__.co_firstlineno)
     if definition is None or definition.name != function.__name__:
         return None
-    body = definition.body[1:] if ast.get_docstring(definition) else definition.body
-    if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
-        return None
-    known = {"math", *inspect.signature(function).parameters}
-    return ast.unparse(body[0].value) if _names(body[0].value) <= known else None
+    return definition.body[1:] if ast.get_docstring(definition) else definition.body
 
 
 def _names(tree: ast.AST) -> set[str]:

@@ -64,8 +64,8 @@ def show_corners(array: Any, edge: int = EDGE) -> str:
     parts, last = [], -1
     for index in _places(shape[:-2], edge):
         flat = 0
-        for size, place in zip(shape[:-2], index, strict=True):
-            flat = flat * size + place
+        for size, at in zip(shape[:-2], index, strict=True):
+            flat = flat * size + at
         if flat != last + 1:
             parts.append("…")
         last = flat

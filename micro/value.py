@@ -21,6 +21,8 @@ from micro import formulas, inline
 from micro.convert import to_float
 from micro.formulas import Formula
 from micro.ieee import calculate, evaluate
+from micro.recording import record_pass
+from micro.stepper import Pass
 
 
 class Rule:
@@ -272,6 +274,10 @@ class Value:
         order = sort_topologically(self)
         self.grad = 1.0 if order else self.grad + 1.0  # a leaf accumulates, even as its own root
         _propagate(reversed(order))
+
+    def record_pass(self, check: bool = False) -> Pass:
+        """Return what one forward and one backward pass from here compute, for `micro.step`."""
+        return record_pass(self, check)
 
     def zero_grad(self) -> None:
         """Set the gradients of this node and of everything below it to zero."""

@@ -30,7 +30,7 @@ MAY_IMPORT = {
         "platformdirs",
         "PIL",
     ],
-    "viz": ["micro.text", "graphviz", "wasmtime", "numpy", "rich"],
+    "viz": ["micro.text", "micro.stepper", "graphviz", "wasmtime", "numpy", "rich"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
 FLOORS = tuple(MAY_IMPORT)

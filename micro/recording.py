@@ -1,0 +1,175 @@
+"""Record the forward and the backward pass of a Value, for the stepper.
+
+The gradients are computed as `Value.backward` computes them, in the same order and by the same formulas,
+so they are the same to the last bit; but beside the graph, whose own gradients stay as they are.
+"""
+
+from typing import Any
+
+from micro.differences import measure_slope
+from micro.ieee import calculate
+from micro.stepper import Flow, Made, Node, Pass, name_nodes
+from micro.symbolic import fill, show_constant, write_derivatives, write_forward
+from micro.text import show_number
+
+
+def record_pass(root: Any, check: bool) -> Pass:
+    """Return what one forward and one backward pass from `root` compute, `check` with finite differences."""
+    return _Recording(root, check).finish()
+
+
+class _Recording:
+    """The numbers of one pass: by node, and by edge for what flows along it."""
+
+    def __init__(self, root: Any, check: bool) -> None:
+        self._check = check
+        self._order, self._parents = _sort(root)
+        self._data = [node.data for node in self._order]
+        self._names = name_nodes(node.label for node in self._order)
+        newest_first = range(len(self._order) - 1, -1, -1)
+        self._operations = [n for n in newest_first if self._order[n]._rule is not None]
+        # by operation: for each parent in order (before, contribution, after)
+        self._flows: dict[int, list[tuple[Any, Any, Any]]] = {}
+        self._grads: list[Any] = [None] * len(self._order)
+        self._grads[-1] = 1.0
+        self._back_propagate()
+
+    def finish(self) -> Pass:
+        count = len(self._order)
+        return Pass(
+            nodes=Made(count, self._make_node),
+            data=self._data,
+            texts=Made(count, self._write),
+            order=self._operations,
+            flows=Made(count, self._make_flows),
+            originals=self._order,
+            parents=self._parents,
+        )
+
+    def _back_propagate(self) -> None:
+        grads = self._grads
+        for number in self._operations:
+            node, parents = self._order[number], self._parents[number]
+            rule = node._rule
+            if getattr(rule, "formula", None) is None:
+                self._flows[number] = self._run_closure(number)
+                continue
+            arguments = [*[self._data[p] for p in parents], self._data[number], grads[number], *rule.options]
+            # all before any is added, as the engine does
+            contributions = [calculate(derivative, *arguments) for derivative in rule.formula.derivatives]
+            flows = []
+            for parent, contribution in zip(parents, contributions, strict=True):
+                before = grads[parent]
+                grads[parent] = (0.0 if before is None else before) + contribution
+                flows.append((before, contribution, grads[parent]))
+            self._flows[number] = flows
+
+    def _run_closure(self, number: int) -> list[tuple[Any, Any, Any]]:
+        """Let a node of the user's own pass its gradient on, on gradients lent to it."""
+        node, parents, grads = self._order[number], self._parents[number], self._grads
+        involved = {number, *parents}
+        kept = {n: self._order[n].grad for n in involved}
+        try:
+            for n in involved:
+                self._order[n].grad = 0.0 if grads[n] is None else grads[n]
+            node._rule.propagate(node)
+            after = {n: self._order[n].grad for n in parents}
+        finally:
+            for n, grad in kept.items():
+                self._order[n].grad = grad
+        flows = []
+        for place, parent in enumerate(parents):
+            before = grads[parent]
+            if parent in parents[:place]:  # `a, a`: what the closure added is one number
+                flows.append((after[parent], None, after[parent]))
+                continue
+            flows.append((before, after[parent] - (0.0 if before is None else before), after[parent]))
+        for parent in parents:
+            grads[parent] = after[parent]
+        return flows
+
+    # --- what is made when it is looked at -----------------------------------------------------------
+
+    def _make_node(self, number: int) -> Node:
+        node = self._order[number]
+        return Node(
+            number, self._name(number), node.label, node.op, self._kind(number), self._parents[number]
+        )
+
+    def _kind(self, number: int) -> str:
+        node = self._order[number]
+        return "operation" if node._rule is not None else getattr(node, "kind", "input")
+
+    def _name(self, number: int) -> str:
+        if number in self._names:
+            return self._names[number]
+        return show_constant(self._data[number]) if self._kind(number) == "constant" else f"v{number}"
+
+    def _write(self, number: int) -> tuple[str, str]:
+        node, parents = self._order[number], self._parents[number]
+        if self._kind(number) != "operation":
+            return "", show_number(node.data)
+        names = [self._name(p) for p in parents]
+        numbers = [show_number(self._data[p]) for p in parents]
+        if getattr(node._rule, "formula", None) is None:
+            return f"{node.op}({', '.join(names)})", f"{node.op}({', '.join(numbers)})"
+        rule = node._rule
+        template, variables = write_forward(rule.formula, rule.options), _variables(rule)
+        return (
+            fill(template, dict(zip(variables, names, strict=True))),
+            fill(template, dict(zip(variables, numbers, strict=True))),
+        )
+
+    def _make_flows(self, number: int) -> tuple[Flow, ...]:
+        rule, parents = self._order[number]._rule, self._parents[number]
+        if getattr(rule, "formula", None) is None:
+            return tuple(
+                Flow(self._make_node(p), "", None, *flow, None, "by the node's own _backward")
+                for p, flow in zip(parents, self._flows[number], strict=True)
+            )
+        names = dict(zip(_variables(rule), [self._name(p) for p in parents], strict=True))
+        names["out"] = self._name(number) if "out" in names.values() else "out"
+        operands = [self._data[p] for p in parents]
+        arguments = [*operands, self._data[number], 1.0, *rule.options]
+        flows = []
+        for place, (parent, numbers) in enumerate(zip(parents, self._flows[number], strict=True)):
+            template = write_derivatives(rule.formula, rule.options)[place]
+            local = calculate(rule.formula.derivatives[place], *arguments)
+            slope, note = None, ""
+            if self._check:
+
+                def function(x: float, place: int = place) -> float:
+                    moved = [*operands[:place], x, *operands[place + 1 :]]
+                    return calculate(rule.formula.forward, *moved, *rule.options)
+
+                slope, note = measure_slope(function, operands[place])
+            flows.append(Flow(self._make_node(parent), fill(template, names), local, *numbers, slope, note))
+        return tuple(flows)
+
+
+def _variables(rule: Any) -> tuple[str, ...]:
+    variables = rule.formula.variables
+    return variables[: len(rule.formula.derivatives)]
+
+
+def _sort(root: Any) -> tuple[list[Any], list[tuple[int, ...]]]:
+    """Return the nodes in the order of `Value.backward`, each after its parents; and the parents' numbers."""
+    order: list[Any] = []
+    parents_of: list[tuple[int, ...]] = []
+    numbers: dict[int, int] = {}
+    seen = {id(root)}
+    path = [(root, root.parents, 0)]
+    while path:
+        node, parents, place = path.pop()
+        while place < len(parents) and id(parents[place]) in seen:
+            place += 1
+        if place < len(parents):
+            parent = parents[place]
+            seen.add(id(parent))
+            path.append((node, parents, place + 1))
+            path.append((parent, parent.parents, 0))
+        else:
+            numbers[id(node)] = len(order)
+            order.append(node)
+            parents_of.append(tuple([numbers[id(p)] for p in parents]))
+    return order, parents_of

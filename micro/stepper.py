@@ -1,0 +1,449 @@
+"""Play a computation one step at a time: forward, the loss, backward, and back again.
+
+    x, y = Value(2.0, "x"), Value(3.0, "y")
+    s = step(x * y + x**2)
+    s.run(until="loss")
+    print(s.next())
+    s.grad("x")  # None until a step has computed it
+
+A Stepper plays the `Pass` that `root.record_pass()` returns; Value and Tensor both have that method. All
+was computed when it was recorded: nothing runs again, and no gradient of the user's is touched. A state is
+not kept per step: what a node's value and gradient are at a position follows from which steps changed them.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import accumulate
+from typing import Any, TypeVar, overload
+
+from micro.text import NOT_THERE, shorten, show_quantity
+
+PHASES = ("forward", "loss", "backward")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One value of the computation.
+
+    number: its place in the order of computation, from 0. name: its label where that can stand in a
+    formula, else `v` and its number; a constant is named as it is written. kind: "input", "parameter",
+    "constant" or "operation". parents: the numbers of the operands, in order, twice for `a * a`. shape and
+    dtype: None for a number.
+    """
+
+    number: int
+    name: str
+    label: str | None
+    op: str
+    kind: str
+    parents: tuple[int, ...]
+    shape: tuple[int, ...] | None = None
+    dtype: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What one operand receives in one backward step.
+
+    derivative: the local derivative in the operands' names, as in "1 - out**2"; local: the same as a number
+    (None for tensors). before, after: the operand's gradient, None where there is none yet; contribution:
+    what is added, None where the operand needs no gradient. check: the local derivative by finite
+    differences, None unless asked for. note: what else is worth saying, or "".
+    """
+
+    parent: Node
+    derivative: str
+    local: float | None
+    before: Any
+    contribution: Any
+    after: Any
+    check: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: number (from 1) of `of`, and what it computes.
+
+    forward: `result` is the node's value. loss: it is the gradient of the root. backward: `result` is the
+    gradient of the node, which flows to its operands as `flows` say.
+    """
+
+    number: int
+    of: int
+    phase: str
+    node: Node
+    formula: str
+    numbers: str
+    result: Any
+    flows: tuple[Flow, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([f"step {self.number} of {self.of} · {self.phase}", *_write_step(self)])
+
+    __repr__ = __str__
+
+
+@dataclass
+class Pass:
+    """What one forward and one backward pass computed, for a Stepper to play.
+
+    nodes: in order of computation, the root last. data: their values, None where not recorded. texts: for
+    each node its formula and the formula with numbers; the formula of a leaf is "". order: the operations
+    that pass a gradient on, by number, in the order in which they do. flows: by the number of such an
+    operation, one Flow for each of its parents, in order. originals: the user's own nodes, by number.
+    start: the gradient of the root. note: one line for the whole pass, or "".
+    """
+
+    nodes: Sequence[Node]
+    data: Sequence[Any]
+    texts: Sequence[tuple[str, str]]
+    order: Sequence[int]
+    flows: "Mapping[int, tuple[Flow, ...]] | Sequence[tuple[Flow, ...]]"
+    originals: Sequence[Any]
+    start: Any = 1.0
+    note: str = ""
+    parents: Sequence[tuple[int, ...]] | None = None  # where `nodes` would have to be made to be asked
+    _numbers: dict[int, int] = field(default_factory=dict, repr=False)
+
+    def find(self, original: Any) -> int | None:
+        """Return the number of one of the user's nodes; None if it had no part in the computation."""
+        if not self._numbers:
+            self._numbers = {id(node): number for number, node in enumerate(self.originals)}
+        return self._numbers.get(id(original))
+
+    def parents_of(self, number: int) -> tuple[int, ...]:
+        """Return the numbers of a node's operands."""
+        return self.nodes[number].parents if self.parents is None else self.parents[number]
+
+
+class Made(Sequence[T]):
+    """A sequence whose elements are made when they are asked for: a million nodes cost nothing before."""
+
+    def __init__(self, length: int, make: Callable[[int], T]) -> None:
+        self._length, self._make = length, make
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self._make(n) for n in range(*index.indices(self._length))]
+        place = index + self._length if index < 0 else index
+        if not 0 <= place < self._length:
+            raise IndexError(f"index {index} is out of range: there are {self._length}")
+        return self._make(place)
+
+
+def step(root: Any, check: bool = False) -> "Stepper":
+    """Record how `root` was computed and how its gradient flows back; return what plays it.
+
+    root: a Value or a Tensor. Its graph and its gradients stay as they are.
+    check: compute a finite difference beside each local derivative.
+    """
+    record = getattr(root, "record_pass", None)
+    if record is None:
+        raise TypeError(f"step: expected a Value or a Tensor, got {type(root).__name__}")
+    return Stepper(record(check=check))
+
+
+class Stepper(Sequence[Step]):
+    """The steps of one pass, and a position among them.
+
+    `position` counts the steps that are done: 0 before the first, `len(s)` after the last. `current` is the
+    step done last. As a sequence it holds the steps, so `s[0].number` is 1, and `s.goto(1)` is after it.
+    """
+
+    def __init__(self, recorded: Pass) -> None:
+        self.recorded = recorded
+        self.position = 0
+        self._uses: tuple[list[int], list[int]] | None = None
+        self._names: dict[str, int] | None = None
+
+    # --- the steps -----------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """All nodes, in order of computation; the root is the last."""
+        return self.recorded.nodes
+
+    def __len__(self) -> int:
+        return len(self.recorded.nodes) + 1 + len(self.recorded.order)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Step]: ...
+    def __getitem__(self, index: int | slice) -> Step | list[Step]:
+        if isinstance(index, slice):
+            return [self._make(n) for n in range(*index.indices(len(self)))]
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"step {index} is out of range: there are {len(self)} steps, from 0")
+        return self._make(place)
+
+    def _make(self, place: int) -> Step:
+        recorded, count = self.recorded, len(self.recorded.nodes)
+        phase = self.phase_of(place + 1)
+        number = {"forward": place, "loss": count - 1}.get(phase)
+        number = recorded.order[place - count - 1] if number is None else number
+        node = recorded.nodes[number]
+        formula, numbers = recorded.texts[number]
+        if phase == "forward":
+            return Step(place + 1, len(self), phase, node, formula, numbers, recorded.data[number])
+        if phase == "loss":
+            own = f"d {node.name} / d {node.name}"
+            return Step(place + 1, len(self), phase, node, own, own, recorded.start)
+        grad = self._grad_before(number, place - count - 1)
+        return Step(place + 1, len(self), phase, node, formula, numbers, grad, recorded.flows[number])
+
+    def phase_of(self, number: int) -> str:
+        """Return the phase of the step of this number (from 1)."""
+        count = len(self.recorded.nodes)
+        return "forward" if number <= count else "loss" if number == count + 1 else "backward"
+
+    # --- the position --------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> Step | None:
+        """The step done last; None before the first."""
+        return self[self.position - 1] if self.position else None
+
+    def next(self) -> Step | None:
+        """Do one step and return it; None, and nothing happens, at the end."""
+        if self.position == len(self):
+            return None
+        self.position += 1
+        return self.current
+
+    def back(self) -> Step | None:
+        """Undo one step, and return the step that is then the last one done; None at the beginning."""
+        self.position = max(self.position - 1, 0)
+        return self.current
+
+    def goto(self, number: int) -> Step | None:
+        """Go to where `number` steps are done, and return the last of them; 0 is the beginning."""
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= len(self):
+            raise ValueError(f"goto: expected a step from 0 to {len(self)}, got {number!r}")
+        self.position = number
+        return self.current
+
+    def reset(self) -> None:
+        """Go to the beginning, where nothing is computed."""
+        self.position = 0
+
+    def run(self, until: Any = None) -> Step | None:
+        """Do steps to the end, or up to and with one; return the step done last.
+
+        until: a node (one of the user's, its name or its number): the next step that computes it, adds to
+        its gradient or passes it on. A phase: its last step. A node named like a phase comes first.
+        """
+        if until is None:
+            return self.goto(len(self))
+        if isinstance(until, str) and until in PHASES and until not in self._by_name():
+            count = len(self.recorded.nodes)
+            end = {"forward": count, "loss": count + 1, "backward": len(self)}[until]
+            if end < self.position:
+                raise ValueError(f"run: {until} ended with step {end}; reset() or goto({end}) first")
+            return self.goto(end)
+        number = self._number(until, "run")
+        steps = self._steps_of(number)
+        place = bisect_left(steps, self.position + 1)
+        if place == len(steps):
+            name = self.nodes[number].name
+            raise ValueError(
+                f"run: no step after {self.position} concerns {name}; the last one is step {steps[-1]}"
+            )
+        return self.goto(steps[place])
+
+    # --- what is known at the position ---------------------------------------------------------------
+
+    def value(self, node: Any) -> Any:
+        """Return the value of a node (the user's, a name or a number) as known; None: not computed yet."""
+        number = self._number(node, "value")
+        return self.recorded.data[number] if number < self.position else None
+
+    def grad(self, node: Any) -> Any:
+        """Return the gradient of a node as known at the position; None: not computed yet."""
+        done = self.position - len(self.recorded.nodes) - 1
+        return self._grad_before(self._number(node, "grad"), done) if done >= 0 else None
+
+    def _grad_before(self, number: int, done: int) -> Any:
+        """Return the gradient of a node after so many backward steps."""
+        if number == len(self.recorded.nodes) - 1:
+            return self.recorded.start
+        uses = self._uses_of(number)
+        for place in range(bisect_left(uses, done) - 1, -1, -1):
+            for flow in reversed(self.recorded.flows[self.recorded.order[uses[place]]]):
+                if flow.parent.number == number and flow.after is not None:
+                    return flow.after
+        return None
+
+    def _uses_of(self, number: int) -> list[int]:
+        """Return the backward steps, counted from 0, that may add to the gradient of a node."""
+        if self._uses is None:
+            # all lists in one: a million of them would take more memory than the graph
+            recorded = self.recorded
+            counts = [0] * (len(recorded.nodes) + 1)
+            for operation in recorded.order:
+                for parent in recorded.parents_of(operation):
+                    counts[parent + 1] += 1
+            starts = list(accumulate(counts))
+            following, uses = starts[:], [0] * starts[-1]
+            for place, operation in enumerate(recorded.order):
+                for parent in recorded.parents_of(operation):
+                    uses[following[parent]] = place
+                    following[parent] += 1
+            self._uses = starts, uses
+        starts, uses = self._uses
+        return uses[starts[number] : starts[number + 1]]
+
+    def _steps_of(self, number: int) -> list[int]:
+        """Return the numbers of the steps that compute a node, change its gradient or pass it on."""
+        count = len(self.recorded.nodes)
+        steps = {number + 1, *(count + 2 + place for place in self._uses_of(number))}
+        steps |= {count + 1} if number == count - 1 else set()
+        if self.nodes[number].parents and number in self._places():
+            steps.add(count + 2 + self._places()[number])
+        return sorted(steps)
+
+    def _places(self) -> dict[int, int]:
+        return {number: place for place, number in enumerate(self.recorded.order)}
+
+    def _by_name(self) -> dict[str, int]:
+        if self._names is None:
+            self._names = {}
+            for node in self.recorded.nodes:
+                self._names.setdefault(node.name, node.number)
+                if node.label:
+                    self._names.setdefault(node.label, node.number)
+        return self._names
+
+    def _number(self, node: Any, operation: str) -> int:
+        """Return the number of a node that is given as one of the user's, as a Node, by name or by number."""
+        if isinstance(node, Node):
+            node = node.number
+        if isinstance(node, str):
+            names = self._by_name()
+            if node in names:
+                return names[node]
+            near = get_close_matches(node, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {shorten(', '.join(names))}"
+            raise ValueError(f"{operation}: no node is named {node!r}; {hint}")
+        if isinstance(node, int) and not isinstance(node, bool):
+            if 0 <= node < len(self.recorded.nodes):
+                return node
+            raise ValueError(f"{operation}: expected a node from 0 to {len(self.nodes) - 1}, got {node}")
+        number = self.recorded.find(node)
+        if number is None:
+            shown = shorten(repr(node))
+            raise ValueError(f"{operation}: {shown} had no part in the computation of {self.nodes[-1].name}")
+        return number
+
+    def __str__(self) -> str:
+        return describe(self)
+
+    __repr__ = __str__
+
+
+# --- names -------------------------------------------------------------------------------------------
+
+_NAME = re.compile(r"[^\W\d][\w.\[\]']*")
+_NUMBERED = re.compile(r"v\d+|out")
+
+
+def name_nodes(labels: Iterable[str | None]) -> dict[int, str]:
+    """Return a name for each labelled node by its number; the others are called v0, v1, ...
+
+    A label is the name if it can stand in a formula. Of several nodes with one label the later ones get
+    their number too: w, w#7. So does a label that looks like another node's name.
+    """
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for number, label in enumerate(labels):
+        if not label or len(label) > 30 or not _NAME.fullmatch(label):
+            continue
+        name = label
+        if label in taken or (_NUMBERED.fullmatch(label) and label not in (f"v{number}", "out")):
+            name = f"{label}#{number}"
+        taken.add(name)
+        names[number] = name
+    return names
+
+
+# --- as text -----------------------------------------------------------------------------------------
+
+
+def _write_step(step: Step) -> list[str]:
+    result = show_quantity(step.result)
+    name = step.node.name
+    if step.phase == "forward":
+        parts = [name, step.formula, step.numbers if step.formula else "", result]
+        return ["  " + " = ".join(part for part in parts if part)]
+    if step.phase == "loss":
+        return [f"  {step.formula} = {result}"]
+    lines = [f"  {name} = {step.formula}, its gradient is {result}"]
+    rows = [["to", "local derivative", "contribution", "old + contribution = new"]]
+    rows += [write_flow(flow, step.result) for flow in step.flows]
+    widths = [max(len(row[n]) for row in rows) for n in range(4)]
+    lines += [
+        "    " + "   ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return lines
+
+
+def write_flow(flow: Flow, grad: Any) -> list[str]:
+    """Return four texts: the operand, the local derivative, the contribution, how the gradient changes."""
+    local = [flow.derivative] if flow.derivative else []
+    if flow.local is not None and show_quantity(flow.local) not in (flow.derivative, flow.derivative + ".0"):
+        local.append(show_quantity(flow.local))
+    derivative = " = ".join(local) or NOT_THERE
+    if flow.check is not None:
+        derivative += f" (measured {show_quantity(flow.check)})"
+    contribution = show_quantity(flow.contribution)
+    if flow.local is not None and flow.contribution is not None:
+        contribution = f"{show_quantity(grad)} * {show_quantity(flow.local)} = {contribution}"
+    change = (
+        f"{show_quantity(flow.before)} + {show_quantity(flow.contribution)} = {show_quantity(flow.after)}"
+    )
+    if flow.note:
+        change += f"  ({flow.note})"
+    return [flow.parent.name, derivative, contribution, change]
+
+
+def describe(stepper: Stepper, most: int = 40) -> str:
+    """Return the position, the current step, and the nodes with value and gradient as known."""
+    count = len(stepper)
+    lines = [f"{stepper.position} of {count} steps done"]
+    if stepper.recorded.note:
+        lines.append(stepper.recorded.note)
+    if stepper.current is not None:
+        lines = [*lines[1:], str(stepper.current)]
+    rows = [["", "node", "value", "gradient"]]
+    nodes = stepper.nodes if len(stepper.nodes) <= most else stepper.nodes[:most]
+    for node in nodes:
+        formula = stepper.recorded.texts[node.number][0]
+        mark = ">" if stepper.current is not None and stepper.current.node.number == node.number else " "
+        rows.append(
+            [
+                mark,
+                f"{node.name} = {formula}" if formula else node.name,
+                show_quantity(stepper.value(node)),
+                show_quantity(stepper.grad(node)),
+            ]
+        )
+    widths = [max(len(row[n]) for row in rows) for n in range(4)]
+    lines += ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if len(stepper.nodes) > most:
+        lines.append(f"... and {len(stepper.nodes) - most:,} more nodes")
+    return "\n".join(lines)
