@@ -1,10 +1,11 @@
 """Layers of scalar neurons: micrograd's, with the same reprs and the same draws from `random`."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import mul
 from typing import Any
 
+from micro.trace import Kind, Trace, Tracer, parts_of, trace_call
 from micro.value import Value
 
 
@@ -19,6 +20,13 @@ class Module:
         """Set the gradient of every parameter to zero."""
         for p in self.parameters():
             p.grad = 0.0
+
+    def trace(self, *inputs: Any, **kwargs: Any) -> Trace:
+        """Call this module once and return what was computed, and by which of the modules within it.
+
+        The modules are those in attributes, and in lists, tuples and dicts there: "layers.0.neurons.2".
+        """
+        return trace_call(self, inputs, kwargs, _ValueTracer())
 
 
 class Neuron(Module):
@@ -83,3 +91,54 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(str(layer) for layer in self.layers)}]"
+
+
+class _ValueTracer(Tracer):
+    """How modules of Values are looked at: they register nothing, so their attributes are searched."""
+
+    node_type = Value
+
+    def modules(self, model: Any) -> Iterator[tuple[str, Any]]:
+        return ((path, found) for path, found in _search(model) if isinstance(found, Module))
+
+    def parameters(self, model: Any) -> Iterator[tuple[str, Any]]:
+        trained = {id(p) for p in model.parameters()}
+        return ((path, found) for path, found in _search(model) if id(found) in trained)
+
+    def count(self, module: Any) -> tuple[int, int]:
+        count = len({id(p) for p in module.parameters()})
+        return count, count
+
+    def describe(self, tree: Any) -> Iterator[Kind]:
+        shape = _shape_of(tree)
+        if shape is not None:
+            yield Kind(shape)
+        else:
+            for _, part in parts_of(tree):
+                yield from self.describe(part)
+
+
+def _search(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the modules and Values in the attributes of a module, itself first, each once, with paths."""
+    seen: set[int] = set()
+    stack = [("", model)]
+    while stack:
+        path, found = stack.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, Module | Value):
+            yield path, found
+        parts = list(vars(found).items()) if isinstance(found, Module) else parts_of(found)
+        stack.extend((f"{path}.{name}" if path else str(name), part) for name, part in reversed(parts))
+
+
+def _shape_of(tree: Any) -> tuple[int, ...] | None:
+    """Return the shape of nested lists of Values, whose rows must be alike; None for anything else."""
+    if isinstance(tree, Value | int | float):
+        return ()
+    if not isinstance(tree, list | tuple) or not tree:
+        return None
+    shapes = {_shape_of(row) for row in tree}
+    first = shapes.pop()
+    return None if shapes or first is None else (len(tree), *first)

@@ -70,8 +70,11 @@ from tensor.autograd import (
     is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
+    is_keeping_values,
+    keep_values,
     no_grad,
     set_grad_enabled,
+    set_keep_values,
 )
 from tensor.channels import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from tensor.combine import (

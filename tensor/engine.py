@@ -43,6 +43,7 @@ class Tensor(Methods):
     _steps: tuple[autograd.ViewStep, ...] = ()  # of a view: how it was made of the base
     _seen = 0  # of a view: the version of the memory when `_grad_fn` was set
     _untracked = False  # a view made under no_grad: writing to it could not be recorded in its base
+    _made_by: Operation | None = None  # of a result that autograd has not recorded: a node for looks
     _retained = False
     _inference = False  # made in inference mode
     _grad: Tensor | None = None  # what `grad` shows, unchecked: written by the backward pass
@@ -162,6 +163,8 @@ class Tensor(Methods):
     def grad(self) -> Tensor | None:
         """The gradient; settable to a tensor of this one's shape and dtype, or None."""
         if self._grad is None and self._grad_fn is not None and not self._retained:
+            if self._grad_fn.notes is not None:
+                return self._grad_fn.notes.grad
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad "
                 "attribute won't be populated during autograd.backward(). If you indeed want the .grad field "
@@ -251,17 +254,25 @@ class Tensor(Methods):
     @property
     def retains_grad(self) -> bool:
         """Whether `grad` of this computed tensor will be filled."""
-        return self._retained and not self.is_leaf
+        node = self.grad_fn
+        return node is not None and (self._retained or node.notes is not None)
 
     @property
     def parents(self) -> tuple:
         """What this tensor was computed from, for drawing: recorded operations and leaves."""
-        return self.grad_fn.parents if self.grad_fn is not None else ()
+        node = self.grad_fn or self._made_by
+        return () if node is None else node.parents
 
     @property
     def op(self) -> str:
         """The name of the operation that made it; '' for a leaf."""
-        return self.grad_fn.op if self.grad_fn is not None else ""
+        node = self.grad_fn or self._made_by
+        return "" if node is None else node.op
+
+    @property
+    def kind(self) -> str:
+        """What it is in a drawing: "operation" if one made it, else "input"; a Parameter is "parameter"."""
+        return "operation" if self.grad_fn or self._made_by else "input"
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
         """Compute the gradient of this tensor in every leaf, and add it to the leaf's `grad`.
@@ -604,6 +615,11 @@ class Parameter(Tensor):
         if data._inference:
             self._inference = True
         self.requires_grad_(requires_grad)
+
+    @property
+    def kind(self) -> str:
+        """What it is in a drawing: "parameter"."""
+        return "parameter" if self.is_leaf else "operation"
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()

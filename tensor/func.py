@@ -65,7 +65,7 @@ def _let_go(result, points):
                 continue
             seen.add(id(edge))
             if isinstance(edge, Operation):
-                stack_.extend(edge.parents)
+                stack_.extend(edge.recorded_parents)
             elif edge.requires_grad and id(edge) not in own:
                 return True
         return False

@@ -20,6 +20,7 @@ from tensor.autograd.grad_mode import (
 )
 from tensor.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tensor.autograd.hooks import Hook, HookTable
+from tensor.autograd.keeping import is_keeping_values, keep_values, set_keep_values
 from tensor.autograd.operation import (
     AccumulateGrad,
     Operation,

@@ -74,6 +74,8 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None, table=None, run=No
             owned.discard(node)
         if node.hooks:
             grad = run_hooks(node.hooks, grad, wrap)
+        if node.notes is not None:
+            node.notes.keep_grad(grad, k, wrap)
         if runs is not None:
             for tensor in wanted_nodes.get(node, ()):
                 results[id(tensor)] = grad
@@ -117,7 +119,7 @@ def _lead_to(inputs, roots) -> tuple[set, set]:
     stack = [_edge_of(root) for root in roots]
     while stack:
         node = stack.pop()
-        for edge in node.parents if isinstance(node, Operation) else ():
+        for edge in node.recorded_parents if isinstance(node, Operation) else ():
             key = _key(edge)
             if key not in consumers:
                 consumers[key] = []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tensor.autograd.grad_mode import is_grad_enabled, no_grad
+from tensor.autograd.keeping import Kept, paused
 from tensor.autograd.operation import Operation, Output, raise_modified, with_history
 
 
@@ -132,19 +133,38 @@ class Function:
         edges = [
             (a.grad_fn or a) if need else None for a, need in zip(args, ctx.needs_input_grad, strict=True)
         ]
-        with no_grad():
+        with no_grad(), paused() as keeping:
+            inputs = [a for a in args if hasattr(a, "_array")]
+            kept = None if keeping is None else keeping.look_at(inputs, {})
             if with_setup:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        if not recording:
-            return output
         given = output if isinstance(output, tuple) else (output,)
+        if not recording:
+            for out in given if kept is not None else ():
+                if hasattr(out, "_array") and not any(out is a for a in args):
+                    keeping.leave_unrecorded(node_kind, Kept(kept.parents, kept.values, {}), out)
+            return output
         if not any(hasattr(out, "_array") for out in given):
             return output
-        results = node_kind().record(ctx, args, edges, given)
+        node = node_kind()
+        results = node.record(ctx, args, edges, given)
+        if kept is not None:
+            _keep_results(keeping, node, kept, results)
         return results if isinstance(output, tuple) else results[0]
+
+
+def _keep_results(keeping, node, kept: Kept, results: tuple) -> None:
+    tensors = [out for out in results if hasattr(out, "_array") and out.requires_grad]
+    if len(results) == 1:
+        keeping.leave(node, kept, tensors[0])
+        return
+    keeping.leave_alone(node, kept)  # it has several results, each of which has a node
+    for out in tensors:
+        if out._grad_fn is not None:
+            keeping.leave(out._grad_fn, Kept((node,), (None,), {}), out)
 
 
 @functools.cache

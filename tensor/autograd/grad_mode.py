@@ -5,12 +5,14 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 
 class _Mode(threading.local):
     enabled = True
     inference = False
     only_inputs = False  # a backward pass is running for some tensors only
+    keeping: Any = None  # how operations keep their values, if they do; see `keeping`
 
 
 _mode = _Mode()

@@ -111,6 +111,7 @@ class Operation:
     constants: tuple[str, ...] = ()  # attributes that keep floats of which no gradient is to be computed
     hooks: "HookTable | None" = None
     retained: weakref.ref | None = None  # the tensor whose .grad is to be filled
+    notes: Any = None  # what `keep_values` left here, to be looked at
 
     def __init_subclass__(cls, **options) -> None:
         super().__init_subclass__(**options)
@@ -298,7 +299,15 @@ class Operation:
 
     @property
     def parents(self) -> tuple:
-        """What this result was computed from: recorded operations and leaf tensors."""
+        """What this result was computed from: recorded operations and leaf tensors.
+
+        Where values are kept, all inputs, in order; else those that get a gradient.
+        """
+        return self.recorded_parents if self.notes is None else self.notes.parents
+
+    @property
+    def recorded_parents(self) -> tuple:
+        """Where gradients go: recorded operations and leaf tensors."""
         return tuple(edge for edge in self.edges if edge is not None)
 
     @property
@@ -319,8 +328,17 @@ class Operation:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     label = None
-    data = None
-    grad = None
+    kind = "operation"
+
+    @property
+    def data(self):
+        """The result, a tensor, if values are kept (`keep_values`); else None."""
+        return None if self.notes is None else self.notes.data
+
+    @property
+    def grad(self):
+        """The gradient of the result in the last backward pass, a tensor, if values are kept; else None."""
+        return None if self.notes is None else self.notes.grad
 
     def _full_name(self) -> str:
         """Return the name under which PyTorch knows the operation."""

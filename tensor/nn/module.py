@@ -8,6 +8,7 @@ and `_modules`, in order of registration, and every method below is a walk over 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from micro.trace import Trace
 from tensor import creation, dtypes
 from tensor.autograd import HookTable
 from tensor.devices import device as Device
@@ -21,6 +22,7 @@ from tensor.nn.calling import (
 )
 from tensor.nn.parameter import Buffer
 from tensor.nn.state import Saved, new_state_hooks
+from tensor.nn.tracing import trace
 
 __all__ = [
     "Module",
@@ -316,6 +318,14 @@ class Module(Called, Saved):
         if name not in getattr(module, registry):
             raise AttributeError(f"`{name}` is not an {kind}")
         return getattr(module, registry)[name]
+
+    def trace(self, *inputs, **kwargs) -> Trace:
+        """Call this module once and return what was computed, and by which of the modules within it.
+
+        Also where nothing requires gradients, in `eval()` mode and under `no_grad()`. Values are kept, to be
+        drawn, within `keep_values()` only. It is a call like any other: in training mode BatchNorm counts it.
+        """
+        return trace(self, inputs, kwargs)
 
     # --- changing all of it ----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from tensor.autograd.operation import next_sequence
 
 _KEPT = frozenset(
     ["edges", "needs", "sequence", "shape", "dtype", "_kernels", "hooks", "retained", "around", "traceback"]
-) | {"backward", "backward_recorded", "source", "number", "outputs", "inner"}
+) | {"notes", "backward", "backward_recorded", "source", "number", "outputs", "inner"}
 """What a node keeps while it has forgotten the rest: its place in the graph."""
 
 
@@ -166,7 +166,7 @@ def _nodes_since(start: int, output) -> list:
         node = waiting.pop()
         if id(node) not in found and node.sequence >= start:
             found[id(node)] = node
-            waiting.extend(edge for edge in node.parents if isinstance(edge, Operation))
+            waiting.extend(edge for edge in node.recorded_parents if isinstance(edge, Operation))
     return sorted(found.values(), key=lambda node: node.sequence)
 
 

@@ -1,0 +1,48 @@
+"""Looking at a model while it computes: which module recorded which operation."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from micro.trace import Kind, Trace, Tracer, results_in, trace_call
+from tensor.autograd.keeping import Leaf, is_keeping_values, node_of, watching
+from tensor.engine import Tensor
+
+
+class TensorTracer(Tracer):
+    """How modules of tensors are looked at; the engine tells of every operation as it happens."""
+
+    node_type = Tensor
+
+    def modules(self, model: Any) -> Iterator[tuple[str, Any]]:
+        return model.named_modules()
+
+    def parameters(self, model: Any) -> Iterator[tuple[str, Any]]:
+        yield from model.named_parameters()
+        yield from model.named_buffers()
+
+    def count(self, module: Any) -> tuple[int, int]:
+        sizes = [(p.numel(), p.requires_grad) for p in module.parameters()]
+        return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+
+    def node_of(self, result: Any) -> Any:
+        return node_of(result, is_keeping_values())
+
+    def owner(self, node: Any) -> Any:
+        return node.tensor if isinstance(node, Leaf) else node
+
+    def describe(self, tree: Any) -> Iterator[Kind]:
+        for _, t in results_in(tree, self):
+            yield Kind(tuple(t.shape), t.dtype)
+
+    def signature(self, model: Any) -> inspect.Signature:
+        return inspect.signature(model.forward)
+
+    def recording(self, claim: Callable[[Any], None]) -> AbstractContextManager[Any]:
+        return watching(claim)
+
+
+def trace(model: Any, args: tuple, kwargs: dict) -> Trace:
+    """Call a module once and return what was computed, module by module."""
+    return trace_call(model, args, kwargs, TensorTracer())
