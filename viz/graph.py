@@ -1,135 +1,202 @@
 """Draw a recorded computation: a box for each value, an oval for each operation between them."""
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any
 
-from micro.text import shorten, show_kind, show_quantity
+from micro.text import shorten
 from viz.dot import EDGE, FORM, GRAPH, NODE, attributes, class_of, escape, escape_field, quote
+from viz.flow import Look, color_flows, label_derivatives
+from viz.folding import fold_runs, keep_nearest
 from viz.layout import Drawing
+from viz.legend import write_legend
+from viz.nodes import Drawable, Node, describe, read, read_recorded
 
 __all__ = ["Drawable", "draw"]
 
+LONGEST_TIP = 1000
+"""Labels of more characters end in an ellipsis even under the pointer."""
 
-class Drawable(Protocol):
-    """What a node of a computation must answer to be drawn.
-
-    `parents` must hold the same objects on every reading: a node is known by its identity. A leaf has no
-    parents and an empty `op`. `data` is None where it was not recorded, `grad` where it was not computed
-    yet. Each is a number, or an array with `shape`, `dtype` and `tolist()`. A node whose `data` is None may
-    itself have a `shape` and a `dtype`; they are shown in its place.
-
-    A node may also answer `kind` ("input", "parameter", "constant" or "operation"; otherwise what has no
-    parents is an input) and `has_grad`, false where its `grad` is not computed yet although it is no None.
-    """
-
-    @property
-    def parents(self) -> tuple["Drawable", ...]: ...
-    @property
-    def op(self) -> str: ...
-    @property
-    def label(self) -> str | None: ...
-    @property
-    def data(self) -> Any: ...
-    @property
-    def grad(self) -> Any: ...
+SPLINES = ("spline", "polyline", "line", "curved", "ortho")
 
 
-def draw(root: Drawable, *, format: str = "svg", rankdir: str = "LR") -> Drawing:
+def draw(
+    root: Any,
+    *,
+    format: str = "svg",
+    rankdir: str = "LR",
+    legend: bool = False,
+    derivatives: bool = False,
+    flow: bool = False,
+    collapse: bool = False,
+    most: int | None = None,
+    splines: str | None = None,
+) -> Drawing:
     """Return the graph of everything `root` was computed from, as Graphviz source that can be rendered.
 
-    A value is a record `label | data | grad`, an operation an oval between its inputs and its result.
-    `a + a` has two edges. The same graph gives the same text in every process: nodes are numbered in the
-    order of computation.
+    A value is a box with its label, data and gradient, an operation an oval between its operands and its
+    result. Outline and colour say which is an input, a parameter, a constant, a result and the output. A
+    gradient that is not computed yet is a dot. `a + a` has two edges. The same graph gives the same text in
+    every process: nodes are numbered in the order of computation.
 
     Args:
-        root: a Value, a Tensor, or anything that answers `Drawable`.
+        root: a Value, a Tensor, or anything that answers `Drawable`; or a Stepper, drawn with what is known
+            at its position.
         format: what `.render()` writes: "svg", "png", "pdf", ...
         rankdir: the direction of the computation: "LR", "RL", "TB" or "BT".
+        legend: add a box that says what the forms mean.
+        derivatives: write on each edge the derivative of the result with respect to the operand.
+        flow: colour each edge by the sign of the gradient that flows back on it (blue is positive, dashed
+            vermilion negative, grey an array, which has none), and widen it by its size.
+        collapse: draw equal operations in a row as one, with their number: "+ ×12".
+        most: of more values than these, collapse, then draw those nearest `root`; the picture says so.
+        splines: how edges run: "spline" (Graphviz's own choice), "polyline", "line", "curved" or "ortho".
+            Straight ones take far less time in a large graph.
+
+    With `derivatives` or `flow` all gradients shown are those of one backward pass that is recorded for it,
+    like `step(root)`'s; the gradients of `root`'s graph stay as they are.
 
     Raises:
-        TypeError: `root` records no computation.
-        ValueError: `format` or `rankdir` is not one that Graphviz knows.
+        TypeError: `root` records no computation; or only that, where `derivatives` or `flow` are asked for.
+        ValueError: `format`, `rankdir`, `most` or `splines` is not one that there is.
     """
-    if not {"parents", "op", "label", "data", "grad"} <= set(dir(root)):  # hasattr would ask for the gradient
-        raise TypeError(f"draw: expected a Value or a Tensor, got {type(root).__name__}")
     if rankdir not in ("LR", "RL", "TB", "BT"):
         raise ValueError(f"draw: rankdir is 'LR', 'RL', 'TB' or 'BT', got {rankdir!r}")
+    if splines is not None and splines not in SPLINES:
+        raise ValueError(f"draw: splines is {', '.join(map(repr, SPLINES))} or None, got {splines!r}")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ValueError(f"draw: most is a number of values, at least 1, or None, got {most!r}")
+    nodes, recorded, position = _read(root, derivatives or flow)
 
+    count, note = len(nodes), ""
+    if collapse or (most is not None and count > most):
+        nodes = fold_runs(nodes)
+        if len(nodes) < count:
+            note = f"{count:,} values; equal operations in a row are drawn as one"
+    if most is not None and len(nodes) > most:
+        folded = len(nodes) < count
+        nodes = keep_nearest(nodes, most)
+        note = f"The {most:,} of {count:,} values that are nearest the result" + (
+            "; equal operations in a row are drawn as one" if folded else ""
+        )
+    graph_style = {"rankdir": rankdir, **GRAPH}
+    if splines is not None:
+        graph_style["splines"] = splines
     graph = Drawing(
         "computation",  # the tooltip of the picture
         format=format,
-        graph_attr={"rankdir": rankdir, **GRAPH},
+        graph_attr=graph_style,
         node_attr=NODE,
         edge_attr=EDGE,
     )
-    graph.body.extend(_describe(root))
+    if note:
+        graph.body.append(f'\tlabel={quote(escape(note))} labelloc="t" fontname={quote(NODE["fontname"])}\n')
+    labels = label_derivatives(recorded, position) if derivatives else {}
+    looks, result_looks = color_flows(recorded, position) if flow else ({}, {})
+    graph.body.extend(_write(nodes, rankdir in ("TB", "BT"), labels, looks, result_looks))
+    if legend:
+        kinds = [node.kind for node in nodes[:-1]] + (["output"] if nodes[-1].parents else [nodes[-1].kind])
+        words = {word for word, _ in (*looks.values(), *result_looks.values())}
+        graph.body.extend(write_legend(set(kinds), any(node.op for node in nodes), words))
     return graph
+
+
+def _read(root: Any, record: bool) -> tuple[list[Node], Any, int | None]:
+    """Return the nodes of a drawing; and the pass with the position in it, where one is or was recorded."""
+    recorded = getattr(root, "recorded", None)
+    if recorded is not None and hasattr(recorded, "flows"):  # a Stepper
+        return read_recorded(recorded, root.position), recorded, root.position
+    if not {"parents", "op", "label", "data", "grad"} <= set(dir(root)):  # hasattr would ask for the gradient
+        raise TypeError(f"draw: expected a Value, a Tensor or a Stepper, got {type(root).__name__}")
+    if not record:
+        return read(root), None, None
+    if not hasattr(root, "record_pass"):
+        raise TypeError(
+            f"draw: derivatives and flow need a backward pass to be recorded, which {type(root).__name__} "
+            "cannot; draw a Value, a Tensor or a Stepper"
+        )
+    recorded = root.record_pass()
+    return read_recorded(recorded), recorded, None
 
 
 # --- the text --------------------------------------------------------------------------------------
 
 
-def _describe(root: Drawable) -> Iterator[str]:
+def _write(
+    nodes: list[Node],
+    vertical: bool,
+    labels: dict[tuple[int, int], str],
+    looks: dict[tuple[int, int], Look],
+    result_looks: dict[int, Look],
+) -> Iterator[str]:
     """Yield the lines of DOT: every value, its operation and the edges into it.
 
-    In the SVG, node 3 has the id `node3`, its operation `op3`, the edge from 2 as its first operand
-    `edge2-3-0`; each has its kind among its classes.
+    In the SVG, node 3 has the id `node3`, its operation `op3`, the edge from there `result3`, the edge from
+    node 2 as its first operand `edge2-3-0`; each has its kind among its classes.
     """
     form = {kind: f" {attributes(style)}" if style else "" for kind, style in FORM.items()}
-    number: dict[int, int] = {}
-    for n, node in enumerate(sort_by_computation(root)):
-        number[id(node)] = n
-        op, parents = node.op, node.parents
-        kind = getattr(node, "kind", None) or ("operation" if parents or op else "input")
-        classes = f"{kind} output" if node is root else kind
-        look = form["output" if node is root and parents else kind]
-        yield f'\t{n} [label={_record(node)} id="node{n}" class="{classes}"{look}]\n'
+    root = nodes[-1]
+    plain: Look = ("", "")
+    for node in nodes:
+        n = node.number
+        if node.kind == "rest":
+            text = f"{node.count:,} more values,\nwhich are not shown"
+            yield f'\trest [label={quote(escape(text))} id="rest" class="rest"{form["rest"]}]\n'
+            continue
+        classes, look = node.kind, form[node.kind]
+        if node is root and node.parents:
+            classes, look = f"{node.kind} output", form["output"]
+        yield f'\t{n} [label={_record(node, vertical)} id="node{n}" class="{classes}"{look}{_tip(node)}]\n'
         target = str(n)
-        if op:
+        if node.op:
             target = f"op{n}"
-            classes = f"op {class_of(op)}"
-            yield (
-                f'\t{target} [label={quote(escape(op))} id="{target}" class="{classes}"{form["op"]}]\n'
-                f'\t{target} -> {n} [id="result{n}" class="result"]\n'
-            )
-        for position, parent in enumerate(parents):
-            source = number[id(parent)]
-            yield f'\t{source} -> {target} [id="edge{source}-{n}-{position}" class="operand"]\n'
+            label, word = _name_operation(node.op, node.count)
+            yield f'\t{target} [label={label} id="{target}" class="op {word}"{form["op"]}]\n'
+            word, look = result_looks.get(n, plain)
+            yield f'\t{target} -> {n} [id="result{n}" class="{f"result {word}".rstrip()}"{look}]\n'
+        if node.count > 1 or -1 in node.parents:
+            yield from _write_merged(node, target)
+            continue
+        for place, source in enumerate(node.parents):
+            word, look = looks.get((n, place), plain) if looks else plain
+            classes = f"operand {word}" if word else "operand"
+            label = labels.get((n, place), "") if labels else ""
+            yield f'\t{source} -> {target} [id="edge{source}-{n}-{place}" class="{classes}"{look}{label}]\n'
 
 
-def sort_by_computation(root: Drawable) -> list[Drawable]:
-    """Return `root` and all it was computed from, each once, every node after its parents."""
-    # Not recursive: a training loop records chains far deeper than Python's stack.
-    order: list[Drawable] = []
-    seen = {id(root)}
-    stack = [(root, iter(root.parents))]
-    while stack:
-        node, parents = stack[-1]
-        for parent in parents:
-            if id(parent) not in seen:
-                seen.add(id(parent))
-                stack.append((parent, iter(parent.parents)))
-                break
-        else:
-            order.append(node)
-            stack.pop()
-    return order
+def _write_merged(node: Node, target: str) -> Iterator[str]:
+    """Yield one edge from each operand of what was folded, with the number of its uses."""
+    for source, uses in Counter(node.parents).items():
+        name = "rest" if source == -1 else str(source)
+        label = f' label="×{uses:,}"' if uses > 1 else ""
+        place = node.parents.index(source)
+        yield f'\t{name} -> {target} [id="edge{name}-{node.number}-{place}" class="operand"{label}]\n'
 
 
-def _record(node: Drawable) -> str:
-    label = "" if node.label is None else str(node.label)
-    fields = [escape_field(shorten(label))] if label.strip() else []
-    data = show_quantity(node.data)
-    shape, dtype = getattr(node, "shape", None), getattr(node, "dtype", None)
-    if node.data is None and shape is not None:
-        data = show_kind(shape, dtype)
-    fields += [escape_field(f"data {data}"), escape_field(f"grad {show_quantity(_grad(node))}")]
-    return quote("{ " + " | ".join(fields) + " }")
+@lru_cache(maxsize=1024)
+def _name_operation(op: str, count: int) -> tuple[str, str]:
+    """Return the label of an operation's oval, and its class."""
+    name = shorten(op) if count == 1 else f"{shorten(op)} ×{count:,}"
+    return quote(escape(name)), class_of(op)
 
 
-def _grad(node: Drawable) -> Any:
-    """Return the gradient of a node, None where it was not computed."""
-    if not getattr(node, "has_grad", True):  # a Value's is 0.0 before it is computed
-        return None
-    # Of a computed tensor that keeps no gradient, asking for it would warn.
-    return node.grad if getattr(node, "is_leaf", True) or getattr(node, "retains_grad", True) else None
+def _record(node: Node, vertical: bool) -> str:
+    """Return the label of a box: its lines under each other, whichever the direction of the graph."""
+    lines = describe(node)
+    if node.label and node.label.strip():
+        lines.insert(0, shorten(node.label))
+    text = " | ".join([escape_field(line) for line in lines])
+    return quote("{ " + text + " }" if vertical else text)
+
+
+def _tip(node: Node) -> str:
+    """Return the tooltip of a box: the whole label, and the numbers with all their digits."""
+    lines = []
+    if node.label and node.label.strip():
+        lines.append(escape(shorten(node.label, LONGEST_TIP)))
+    if isinstance(node.data, float):
+        lines.append(f"data {node.data!r}")
+    if isinstance(node.grad, float):
+        lines.append(f"grad {node.grad!r}")
+    return " tooltip=" + quote("\\n".join(lines)) if lines else ""

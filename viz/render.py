@@ -13,8 +13,9 @@ from typing import Any
 
 import graphviz
 
-from viz.graph import Drawable, draw, sort_by_computation
+from viz.graph import draw
 from viz.layout import LIMIT, GraphvizMissing, LayoutError, LayoutTimeout, lay_out, tidy
+from viz.nodes import Drawable, sort_by_computation
 
 __all__ = ["save", "svg"]
 
