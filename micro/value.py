@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any
 
-from micro import formulas, inline
+from micro import display, formulas, inline
 from micro.convert import to_float
 from micro.formulas import Formula
 from micro.ieee import calculate, evaluate
@@ -404,6 +404,10 @@ class Value:
     def __repr__(self) -> str:
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self.data}, grad={self.grad}{label})"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Show the graph as a picture in a notebook."""
+        return display.show(self, include, exclude)
 
 
 def _propagate(nodes: Iterable[Value]) -> None:

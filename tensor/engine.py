@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 
 from kernels import cpu
+from micro import display
 from tensor import autograd, dtypes, elementwise, layouts, missing, printing
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
@@ -602,6 +603,10 @@ class Tensor(Methods):
             requires_grad=self.requires_grad and grad_fn is None,
             grad_fn_name=None if grad_fn is None else f"<{grad_fn.name()}>",
         )
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        """Show the graph as a picture in a notebook, where there is one."""
+        return display.show(self, include, exclude)
 
 
 class Parameter(Tensor):

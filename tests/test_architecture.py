@@ -20,6 +20,7 @@ MAY_IMPORT = {
         "kernels",
         "micro.formulas",
         "micro.bench",
+        "micro.display",
         "micro.stepper",
         "micro.text",
         "micro.trace",

@@ -28,31 +28,31 @@ _LADDER: tuple[tuple[float, dict[str, Any], str], ...] = (
 )
 
 
-def svg(root: Drawable | graphviz.Digraph, *, limit: float = LIMIT, **options: Any) -> str:
+def svg(root: Drawable | graphviz.Digraph, *, timeout: float = LIMIT, **options: Any) -> str:
     """Return the picture of all that `root` was computed from as text: one `<svg>` element.
 
     It needs no file and no network; its words are text.
 
     Args:
         root: what `draw` takes, or a graph that `draw` or `draw_model` returned.
-        limit: seconds the layout may take. Then a simpler drawing takes its place, and a warning says so.
+        timeout: seconds the layout may take. Then a simpler drawing takes its place, and a warning says so.
         options: as for `draw`.
 
     Raises:
         RuntimeError: it could not be drawn within the time, or there is no Graphviz.
     """
-    _check_limit("svg", limit)
+    _check_timeout("svg", timeout)
     try:
-        content, note = _climb_down(root, "svg", limit, options)
+        content, note = _climb_down(root, "svg", timeout, options)
     except LayoutError as error:
         raise type(error)(f"svg: {error}") from None
     if note:
         warnings.warn(f"svg: {note}", stacklevel=2)
-    return tidy(content, *_describe(root))
+    return tidy(content, *describe(root))
 
 
 def save(
-    root: Drawable | graphviz.Digraph, path: str | os.PathLike[str], *, limit: float = LIMIT, **options: Any
+    root: Drawable | graphviz.Digraph, path: str | os.PathLike[str], *, timeout: float = LIMIT, **options: Any
 ) -> Path:
     """Write the graph of `root` to `path` and return the path; its ending says which format.
 
@@ -63,7 +63,7 @@ def save(
 
     Args:
         root: what `draw` takes, or a graph that `draw` or `draw_model` returned.
-        limit: seconds the layout may take. Then a simpler drawing takes its place, and a warning says so.
+        timeout: seconds the layout may take. Then a simpler drawing takes its place, and a warning says so.
         options: as for `draw`.
 
     Raises:
@@ -75,12 +75,12 @@ def save(
     format = path.suffix.removeprefix(".").lower()
     if format not in FORMATS:
         raise ValueError(f"save: the name must end in .svg, .png, .pdf or .dot, got {path.name!r}")
-    _check_limit("save", limit)
+    _check_timeout("save", timeout)
     if format == "dot":
         _replace(path, _graph_of(root, options).source.encode())
         return path
     try:
-        content, note = _climb_down(root, format, limit, options)
+        content, note = _climb_down(root, format, timeout, options)
     except GraphvizMissing as error:
         other = path.with_suffix(".dot" if format == "svg" else ".svg").name
         raise GraphvizMissing(f"save: {path.name} {error}, or save {other}, which needs nothing") from None
@@ -92,7 +92,7 @@ def save(
         )
         return text
     if format == "svg":
-        picture = tidy(content, *_describe(root))
+        picture = tidy(content, *describe(root))
         content = f'<?xml version="1.0" encoding="UTF-8"?>\n{picture}'.encode()
     _replace(path, content)
     if note:
@@ -100,19 +100,19 @@ def save(
     return path
 
 
-def _check_limit(name: str, limit: float) -> None:
-    if not limit > 0:
-        raise ValueError(f"{name}: limit is the seconds a layout may take, above 0, got {limit!r}")
+def _check_timeout(name: str, timeout: float) -> None:
+    if not timeout > 0:
+        raise ValueError(f"{name}: timeout is the seconds a layout may take, above 0, got {timeout!r}")
 
 
-def _climb_down(root: Any, format: str, limit: float, options: dict[str, Any]) -> tuple[bytes, str]:
+def _climb_down(root: Any, format: str, timeout: float, options: dict[str, Any]) -> tuple[bytes, str]:
     """Return the picture in the first form that can be laid out in time, and what is to be said of it."""
     reason = ""
     for part, simpler, note in _LADDER:
         graph = _graph_of(root, options)
         graph.graph_attr.update(simpler)
         try:
-            return lay_out(graph.source, format, limit * part), note.format(reason=reason)
+            return lay_out(graph.source, format, timeout * part), note.format(reason=reason)
         except GraphvizMissing:
             raise
         except LayoutError as error:
@@ -124,7 +124,7 @@ def _graph_of(root: Any, options: dict[str, Any]) -> graphviz.Digraph:
     return root.copy() if isinstance(root, graphviz.Digraph) else draw(root, **options)
 
 
-def _describe(root: Any) -> tuple[str, str]:
+def describe(root: Any) -> tuple[str, str]:
     """Return what a screen reader says of the picture: a title and a sentence."""
     if isinstance(root, graphviz.Digraph):
         return root.name or "Graph", ""

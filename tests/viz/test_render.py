@@ -142,7 +142,7 @@ def test_a_label_cannot_break_out(no_dot):
 def test_straight_edges_come_second(slow, tmp_path):
     sources, limits = slow(1)
     with pytest.warns(UserWarning, match=r"graph\.svg was drawn with straight edges, since Graphviz took"):
-        viz.save(example(), tmp_path / "graph.svg", limit=5)
+        viz.save(example(), tmp_path / "graph.svg", timeout=5)
     assert ["splines=line" in source for source in sources] == [False, True]
     assert sum(limits) <= 5
     assert (tmp_path / "graph.svg").exists()
@@ -166,9 +166,9 @@ def test_a_graph_that_graphviz_gives_up_is_treated_alike(slow, tmp_path):
         viz.save(example(), tmp_path / "graph.svg")
 
 
-@pytest.mark.parametrize("limit", [0, -1.0, float("nan")])
-def test_a_limit_is_a_time(limit, tmp_path):
-    with pytest.raises(ValueError, match="limit is the seconds"):
-        viz.svg(example(), limit=limit)
-    with pytest.raises(ValueError, match="limit is the seconds"):
-        viz.save(example(), tmp_path / "a.svg", limit=limit)
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_a_timeout_is_a_time(timeout, tmp_path):
+    with pytest.raises(ValueError, match="timeout is the seconds"):
+        viz.svg(example(), timeout=timeout)
+    with pytest.raises(ValueError, match="timeout is the seconds"):
+        viz.save(example(), tmp_path / "a.svg", timeout=timeout)
