@@ -32,17 +32,16 @@ a fifth of the time. For `mul` that gives
 """
 
 import ast
+import copy
 import inspect
 import math
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
 
 from micro.formulas import Formula
-
-_TAKEN = {"rule", "forward", "derivatives", "options", "self", "other", "answer", "node", "first", "second"}
-"""Names that stand for something else in the text: no option may have them there."""
 
 
 def write(formula: Formula) -> str:
@@ -55,9 +54,12 @@ def write(formula: Formula) -> str:
     arguments = [*variables, "out", "grad"]
     flows = [_inline(f"derivatives[{n}]", d, arguments, options) for n, d in enumerate(formula.derivatives)]
     lines = ["def make(rule, forward, derivatives, options):"]
-    lines += [f"    {name} = options[{n}]" for n, name in enumerate(options)]
+    lines += [f"    {_OPTION}{name} = options[{n}]" for n, name in enumerate(options)]
     lines += ["    " + line for line in [*_apply(variables, forward), *_propagate(variables, flows)]]
     return "\n".join([*lines, "    return apply, propagate"])
+
+
+_OPTION = "option_"  # begins no other name in the text: an option may be called as it likes
 
 
 def _apply(variables: list[str], forward: str) -> list[str]:
@@ -85,7 +87,7 @@ def _apply(variables: list[str], forward: str) -> list[str]:
 
 
 def _propagate(variables: list[str], flows: list[str]) -> list[str]:
-    names = set().union(*[_names(ast.parse(flow)) for flow in flows])
+    names = set(re.findall(r"\w+", " ".join(flows)))
     places = [("first", "_x"), ("second", "_y")][: len(variables)]
     to = ", ".join(f"to_{place}" for place, _ in places)
     return [
@@ -105,20 +107,33 @@ def _propagate(variables: list[str], flows: list[str]) -> list[str]:
 
 def _inline(name: str, function: Callable[..., float], arguments: list[str], options: list[str]) -> str:
     """Return the expression that `function` returns; or a call of it by `name`."""
-    expression = _expression(function)
-    names = [*arguments, *options]
-    if expression is None or [*inspect.signature(function).parameters] != names or _TAKEN & set(options):
+    expression = _expression(function, options)
+    if expression is None or [*inspect.signature(function).parameters] != [*arguments, *options]:
         return f"{name}({', '.join(arguments)}{', *options' * bool(options)})"
     return f"({expression})"
 
 
-def _expression(function: Any) -> str | None:
-    """Return the only expression of a function of its arguments and `math`; None if it is anything else."""
+def _expression(function: Any, options: list[str]) -> str | None:
+    """Return the only expression of a function of its arguments and `math`; None if it is anything else.
+
+    Options have their prefix there.
+    """
     body = find_body(function)
     if body is None or len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
         return None
+    expression = copy.deepcopy(body[0].value) if options else body[0].value
+    nodes = list(ast.walk(expression))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
     known = {"math", *inspect.signature(function).parameters}
-    return ast.unparse(body[0].value) if _names(body[0].value) <= known else None
+    if not {node.id for node in names} <= known or any(isinstance(node, _BINDING) for node in nodes):
+        return None
+    for node in names:
+        if node.id in options:
+            node.id = _OPTION + node.id
+    return ast.unparse(expression)
+
+
+_BINDING = (ast.Lambda, ast.NamedExpr)  # what gives a name another meaning within an expression
 
 
 def find_body(function: Any) -> list[ast.stmt] | None:
@@ -129,10 +144,6 @@ def find_body(function: Any) -> list[ast.stmt] | None:
     if definition is None or definition.name != function.__name__:
         return None
     return definition.body[1:] if ast.get_docstring(definition) else definition.body
-
-
-def _names(tree: ast.AST) -> set[str]:
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 @lru_cache(maxsize=16)

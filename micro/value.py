@@ -159,6 +159,25 @@ class _ByHand:
             self.closure()
 
 
+class _OnFirstUse:
+    """A method of `Value` that is made when it is first asked for: to make all of them takes 50 ms."""
+
+    def __init__(self, make: Callable[[Formula], Callable[..., "Value"]], formula: Formula) -> None:
+        self.make, self.formula = make, formula
+        self.names: list[str] = []
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.owner = owner
+        self.names.append(name)
+
+    def __get__(self, value: Any, owner: type) -> Callable[..., "Value"]:
+        method: Any = self.make(self.formula)
+        for name in self.names:
+            if vars(self.owner).get(name) is self:  # not what a user has put there since
+                setattr(self.owner, name, method)
+        return method.__get__(value, owner)
+
+
 def _reflected(formula: Formula) -> Callable[..., "Value"]:
     """Make the method that Python calls for `number <operator> value`."""
     method = _method(formula)
@@ -300,18 +319,18 @@ class Value:
 
     # --- the calculus ------------------------------------------------------------------------------------
 
-    __add__ = add = _method(formulas.ADD)
-    __sub__ = sub = _method(formulas.SUB)
-    __mul__ = mul = _method(formulas.MUL)
-    __truediv__ = div = _method(formulas.DIV)
-    __neg__ = neg = _method(formulas.NEG)
-    __abs__ = abs = _method(formulas.ABS)
+    __add__ = add = _OnFirstUse(_method, formulas.ADD)
+    __sub__ = sub = _OnFirstUse(_method, formulas.SUB)
+    __mul__ = mul = _OnFirstUse(_method, formulas.MUL)
+    __truediv__ = div = _OnFirstUse(_method, formulas.DIV)
+    __neg__ = neg = _OnFirstUse(_method, formulas.NEG)
+    __abs__ = abs = _OnFirstUse(_method, formulas.ABS)
 
-    __radd__ = _reflected(formulas.ADD)
-    __rsub__ = _reflected(formulas.SUB)
-    __rmul__ = _reflected(formulas.MUL)
-    __rtruediv__ = _reflected(formulas.DIV)
-    __rpow__ = _reflected(formulas.POW)
+    __radd__ = _OnFirstUse(_reflected, formulas.ADD)
+    __rsub__ = _OnFirstUse(_reflected, formulas.SUB)
+    __rmul__ = _OnFirstUse(_reflected, formulas.MUL)
+    __rtruediv__ = _OnFirstUse(_reflected, formulas.DIV)
+    __rpow__ = _OnFirstUse(_reflected, formulas.POW)
 
     def pow(self, exponent: Any) -> "Value":
         """Raise to a power; a plain number as exponent is a constant, a Value gets a gradient of its own."""
@@ -321,62 +340,62 @@ class Value:
 
     __pow__ = pow
 
-    exp = _method(formulas.EXP)
-    log = _method(formulas.LOG)
-    log1p = _method(formulas.LOG1P)
-    sqrt = _method(formulas.SQRT)
-    tanh = _method(formulas.TANH)
-    sigmoid = _method(formulas.SIGMOID)
-    softplus = _method(formulas.SOFTPLUS)
-    relu = _method(formulas.RELU)
-    leaky_relu = _method(formulas.LEAKY_RELU)
-    elu = _method(formulas.ELU)
-    gelu = _method(formulas.GELU)
-    gelu_tanh = _method(formulas.GELU_TANH)
-    silu = _method(formulas.SILU)
-    sin = _method(formulas.SIN)
-    cos = _method(formulas.COS)
-    maximum = _method(formulas.MAXIMUM)
-    minimum = _method(formulas.MINIMUM)
-    clamp = _method(formulas.CLAMP)
-    exp2 = _method(formulas.EXP2)
-    expm1 = _method(formulas.EXPM1)
-    log2 = _method(formulas.LOG2)
-    log10 = _method(formulas.LOG10)
-    rsqrt = _method(formulas.RSQRT)
-    reciprocal = _method(formulas.RECIPROCAL)
-    hypot = _method(formulas.HYPOT)
-    logaddexp = _method(formulas.LOGADDEXP)
-    xlogy = _method(formulas.XLOGY)
-    logsigmoid = _method(formulas.LOGSIGMOID)
-    logit = _method(formulas.LOGIT)
-    erf = _method(formulas.ERF)
-    erfc = _method(formulas.ERFC)
-    erfinv = _method(formulas.ERFINV)
-    mish = _method(formulas.MISH)
-    hardtanh = _method(formulas.HARDTANH)
-    hardsigmoid = _method(formulas.HARDSIGMOID)
-    hardswish = _method(formulas.HARDSWISH)
-    softshrink = _method(formulas.SOFTSHRINK)
-    hardshrink = _method(formulas.HARDSHRINK)
-    threshold = _method(formulas.THRESHOLD)
-    prelu = _method(formulas.PRELU)
-    tan = _method(formulas.TAN)
-    asin = _method(formulas.ASIN)
-    acos = _method(formulas.ACOS)
-    atan = _method(formulas.ATAN)
-    atan2 = _method(formulas.ATAN2)
-    sinh = _method(formulas.SINH)
-    cosh = _method(formulas.COSH)
-    asinh = _method(formulas.ASINH)
-    acosh = _method(formulas.ACOSH)
-    atanh = _method(formulas.ATANH)
-    sinc = _method(formulas.SINC)
-    fmax = _method(formulas.FMAX)
-    fmin = _method(formulas.FMIN)
-    copysign = _method(formulas.COPYSIGN)
-    fmod = _method(formulas.FMOD)
-    frac = _method(formulas.FRAC)
+    exp = _OnFirstUse(_method, formulas.EXP)
+    log = _OnFirstUse(_method, formulas.LOG)
+    log1p = _OnFirstUse(_method, formulas.LOG1P)
+    sqrt = _OnFirstUse(_method, formulas.SQRT)
+    tanh = _OnFirstUse(_method, formulas.TANH)
+    sigmoid = _OnFirstUse(_method, formulas.SIGMOID)
+    softplus = _OnFirstUse(_method, formulas.SOFTPLUS)
+    relu = _OnFirstUse(_method, formulas.RELU)
+    leaky_relu = _OnFirstUse(_method, formulas.LEAKY_RELU)
+    elu = _OnFirstUse(_method, formulas.ELU)
+    gelu = _OnFirstUse(_method, formulas.GELU)
+    gelu_tanh = _OnFirstUse(_method, formulas.GELU_TANH)
+    silu = _OnFirstUse(_method, formulas.SILU)
+    sin = _OnFirstUse(_method, formulas.SIN)
+    cos = _OnFirstUse(_method, formulas.COS)
+    maximum = _OnFirstUse(_method, formulas.MAXIMUM)
+    minimum = _OnFirstUse(_method, formulas.MINIMUM)
+    clamp = _OnFirstUse(_method, formulas.CLAMP)
+    exp2 = _OnFirstUse(_method, formulas.EXP2)
+    expm1 = _OnFirstUse(_method, formulas.EXPM1)
+    log2 = _OnFirstUse(_method, formulas.LOG2)
+    log10 = _OnFirstUse(_method, formulas.LOG10)
+    rsqrt = _OnFirstUse(_method, formulas.RSQRT)
+    reciprocal = _OnFirstUse(_method, formulas.RECIPROCAL)
+    hypot = _OnFirstUse(_method, formulas.HYPOT)
+    logaddexp = _OnFirstUse(_method, formulas.LOGADDEXP)
+    xlogy = _OnFirstUse(_method, formulas.XLOGY)
+    logsigmoid = _OnFirstUse(_method, formulas.LOGSIGMOID)
+    logit = _OnFirstUse(_method, formulas.LOGIT)
+    erf = _OnFirstUse(_method, formulas.ERF)
+    erfc = _OnFirstUse(_method, formulas.ERFC)
+    erfinv = _OnFirstUse(_method, formulas.ERFINV)
+    mish = _OnFirstUse(_method, formulas.MISH)
+    hardtanh = _OnFirstUse(_method, formulas.HARDTANH)
+    hardsigmoid = _OnFirstUse(_method, formulas.HARDSIGMOID)
+    hardswish = _OnFirstUse(_method, formulas.HARDSWISH)
+    softshrink = _OnFirstUse(_method, formulas.SOFTSHRINK)
+    hardshrink = _OnFirstUse(_method, formulas.HARDSHRINK)
+    threshold = _OnFirstUse(_method, formulas.THRESHOLD)
+    prelu = _OnFirstUse(_method, formulas.PRELU)
+    tan = _OnFirstUse(_method, formulas.TAN)
+    asin = _OnFirstUse(_method, formulas.ASIN)
+    acos = _OnFirstUse(_method, formulas.ACOS)
+    atan = _OnFirstUse(_method, formulas.ATAN)
+    atan2 = _OnFirstUse(_method, formulas.ATAN2)
+    sinh = _OnFirstUse(_method, formulas.SINH)
+    cosh = _OnFirstUse(_method, formulas.COSH)
+    asinh = _OnFirstUse(_method, formulas.ASINH)
+    acosh = _OnFirstUse(_method, formulas.ACOSH)
+    atanh = _OnFirstUse(_method, formulas.ATANH)
+    sinc = _OnFirstUse(_method, formulas.SINC)
+    fmax = _OnFirstUse(_method, formulas.FMAX)
+    fmin = _OnFirstUse(_method, formulas.FMIN)
+    copysign = _OnFirstUse(_method, formulas.COPYSIGN)
+    fmod = _OnFirstUse(_method, formulas.FMOD)
+    frac = _OnFirstUse(_method, formulas.FRAC)
 
     # --- as a number -------------------------------------------------------------------------------------
 

@@ -1,4 +1,7 @@
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,7 @@ def dx(x, out, grad):
 
 
 SCALE = 3.0
+ROOT = Path(__file__).parents[2]
 
 
 def test_an_expression_stands_where_the_call_would():
@@ -70,6 +74,66 @@ def test_options_are_filled_in():
     y = x.leaky_relu(0.5)
     y.backward()
     assert (y.data, x.grad, y.op) == (-1.0, 0.5, "leaky_relu(0.5)")
+
+
+def mixed(x, math=2.0, evaluate=3.0, Value=5.0, rule=7.0, node=11.0, _new=13.0, option_x=17.0):
+    return x * (math + evaluate + Value + rule + node + _new + option_x)
+
+
+def mixed_dx(x, out, grad, math=2.0, evaluate=3.0, Value=5.0, rule=7.0, node=11.0, _new=13.0, option_x=17.0):
+    return grad * (math + evaluate + Value + rule + node + _new + option_x)
+
+
+def renamed(first, x=2.0, y=3.0, out=5.0, grad=7.0):
+    return first * (x + y) * (out + grad)
+
+
+def renamed_dx(first, result, flow, x=2.0, y=3.0, out=5.0, grad=7.0):
+    return flow * (x + y) * (out + grad)
+
+
+def bound_within(x, slope=2.0):
+    return (lambda slope: x * slope)(slope + 1.0)
+
+
+def bound_within_dx(x, out, grad, slope=2.0):
+    return grad * (slope := slope + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("forward", "derivative", "slope"),
+    [(mixed, mixed_dx, 58.0), (renamed, renamed_dx, 60.0), (bound_within, bound_within_dx, 3.0)],
+)
+def test_an_option_may_have_any_name(forward, derivative, slope):
+    formula = Formula("f", forward, (derivative,), "f")
+    for _ in range(2):
+        x = Value(0.5)
+        y = x.apply(formula)
+        y.backward()
+        assert (y.data, x.grad) == (0.5 * slope, slope)
+    assert ("forward(x" in inline.write(formula).replace("evaluate(forward", "")) is (forward is not mixed)
+
+
+def test_a_method_is_made_when_it_is_first_asked_for():
+    program = """
+from micro import Value, value
+assert not value._rule.cache_info().currsize
+x = Value(0.5)
+(2.0 * x + x.tanh()).backward()
+assert value._rule.cache_info().currsize == 3
+assert vars(Value)["add"] is vars(Value)["__add__"]
+assert vars(Value)["tanh"].__qualname__ == "Value.tanh"
+
+class Own(Value):
+    def exp(self):
+        return self * 2.0
+
+Value.sub = lambda self, other: "mine"
+assert Own(3.0).exp().data == 6.0
+assert (x - 1.0).data == -0.5
+assert x.sub(1.0) == "mine"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("name", sorted(FORMULAS))
