@@ -98,7 +98,7 @@ def _to_operand(value: "Value", other: Any, rule: Rule) -> tuple[Any, Any]:
     """Return (`other` as a Value, None); or (None, what a stranger answers to `value <operator> other`)."""
     name = rule.formula.name
     try:
-        return _value(other, name), None
+        return to_value(other, name), None
     except TypeError:
         answer = _ask(other, "__rtruediv__" if name == "div" else f"__r{name}__", value)
         if answer is NotImplemented:
@@ -181,7 +181,7 @@ class _OnFirstUse:
 def _reflected(formula: Formula) -> Callable[..., "Value"]:
     """Make the method that Python calls for `number <operator> value`."""
     method = _method(formula)
-    return lambda self, other: method(_value(other, formula.name), self)
+    return lambda self, other: method(to_value(other, formula.name), self)
 
 
 class Value:
@@ -400,16 +400,16 @@ class Value:
     # --- as a number -------------------------------------------------------------------------------------
 
     def __lt__(self, other: Any) -> bool:
-        return self.data < _value(other, "<").data
+        return self.data < to_value(other, "<").data
 
     def __le__(self, other: Any) -> bool:
-        return self.data <= _value(other, "<=").data
+        return self.data <= to_value(other, "<=").data
 
     def __gt__(self, other: Any) -> bool:
-        return self.data > _value(other, ">").data
+        return self.data > to_value(other, ">").data
 
     def __ge__(self, other: Any) -> bool:
-        return self.data >= _value(other, ">=").data
+        return self.data >= to_value(other, ">=").data
 
     def __float__(self) -> float:
         return float(self.data)
@@ -467,7 +467,7 @@ def sort_topologically(root: Value) -> list[Value]:
             node = path.pop()
 
 
-def _value(operand: Any, operation: str) -> Value:
+def to_value(operand: Any, operation: str) -> Value:
     if isinstance(operand, Value):
         return operand
     constant = Value(to_float(operand, operation))
