@@ -4,7 +4,7 @@ from typing import Any
 
 from viz.graph import draw
 from viz.layout import LayoutError, lay_out, tidy
-from viz.render import describe
+from viz.render import caption
 
 __all__ = ["LARGEST_DRAWN", "show"]
 
@@ -27,7 +27,7 @@ def show(value: Any) -> dict[str, str] | None:
         why = f"more than {LARGEST_DRAWN} values"
     else:
         try:
-            picture = tidy(lay_out(draw(value).source, "svg", PATIENCE), *describe(value))
+            picture = tidy(lay_out(draw(value).source, "svg", PATIENCE), *caption(value))
             return {"text/plain": text, "image/svg+xml": picture}
         except LayoutError as error:
             why = str(error)

@@ -1,7 +1,7 @@
 """Draw a graph into a file or into SVG text, whatever its size.
 
-A layout that takes longer than it may is tried again in simpler forms: with straight edges, then with its
-oldest part folded away; at last the graph is left as DOT text. One line, a warning, says what was done.
+A layout that takes longer than it may is tried again in simpler forms: with straight edges, then only what
+is nearest the result; at last the graph is left as DOT text. One line, a warning, says what was done.
 """
 
 import os
@@ -21,11 +21,22 @@ __all__ = ["save", "svg"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
+NEAREST = 100
+"""Values that are drawn of a graph too large to be drawn whole; a tangle of 250 takes minutes."""
+
 # What is tried in turn, each with its part of the time, and what is said of it.
-_LADDER: tuple[tuple[float, dict[str, Any], str], ...] = (
+_STEPS: tuple[tuple[float, dict[str, Any], str], ...] = (
     (0.6, {}, ""),
-    (0.2, {"splines": "line"}, "drawn with straight edges, since {reason}"),
+    (0.2, {"splines": "line"}, "drawn with straight edges"),
+    (
+        0.2,
+        {"splines": "line", "collapse": True, "most": NEAREST},
+        "drawn near its result only",
+    ),
 )
+
+LARGEST_TRIED = 20_000
+"""Values; of more, no Graphviz has been seen to lay out a graph within the time."""
 
 
 def svg(root: Drawable | graphviz.Digraph, *, timeout: float = LIMIT, **options: Any) -> str:
@@ -48,7 +59,7 @@ def svg(root: Drawable | graphviz.Digraph, *, timeout: float = LIMIT, **options:
         raise type(error)(f"svg: {error}") from None
     if note:
         warnings.warn(f"svg: {note}", stacklevel=2)
-    return tidy(content, *describe(root))
+    return tidy(content, *caption(root))
 
 
 def save(
@@ -92,7 +103,7 @@ def save(
         )
         return text
     if format == "svg":
-        picture = tidy(content, *describe(root))
+        picture = tidy(content, *caption(root))
         content = f'<?xml version="1.0" encoding="UTF-8"?>\n{picture}'.encode()
     _replace(path, content)
     if note:
@@ -108,32 +119,65 @@ def _check_timeout(name: str, timeout: float) -> None:
 def _climb_down(root: Any, format: str, timeout: float, options: dict[str, Any]) -> tuple[bytes, str]:
     """Return the picture in the first form that can be laid out in time, and what is to be said of it."""
     reason = ""
-    for part, simpler, note in _LADDER:
-        graph = _graph_of(root, options)
-        graph.graph_attr.update(simpler)
+    for part, simpler, note in _STEPS:
+        if isinstance(root, graphviz.Digraph):
+            if "most" in simpler:  # it is DOT text, of which nothing can be left out any more
+                break
+            graph = root.copy()
+            graph.graph_attr.update(simpler)
+        else:
+            values = len(_nodes_of(root))
+            if values > LARGEST_TRIED and "most" not in simpler:
+                reason = f"{values:,} values are too many to be laid out"
+                continue
+            graph = draw(root, **_simplify(options, simpler))
         try:
-            return lay_out(graph.source, format, timeout * part), note.format(reason=reason)
+            return lay_out(graph.source, format, timeout * part), f"{note}, since {reason}" if note else ""
         except GraphvizMissing:
             raise
         except LayoutError as error:
             reason = reason or str(error)
-    raise LayoutTimeout(f"{reason}, and straight edges did not help")
+    raise LayoutTimeout(f"{reason}, and simpler forms did not help")
+
+
+def _simplify(options: dict[str, Any], simpler: dict[str, Any]) -> dict[str, Any]:
+    chosen = options.get("most")
+    simpler = {**options, **simpler}
+    if isinstance(chosen, int) and "most" in simpler:
+        simpler["most"] = min(chosen, simpler["most"])
+    return simpler
 
 
 def _graph_of(root: Any, options: dict[str, Any]) -> graphviz.Digraph:
-    return root.copy() if isinstance(root, graphviz.Digraph) else draw(root, **options)
+    return root if isinstance(root, graphviz.Digraph) else draw(root, **options)
 
 
-def describe(root: Any) -> tuple[str, str]:
+def _nodes_of(root: Any) -> list[Any]:
+    recorded = getattr(root, "recorded", None)  # a Stepper's
+    if recorded is not None and hasattr(recorded, "flows"):
+        return recorded.nodes
+    return sort_by_computation(root) if hasattr(root, "parents") else []
+
+
+def caption(root: Any) -> tuple[str, str]:
     """Return what a screen reader says of the picture: a title and a sentence."""
     if isinstance(root, graphviz.Digraph):
         return root.name or "Graph", ""
-    nodes = sort_by_computation(root)
+    nodes = _nodes_of(root)
     inputs = [node for node in nodes if not node.parents and not node.op]
     names = [str(node.label) for node in inputs if node.label]
-    result = str(root.label or "a result")
-    of = ", ".join(names) if 0 < len(names) == len(inputs) <= 10 else f"{len(inputs):,} inputs"
-    return f"How {result} was computed", f"{result} from {of}, in {len(nodes) - len(inputs):,} operations"
+    result = str(nodes[-1].label or "a result")
+    if len(nodes) == 1:
+        return result, ""
+    of = ", ".join(names) if 0 < len(names) == len(inputs) <= 10 else _count(len(inputs), "input")
+    return (
+        f"How {result} was computed",
+        f"{result} from {of}, in {_count(len(nodes) - len(inputs), 'operation')}",
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -141,7 +185,9 @@ def _replace(path: Path, content: bytes) -> None:
     try:
         temporary.write_bytes(content)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # nobody knows the temporary one
         raise

@@ -1,5 +1,6 @@
 """Files and SVG text of graphs, and what takes the place of a picture that cannot be laid out in time."""
 
+import random
 import shutil
 import xml.etree.ElementTree as ElementTree
 
@@ -88,8 +89,10 @@ def test_save_leaves_nothing_behind_where_it_cannot_write(tmp_path):
     with pytest.raises(OSError):  # noqa: PT011 - the kind differs between systems
         viz.save(example(), tmp_path / "graph.dot")
     assert [path.name for path in tmp_path.iterdir()] == ["graph.dot"]
-    with pytest.raises(FileNotFoundError):
-        viz.save(example(), tmp_path / "absent" / "graph.dot")
+    absent = tmp_path / "absent" / "graph.dot"
+    with pytest.raises(FileNotFoundError) as caught:
+        viz.save(example(), absent)
+    assert caught.value.filename == str(absent)
 
 
 @needs_dot
@@ -122,7 +125,7 @@ def test_svg_is_one_element_with_its_words_as_text_and_a_title(no_dot):
     texts = [e.text for e in picture.iter(name + "text")]
     assert {"out", "data 6.0", "grad 1.0", "*"} <= set(texts)
     assert picture.find(name + "title").text == "How out was computed"
-    assert picture.find(name + "desc").text == "out from x, y, in 1 operations"
+    assert picture.find(name + "desc").text == "out from x, y, in 1 operation"
 
 
 def test_svg_is_the_same_every_time_and_names_no_place(no_dot):
@@ -146,6 +149,48 @@ def test_straight_edges_come_second(slow, tmp_path):
     assert ["splines=line" in source for source in sources] == [False, True]
     assert sum(limits) <= 5
     assert (tmp_path / "graph.svg").exists()
+
+
+def chain(length):
+    root = Node(1.0, label="x")
+    for i in range(length):
+        root = Node(1.0, (root,), "tanh" if i % 2 else "relu")
+    return root
+
+
+def test_what_is_near_the_result_comes_third(slow, tmp_path):
+    sources, limits = slow(2)
+    with pytest.warns(UserWarning, match="drawn near its result only, since Graphviz took"):
+        viz.save(chain(400), tmp_path / "graph.svg", timeout=5)
+    assert [source.count('"relu"') for source in sources[:2]] == [200, 200]
+    assert 0 < sources[2].count('"relu"') <= 50
+    assert sum(limits) <= 5
+
+
+def test_nobody_waits_for_what_cannot_be_laid_out(slow):
+    sources, _ = slow(0)
+    with pytest.warns(UserWarning, match="since 30,001 values are too many to be laid out"):
+        viz.svg(chain(30_000), most=50)
+    (source,) = sources
+    assert 0 < source.count('"relu"') <= 25
+
+
+def test_of_a_finished_graph_nothing_is_left_out(slow):
+    sources, _ = slow(99)
+    with pytest.raises(RuntimeError, match="simpler forms did not help"):
+        viz.svg(viz.draw(example()))
+    assert ["splines=line" in source for source in sources] == [False, True]
+
+
+def test_a_tangle_is_drawn_in_part(no_dot):
+    choose = random.Random(0)
+    nodes = [Node(1.0, label="x")]
+    for _ in range(3000):
+        nodes.append(Node(1.0, (choose.choice(nodes), choose.choice(nodes)), "+"))
+    root = Node(1.0, tuple(nodes[-40:]), "sum")
+    with pytest.warns(UserWarning, match="svg: drawn near its result only, since Graphviz took"):
+        text = viz.svg(root, timeout=6)
+    assert "which are not shown" in text.replace("\xa0", " ")
 
 
 def test_the_text_comes_last(slow, tmp_path):
