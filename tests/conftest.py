@@ -1,13 +1,23 @@
 """What the tests of every package share."""
 
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# In a container there is neither a sandbox nor a graphics card; nothing is to be fetched.
+BROWSER_FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--no-first-run",
+)  # fmt: skip
 
 
 def _load(path: Path) -> ModuleType:
@@ -55,3 +65,52 @@ def torch() -> ModuleType:
     return pytest.importorskip(
         "torch", reason="PyTorch is not installed; values are compared with it only where it is"
     )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Return Chromium, driven by Playwright; a test that asks for it is skipped where one is not there."""
+    driver = pytest.importorskip(
+        "playwright.sync_api", reason="Playwright is not installed: pip install -e '.[browser]'"
+    )
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip("Chromium is not installed: apt install chromium")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Return open_page(path, hash="", **options): a page of its own, which may ask for nothing else.
+
+    options are those of a Playwright context: viewport, color_scheme, reduced_motion, ... After the test a
+    request for anything but the file, an error or a warning in the console, or an exception fails it.
+    """
+    contexts, wrong = [], []
+
+    def open_page(path: Path, hash: str = "", **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5000)
+        address = path.as_uri()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((address, "data:"))
+                else wrong.append(f"asked for {request.url}")
+            ),
+        )
+        page.goto(address + hash)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong

@@ -1,6 +1,7 @@
 """Pictures of computations. Draws whatever answers `Drawable`; imports neither engine."""
 
 from viz.graph import Drawable, draw
+from viz.page import page
 from viz.render import save, svg
 
-__all__ = ["Drawable", "draw", "save", "svg"]
+__all__ = ["Drawable", "draw", "page", "save", "svg"]
