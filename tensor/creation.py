@@ -169,7 +169,7 @@ def new_like(name, input, dtype, layout, device, requires_grad, pin_memory, memo
     """Return a tensor of zeros in the shape, dtype and order in memory of `input`."""
     require_tensor(name, "input", input)
     element = element_type(name, dtype, input.dtype)
-    array = input._kernels.zeros_in_order(input._array, element)
+    array = input._kernels.zeros_like(input._array, element)
     out = finish(array, device, False, layout, pin_memory)
     if memory_format not in (None, preserve_format):
         out = out.contiguous(memory_format=memory_format)

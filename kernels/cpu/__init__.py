@@ -78,7 +78,7 @@ from kernels.cpu.memory import (
     where,
     write,
     zeros,
-    zeros_in_order,
+    zeros_like,
 )
 from kernels.cpu.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cpu.optim_adaptive import adadelta, adamax, nadam, radam
@@ -268,5 +268,5 @@ __all__ = [
     "where",
     "write",
     "zeros",
-    "zeros_in_order",
+    "zeros_like",
 ]  # fmt: skip

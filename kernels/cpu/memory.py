@@ -36,7 +36,7 @@ def zeros(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
-def zeros_in_order(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def zeros_like(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Return zeros in the shape of `x`, whose dims lie in memory in the order of its own."""
     return np.zeros_like(x, dtype)
 
