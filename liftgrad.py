@@ -1,4 +1,4 @@
-"""The command line: `liftgrad train mlp`, `eval`, `predict`, `bench`.
+"""The command line: `liftgrad train mlp`, `eval`, `predict`, `step`, `bench`.
 
 Parses, asks the floors below, and prints. What a command needs is imported within it, so that `--help` and a
 mistyped option answer at once. Bad input is one line on stderr and exit code 2; Ctrl-C is exit code 130.
@@ -38,10 +38,11 @@ class Stopped(BaseException):
 
 
 DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not imported before it is needed
-PATHS = ("--data-dir", "--save", "--resume", "--log", "--json")
+PATHS = ("--data-dir", "--save", "--resume", "--log", "--json", "--html")
 # as tensor.bench's
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
 ALONE = ("--resume", "--json")  # may stand without a value
+WITH_EXPRESSION = ("step", "draw")  # their first argument may begin with a minus
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LARGEST_COUNT = 2**31 - 1  # as tensor.training's
 
@@ -58,6 +59,12 @@ DataOption = Annotated[
 ]  # fmt: skip
 DataDir = Annotated[Path | None, _option("DIR", "The folder of the IDX files, gzipped or not (mnist, idx).")]
 Threads = Annotated[int | None, _option("N", "Threads to compute with.", "all cores")]
+Expression = Annotated[
+    str, typer.Argument(metavar="EXPRESSION", help='Such as "x*y + (x**2).relu()": names, numbers, formulas.')
+]
+Numbers = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=NUMBER]...", help="The numbers of its names: x=2 y=3.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the last line only.")]
 
 
@@ -202,6 +209,31 @@ def predict(
     for label, probability in enumerate(probabilities):
         bar = draw_bar(probability, 40)
         screen.line(f"{label}  {probability:7.2%}  {bar}".rstrip(), style="bold" if label == best else "")
+
+
+@app.command()
+def step(
+    expression: Expression,
+    numbers: Numbers = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Measure each local derivative by finite differences.")
+    ] = False,
+    html: Annotated[Path | None, _option("FILE", "Write a page that plays the steps; print nothing.")] = None,
+) -> None:
+    """Go through a forward and a backward pass one step at a time; as a table where there is no terminal."""
+    import micro
+    from micro.expression import parse, read_names
+
+    stepper = micro.step(parse(expression, read_names(numbers or [])), check=check)
+    if html is not None:
+        from viz import page
+
+        page(stepper, html)
+        print(f"wrote {html}")
+        return
+    from viz.stepping import play
+
+    play(stepper, expression.strip())
 
 
 @app.command()
@@ -386,18 +418,26 @@ def _bad_input() -> tuple[type[Exception], ...]:
         "tensor.session": "Refused",
         "tensor.training": "Diverged",
         "micro.train": "Diverged",
+        "micro.expression": "ExpressionError",
     }
     return (Refused, *(getattr(sys.modules[m], name) for m, name in names.items() if m in sys.modules))
 
 
 def _complete(words: list[str]) -> list[str]:
-    """Give the options of `ALONE` that stand alone the value `-`."""
+    """Give the options of `ALONE` that stand alone the value `-`; let an expression begin with a minus."""
     completed = []
+    if words[:1] and words[0] in WITH_EXPRESSION:
+        return [f" {word}" if _is_negative(word) else word for word in words]
     for word, following in zip(words, [*words, "--"][1:], strict=True):
         completed.append(word)
         if word in ALONE and following.startswith("-") and following != _STANDARD:
             completed.append(_STANDARD)
     return completed
+
+
+def _is_negative(word: str) -> bool:
+    """Whether a word is an expression such as -x and no option such as -o."""
+    return len(word) > 1 and word[0] == "-" and word[1] != "-" and word not in ("-h", "-o")
 
 
 def _find_empty_path(words: list[str]) -> str | None:

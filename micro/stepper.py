@@ -387,8 +387,8 @@ def _write_step(step: Step) -> list[str]:
     result = show_quantity(step.result)
     name = step.node.name
     if step.phase == "forward":
-        parts = [name, step.formula, step.numbers if step.formula else "", result]
-        return ["  " + " = ".join(part for part in parts if part)]
+        parts = [name, step.formula, step.numbers] if step.formula else [write_name(step.node)]
+        return ["  " + " = ".join([*parts, result])]
     if step.phase == "loss":
         return [f"  {step.formula} = {result}"]
     lines = [f"  {name} = {step.formula}, its gradient is {result}"]
@@ -402,9 +402,15 @@ def _write_step(step: Step) -> list[str]:
     return lines
 
 
+def write_name(node: Node) -> str:
+    """Return a node's name, and that it is a constant if it is one: `constant 2`."""
+    return f"constant {node.name}" if node.kind == "constant" else node.name
+
+
 def write_flow(flow: Flow, grad: Any) -> list[str]:
     """Return four texts: the operand, the local derivative, the contribution, how the gradient changes."""
-    local = [flow.derivative] if flow.derivative else []
+    conditional = " if " in flow.derivative
+    local = [f"({flow.derivative})" if conditional else flow.derivative] if flow.derivative else []
     if flow.local is not None and show_quantity(flow.local) not in (flow.derivative, flow.derivative + ".0"):
         local.append(show_quantity(flow.local))
     derivative = " = ".join(local) or NOT_THERE
@@ -418,7 +424,7 @@ def write_flow(flow: Flow, grad: Any) -> list[str]:
     )
     if flow.note:
         change += f"  ({flow.note})"
-    return [flow.parent.name, derivative, contribution, change]
+    return [write_name(flow.parent), derivative, contribution, change]
 
 
 def describe(stepper: Stepper, most: int = 40) -> str:
@@ -437,7 +443,7 @@ def describe(stepper: Stepper, most: int = 40) -> str:
         rows.append(
             [
                 mark,
-                f"{node.name} = {formula}" if formula else node.name,
+                f"{node.name} = {formula}" if formula else write_name(node),
                 show_quantity(stepper.value(node)),
                 show_quantity(stepper.grad(node)),
             ]
