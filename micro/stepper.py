@@ -14,16 +14,20 @@ not kept per step: what a node's value and gradient are at a position follows fr
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import accumulate
 from typing import Any, TypeVar, overload
 
-from micro.text import NOT_THERE, shorten, show_quantity
+from micro.text import NOT_THERE, shorten, show_corners, show_in_line, show_quantity, summarize
 
 PHASES = ("forward", "loss", "backward")
 
 T = TypeVar("T")
+
+AROUND_CALLS: list[Callable[[], AbstractContextManager[Any]]] = []
+"""Contexts in which `step` calls a function; an engine that keeps values on demand only adds its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +151,17 @@ class Made(Sequence[T]):
 def step(root: Any, check: bool = False) -> "Stepper":
     """Record how `root` was computed and how its gradient flows back; return what plays it.
 
-    root: a Value or a Tensor. Its graph and its gradients stay as they are.
+    root: a Value or a Tensor. Its graph and its gradients stay as they are. Or a function that returns one:
+    it is called so that tensors keep all that a step can show.
     check: compute a finite difference beside each local derivative.
     """
     record = getattr(root, "record_pass", None)
+    if record is None and callable(root) and not isinstance(root, type):
+        with ExitStack() as stack:
+            for around in AROUND_CALLS:
+                stack.enter_context(around())
+            root = root()
+        record = getattr(root, "record_pass", None)
     if record is None:
         raise TypeError(f"step: expected a Value or a Tensor, got {type(root).__name__}")
     return Stepper(record(check=check))
@@ -357,7 +368,7 @@ class Stepper(Sequence[Step]):
 
 # --- names -------------------------------------------------------------------------------------------
 
-_NAME = re.compile(r"[^\W\d][\w.\[\]']*")
+_NAME = re.compile(r"(?:\d+\.)*[^\W\d][\w.\[\]']*")
 _NUMBERED = re.compile(r"v\d+|out")
 
 
@@ -384,6 +395,8 @@ def name_nodes(labels: Iterable[str | None]) -> dict[int, str]:
 
 
 def _write_step(step: Step) -> list[str]:
+    if getattr(step.result, "shape", None) is not None or step.node.shape is not None:
+        return _write_arrays(step)
     result = show_quantity(step.result)
     name = step.node.name
     if step.phase == "forward":
@@ -405,6 +418,39 @@ def _write_step(step: Step) -> list[str]:
 def write_name(node: Node) -> str:
     """Return a node's name, and that it is a constant if it is one: `constant 2`."""
     return f"constant {node.name}" if node.kind == "constant" else node.name
+
+
+def _write_arrays(step: Step) -> list[str]:
+    """Return a step of arrays: each under what it is, large ones by a summary and their corners."""
+    name = step.node.name
+    if step.phase == "forward":
+        parts = [
+            name if step.formula else write_name(step.node),
+            step.formula,
+            step.numbers if step.formula else "",
+        ]
+        return ["  " + " = ".join(part for part in parts if part), *_write_array("", step.result, 4)]
+    if step.phase == "loss":
+        return _write_array(f"{step.formula} = ", step.result, 2)
+    lines = [f"  {name} = {step.formula}", *_write_array("its gradient is ", step.result, 4)]
+    for flow in step.flows:
+        lines.append(f"    to {write_name(flow.parent)}: {flow.derivative or NOT_THERE}")
+        if flow.contribution is not None:
+            lines += _write_array("contribution ", flow.contribution, 6)
+        if flow.before is not None:
+            lines += _write_array("+ old gradient ", flow.before, 6)
+            lines += _write_array("= new gradient ", flow.after, 6)
+        lines += [f"      {flow.note}"] * bool(flow.note)
+    return lines
+
+
+def _write_array(label: str, array: Any, indent: int) -> list[str]:
+    """Return the lines of an array under each other, after a label."""
+    shape = getattr(array, "shape", None)
+    if shape is None or len(shape) == 0:
+        return [" " * indent + label + show_quantity(array)]
+    lines = [label + summarize(array), *show_corners(array).split("\n")]
+    return [" " * indent + line for line in lines]
 
 
 def write_flow(flow: Flow, grad: Any) -> list[str]:
@@ -444,8 +490,8 @@ def describe(stepper: Stepper, most: int = 40) -> str:
             [
                 mark,
                 f"{node.name} = {formula}" if formula else write_name(node),
-                show_quantity(stepper.value(node)),
-                show_quantity(stepper.grad(node)),
+                show_in_line(stepper.value(node)),
+                show_in_line(stepper.grad(node)),
             ]
         )
     widths = [max(len(row[n]) for row in rows) for n in range(4)]

@@ -32,6 +32,14 @@ def show_quantity(quantity: Any) -> str:
     return show_kind(shape, getattr(quantity, "dtype", None))
 
 
+def show_in_line(quantity: Any) -> str:
+    """Return a quantity in one line: an array in full up to three numbers in a row, else dtype and shape."""
+    shape = getattr(quantity, "shape", None)
+    if shape is None or (prod(shape) <= EDGE and len(shape) < 2):
+        return show_quantity(quantity)
+    return show_kind(shape, getattr(quantity, "dtype", None))
+
+
 def show_number(number: Any) -> str:
     """Return `number` with four decimals, in scientific notation where those would hide it."""
     if isinstance(number, bool | int):
@@ -80,6 +88,8 @@ def summarize(array: Any) -> str:
     They are computed in float64, over what is finite; how many nan and infinities there are is said.
     """
     kind = show_kind(array.shape, getattr(array, "dtype", None))
+    if hasattr(array, "numpy"):  # a tensor
+        array = array.numpy(force=True)
     functions = getattr(array, "__array_namespace__", lambda: None)()
     if functions is None:
         return kind

@@ -122,6 +122,9 @@ class Tracer:
         """Yield shape and dtype of what holds numbers."""
         raise NotImplementedError
 
+    def tell_name(self, node: Node, name: str) -> None:
+        """Let a leaf know the name of the parameter or input that it stands for."""
+
     def signature(self, model: Any) -> inspect.Signature:
         """Return the signature that names the inputs of a model."""
         return inspect.signature(model)
@@ -322,8 +325,10 @@ def _gather(run: _Run, model: Any, output: Any, roots: tuple, inputs: list[tuple
         claimed = run.claimed.get(key)
         if name is not None:
             names[key], scope[key] = name, _home(name, modules)
+            tracer.tell_name(node, name)
         elif key in given:
             names[key] = given[key]
+            tracer.tell_name(node, given[key])
         elif claimed is not None:
             scope[key], calls[key] = run.calls[claimed].path, claimed
     held = tuple({id(node): node for _, node in inputs}.values())

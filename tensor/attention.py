@@ -17,6 +17,7 @@ class ScaledDotProductAttention(Operation):
 
     name = "ScaledDotProductFlashAttentionForCpu"
     constants = ("stats",)  # the recorded derivative computes them again
+    gradients_in_words = ("scale * dscores @ k", "scale * dscores.T @ q", "softmax(scores).T @ grad")
 
     def forward(self, k, query, key, value, mask=None, causal=False, scale=1.0, kept=None, factor=1.0):
         self.options = mask, causal, scale, kept, factor

@@ -9,6 +9,8 @@ from tensor.operands import require_tensor
 class _Rearrange(Operation):
     """The same numbers: split into dims, permuted, joined to a shape."""
 
+    gradients_in_words = ("grad, put back in order",)
+
     def forward(self, k, x, split, order, shape, name):
         self.printed_name, self.split, self.order, self.input_shape = name, split, order, tuple(x.shape)
         return k.copy(k.permute(x.reshape(split), order)).reshape(shape)

@@ -9,6 +9,9 @@ from tensor.operands import as_tensor_like, common_dtype, require_tensor
 class Lerp(Operation):
     """Go from start to end by a weight."""
 
+    gradients_in_words: tuple[str, ...] = ("grad * (1 - weight)", "grad * weight")
+    broadcasts = True
+
     def forward(self, k, start, end, weight):
         # Of a start that is overwritten nothing may be read, unless the weight's gradient asks for it.
         self.saved = (start if self.needs[2] else None, end if self.needs[2] else None, weight)
@@ -42,6 +45,7 @@ class LerpByTensor(Lerp):
     """Go from start to end by a tensor of weights."""
 
     name, overload = "Lerp", 1
+    gradients_in_words: tuple[str, ...] = ("grad * (1 - {2})", "grad * {2}", "grad * ({1} - {0})")
 
 
 def _lerp_operands(input, end, weight):
@@ -79,6 +83,8 @@ class Addcmul(Operation):
     """x + value * a * b."""
 
     constants = ("value",)
+    gradients_in_words: tuple[str, ...] = ("grad", "grad * value * {2}", "grad * value * {1}")
+    broadcasts = True
 
     def forward(self, k, x, a, b, value):
         self.saved, self.shapes, self.value = (a, b), (x.shape, a.shape, b.shape), value
@@ -98,6 +104,8 @@ class Addcdiv(Operation):
     """x + value * a / b."""
 
     constants = ("value",)
+    gradients_in_words: tuple[str, ...] = ("grad", "grad * value / {2}", "-grad * value * {1} / {2}**2")
+    broadcasts = True
 
     def forward(self, k, x, a, b, value):
         self.saved, self.shapes, self.value = (a, b), (x.shape, a.shape, b.shape), value

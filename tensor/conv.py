@@ -19,6 +19,12 @@ class Convolution(Operation):
     geometry: stride, padding, dilation (pairs) and groups.
     """
 
+    gradients_in_words = (
+        "grad convolved with {1}, turned round",
+        "{0} correlated with grad",
+        "grad, summed over batch and space",
+    )
+
     def forward(self, k, x, weight, *bias, geometry):
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
         self.geometry, self.input_hw, self.kernel_hw = geometry, x.shape[2:], weight.shape[2:]
@@ -51,6 +57,11 @@ class TransposedConvolution(Convolution):
     """
 
     name = "Convolution"
+    gradients_in_words = (
+        "grad correlated with {1}",
+        "grad correlated with {0}",
+        "grad, summed over batch and space",
+    )
 
     def forward(self, k, x, weight, *bias, geometry, output_hw):
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)

@@ -9,6 +9,8 @@ from tensor.memory import Diagonal, diagonal, two_dims
 class Tril(Operation):
     """One triangle of matrices, zeros elsewhere."""
 
+    gradients_in_words = ("grad in the same triangle, else 0",)
+
     def forward(self, k, x, kept):
         self.kept = kept
         return k.where(kept, x, k.zeros((), x.dtype))
@@ -23,6 +25,8 @@ class Triu(Tril):
 
 class DiagEmbed(Operation):
     """Matrices with the last dim on a diagonal, zeros elsewhere."""
+
+    gradients_in_words = ("the diagonal of grad",)
 
     def forward(self, k, x, offset, pair):
         self.offset, self.pair = offset, pair
@@ -51,6 +55,7 @@ class Trace(Diagonal):
     """The sum of a matrix's diagonal."""
 
     is_view = False
+    gradients_in_words = ("grad along the diagonal, else 0",)
 
     def forward(self, k, x, **options):
         return k.sum(super().forward(k, x, **options), (0,))

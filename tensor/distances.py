@@ -12,6 +12,8 @@ _PRODUCT_FROM = 25  # rows: from more on, PyTorch computes Euclidean distances b
 class Cdist(Operation):
     """Norms of the differences of all pairs of rows; where one is 0, so is its gradient."""
 
+    gradients_in_words = ("grad * the slopes of the norms", "the same, negated")
+
     def forward(self, k, a, b, p):
         self.saved, self.p, self.shapes = (a, b), p, (a.shape, b.shape)
         self.result = self.distances(k, a, b)

@@ -14,6 +14,7 @@ class Dropout(Operation):
     """x * scale where kept, else 0. Saved is one byte an element, or a channel."""
 
     name = "Mul"
+    gradients_in_words = ("grad * scale where it was kept, else 0",)
 
     def forward(self, k, x, kept, scale):
         self.kept, self.scale = kept, scale

@@ -195,6 +195,8 @@ def true_divide_(input, other):
 class ToCopy(Operation):
     """Convert to another element type."""
 
+    gradients_in_words = ("grad, in the dtype of {0}",)
+
     def forward(self, k, x, dtype):
         self.input_dtype = x.dtype
         return k.cast(x, dtype)
@@ -206,6 +208,8 @@ class ToCopy(Operation):
 class Clone(Operation):
     """Copy."""
 
+    gradients_in_words = ("grad",)
+
     def forward(self, k, x, strides=None):
         return k.copy(x) if strides is None else k.copy_in_order(x, strides)
 
@@ -215,6 +219,9 @@ class Clone(Operation):
 
 class Where(Operation):
     """Choose by a condition; the gradient goes where the value came from."""
+
+    gradients_in_words = ("grad where {2}, else 0", "0 where {2}, else grad")
+    broadcasts = True
 
     def forward(self, k, x, y, condition):
         self.saved, self.shapes = (condition,), (x.shape, y.shape)
@@ -234,6 +241,8 @@ class Copy(Operation):
 
     name = "CopyBackwards"
     overload: int | str | None = None
+    gradients_in_words = ("0, since it was overwritten", "grad")
+    broadcasts = True
 
     def overwrite(self, k, target, source):
         self.source_shape, self.source_dtype = source.shape, source.dtype

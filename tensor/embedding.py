@@ -8,6 +8,8 @@ from tensor.operands import find_outside, require_tensor
 class Embedding(Operation):
     """weight[positions]; the gradient of a row used twice adds up, that of the padding row is zero."""
 
+    gradients_in_words = ("grad at the rows read, added up",)
+
     def forward(self, k, weight, positions, padding_idx, by_frequency):
         self.saved, self.rows = (positions,), weight.shape[0]
         self.padding_idx, self.by_frequency = padding_idx, by_frequency

@@ -48,7 +48,7 @@ class Tensor(Methods):
     _retained = False
     _inference = False  # made in inference mode
     _grad: Tensor | None = None  # what `grad` shows, unchecked: written by the backward pass
-    label: str | None = None
+    _label: str | None = None
     device = _CPU
 
     def __init__(self, *data):
@@ -269,6 +269,24 @@ class Tensor(Methods):
         """The name of the operation that made it; '' for a leaf."""
         node = self.grad_fn or self._made_by
         return "" if node is None else node.op
+
+    @property
+    def label(self) -> str | None:
+        """A name for drawings and for steps; settable. The operation that made this tensor takes it on."""
+        return self._label
+
+    @label.setter
+    def label(self, name: str | None) -> None:
+        self._label = name
+        node = self.grad_fn or self._made_by
+        if node is not None:
+            node.label = name
+
+    def record_pass(self, check: bool = False):
+        """Return what one forward and one backward pass from here compute, for `micro.step`."""
+        from tensor.stepping import record_pass  # which is made of what autograd has, as this is
+
+        return record_pass(self, check)
 
     @property
     def kind(self) -> str:

@@ -9,6 +9,8 @@ from tensor.reduction import check_dims, kept_shape
 class Extreme(Operation):
     """Largest or smallest along a dim, at known positions; the gradient goes to that element."""
 
+    gradients_in_words = ("grad at the position found, else 0",)
+
     def forward(self, k, x, positions, values, dim, keepdim, name, overload=0):
         self.saved, self.input_shape, self.dim, self.keepdim = (positions,), x.shape, dim, keepdim
         self.name, self.overload = name, overload
@@ -24,6 +26,8 @@ class Extreme(Operation):
 
 class ExtremeValue(Operation):
     """Largest (sign 1) or smallest (-1) over dims; equals share the gradient."""
+
+    gradients_in_words = ("grad, shared by the elements that equal the result",)
 
     def forward(self, k, x, dims, keepdim, sign, name, overload=0):
         self.name, self.overload = name, overload

@@ -9,6 +9,7 @@ class Unfold(Operation):
     """The blocks of planes as columns. geometry: pairs, as `_geometry` returns them."""
 
     name = "Im2Col"
+    gradients_in_words = ("the columns of grad, added up into planes",)
 
     def forward(self, k, x, geometry):
         self.input_hw, self.geometry = x.shape[2:], geometry
@@ -22,6 +23,7 @@ class Fold(Operation):
     """The sum of columns into planes."""
 
     name = "Col2Im"
+    gradients_in_words = ("the blocks of grad as columns",)
 
     def forward(self, k, x, output_hw, geometry):
         self.geometry = geometry

@@ -25,6 +25,7 @@ class Elementwise(Operation):
     """One formula over broadcasting arrays; its derivatives are the formula's own."""
 
     formula = FORMULAS["add"]
+    broadcasts = True
 
     def forward(self, k, *arrays, options=()):
         try:

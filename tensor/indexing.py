@@ -22,6 +22,8 @@ _HERE = object()  # in the layout of an index: an index tensor belongs here
 class Take(Operation):
     """Elements at positions in the flattened tensor."""
 
+    gradients_in_words = ("grad at the positions read, added up",)
+
     def forward(self, k, x, positions):
         self.saved, self.input_shape = (positions,), x.shape
         return k.take(x, k.unravel(positions, x.shape)) if x.ndim else k.copy(k.expand(x, positions.shape))
@@ -35,6 +37,8 @@ class Take(Operation):
 class Index(Operation):
     """Elements at masks or integer positions, copied; the gradients of an element read twice add up."""
 
+    gradients_in_words = ("grad at the positions read, added up",)
+
     def forward(self, k, x, *positions, layout):
         self.saved, self.layout, self.input_shape = positions, layout, x.shape
         return k.take(x, _fill(layout, positions))
@@ -46,6 +50,8 @@ class Index(Operation):
 
 class IndexPut(Operation):
     """Overwrite elements at masks or integer positions; or add to them, also where positions repeat."""
+
+    gradients_in_words = ("grad, 0 where it was overwritten", "grad at the positions written")
 
     def forward(self, k, x, values, *positions, **options):
         out = k.copy(x)

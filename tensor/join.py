@@ -13,6 +13,8 @@ from tensor.shape import atleast_1d, atleast_2d, atleast_3d, piece, reshape, sev
 class Cat(Operation):
     """Tensors joined along an existing dim."""
 
+    gradients_in_words = ("its part of grad, along the dim",)
+
     def forward(self, k, *arrays, dim):
         self.dim, self.sizes = dim, [a.shape[dim] for a in arrays]
         return k.cat(arrays, dim)
@@ -28,6 +30,8 @@ class Cat(Operation):
 class Stack(Operation):
     """Tensors joined along a new dim."""
 
+    gradients_in_words = ("its slice of grad, along the new dim",)
+
     def forward(self, k, *arrays, dim):
         self.dim = dim
         shape = arrays[0].shape
@@ -40,6 +44,8 @@ class Stack(Operation):
 
 class BlockDiag(Operation):
     """Matrices along a diagonal, zeros elsewhere."""
+
+    gradients_in_words = ("its block of grad",)
 
     def forward(self, k, *arrays):
         self.shapes = [a.shape for a in arrays]

@@ -107,6 +107,8 @@ def _limit_in_place(name, input, low, high, record):
 class NanToNum(Operation):
     """Write numbers in the place of nan and of infinities."""
 
+    gradients_in_words = ("grad where {0} is finite, else 0",)
+
     def forward(self, k, x, nan, posinf, neginf):
         self.finite = k.compare("isfinite", x)  # not x itself: it may be overwritten
         for name, number in (("isnan", nan), ("isposinf", posinf), ("isneginf", neginf)):

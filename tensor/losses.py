@@ -99,6 +99,8 @@ class _Loss(Operation):
     Subclasses define `losses`, and beside it the slopes: their derivatives in input and target.
     """
 
+    broadcasts = True
+
     def forward(self, k, x, y, reduction, **settings):
         self.saved, self.shapes, self.settings = (x, y), (x.shape, y.shape), settings
         losses = self.losses(k, x, y, **settings)
@@ -124,6 +126,8 @@ class _Loss(Operation):
 class MseLoss(_Loss):
     """Squared errors."""
 
+    gradients_in_words = ("grad * 2 * ({0} - {1}), by the count for a mean", "the same, negated")
+
     @staticmethod
     def losses(k, x, y):
         errors = k.forward("sub", x, y)
@@ -141,6 +145,8 @@ class MseLoss(_Loss):
 
 class HuberLoss(_Loss):
     """With z the error limited to [-delta, delta]: scale * z * (error - z / 2), whose slope is scale * z."""
+
+    gradients_in_words = ("grad * clamp({0} - {1}), by the count for a mean", "the same, negated")
 
     @staticmethod
     def losses(k, x, y, delta, scale):
@@ -275,6 +281,11 @@ class BinaryCrossEntropy(_Loss):
     The slope is written out: that of log at 0, where the limit holds, would be 0 / 0.
     """
 
+    gradients_in_words = (
+        "grad * ({0} - {1}) / ({0} * (1 - {0})), by the count for a mean",
+        "grad * log((1 - {0}) / {0}), by the count for a mean",
+    )
+
     @staticmethod
     def losses(k, x, y):
         one = k.full((), 1.0, x.dtype)
@@ -330,6 +341,11 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
 class BinaryCrossEntropyWithLogits(_Loss):
     """(1 - y) * x - log(sigmoid(x)), whose slope in x is sigmoid(x) - y."""
+
+    gradients_in_words = (
+        "grad * (sigmoid({0}) - {1}), by the count for a mean",
+        "-grad * {0}, by the count for a mean",
+    )
 
     @staticmethod
     def losses(k, x, y):

@@ -10,6 +10,8 @@ from tensor.operands import as_tensor_like, check_range, require_tensor
 class MaskedFill(Operation):
     """The first input, with the second, one number, where the mask holds; overload 1 if it is a tensor."""
 
+    gradients_in_words = ("0 where the mask holds, else grad", "grad where the mask holds, summed")
+
     def forward(self, k, x, value, mask, overload):
         self.saved, self.input_shape, self.overload = (mask,), x.shape, overload
         return k.where(mask, value, x)
@@ -26,6 +28,8 @@ class MaskedFill(Operation):
 class MaskedSelect(Operation):
     """The elements where a mask of the same shape holds."""
 
+    gradients_in_words = ("grad where the mask holds, else 0",)
+
     def forward(self, k, x, mask):
         self.saved, self.input_shape = (mask,), x.shape
         return k.take(x, mask).reshape(-1)
@@ -38,6 +42,8 @@ class MaskedSelect(Operation):
 
 class MaskedScatter(Operation):
     """The first input, overwritten where the mask holds with the elements of the second, in order."""
+
+    gradients_in_words = ("0 where the mask holds, else grad", "grad where the mask holds, in order")
 
     def forward(self, k, x, source, mask):
         out = k.copy(x)

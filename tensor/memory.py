@@ -81,6 +81,7 @@ class _Strided(Operation):
     """A view that may show an element several times: the gradients of such an element add up."""
 
     is_view = True
+    gradients_in_words = ("grad at the elements it shows, added up",)
 
     def forward(self, k, x, **options):
         self.input_shape, self.options = x.shape, options
@@ -125,6 +126,7 @@ class AsStrided(Operation):
     """Any elements of the memory, by offset and strides."""
 
     is_view = True
+    gradients_in_words = ("grad at the elements it shows, added up",)
 
     def forward(self, k, x, **options):
         self.input_shape, self.options = x.shape, options

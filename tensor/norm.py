@@ -17,6 +17,11 @@ class _Norm(Operation):
     """
 
     constants = ("stats",)  # whose part in the gradient the kernels' own derivatives know
+    gradients_in_words = (
+        "rstd * (grad * weight, less its mean and its part along out)",
+        "sum of grad * normalised {0}",
+        "grad, summed",
+    )
 
     def forward(self, k, x, *affine, has_weight, has_bias, **options):
         weight = affine[0] if has_weight else None

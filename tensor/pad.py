@@ -11,6 +11,7 @@ class ConstantPad(Operation):
     """A frame of one value; negative widths crop."""
 
     name = "ConstantPadNd"
+    gradients_in_words = ("grad without the frame",)
 
     def forward(self, k, x, pads, value):
         self.input_shape, self.pads = x.shape, pads
@@ -22,6 +23,8 @@ class ConstantPad(Operation):
 
 class BorderPad(Operation):
     """A frame of own elements: along each dim, out[i] = x[source[i]]; their gradients add up."""
+
+    gradients_in_words = ("grad, that of the frame added to where it was copied from",)
 
     def forward(self, k, x, mode, borders):
         self.printed_name = f"{_NAMES[mode]}Pad{len(borders)}D"

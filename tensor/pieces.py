@@ -6,11 +6,15 @@ after all of them and joins what has come.
 """
 
 from tensor.autograd import Operation, is_grad_enabled
+from tensor.autograd.keeping import share_notes
 from tensor.shape import Select
 
 
 class Pieces(Operation):
     """What the pieces were cut from: joins their gradients, with zeros for a piece that was not used."""
+
+    gradients_in_words = ("the gradients of the pieces, joined",)
+    repeatable = False
 
     def __init__(self, whole, dim: int, shapes: list, name: str):
         self.printed_name, self.dim, self.shapes = name, dim, shapes
@@ -36,6 +40,10 @@ class Piece(Select):
     pieces: Pieces | None = None
     number = 0
 
+    @property
+    def hands_over(self) -> bool:  # type: ignore[override]
+        return self.pieces is not None
+
     def backward(self, k, grad):
         if self.pieces is None:
             return super().backward(k, grad)
@@ -57,5 +65,6 @@ def cut(whole, dim: int, indices: list, name: str) -> tuple:
         if shared is not None:
             node = piece._grad_fn
             node.pieces, node.number, node.edges = shared, number, [shared]
+            share_notes(node, shared)
         pieces.append(piece)
     return tuple(pieces)

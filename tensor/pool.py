@@ -15,6 +15,7 @@ class MaxPool(Operation):
     """The largest of each window; the gradient goes where it was found."""
 
     name = "MaxPool2DWithIndices"
+    gradients_in_words = ("grad to the largest of each window, else 0",)
 
     def forward(self, k, x, windows, found=None):
         """found: what `k.max_pool` gave, where the caller has asked already."""
@@ -37,6 +38,7 @@ class AvgPool(Operation):
     """The average of each window; each of its elements gets an equal share of the gradient."""
 
     name = "AvgPool2D"
+    gradients_in_words = ("grad / count, to each element of a window",)
 
     def forward(self, k, x, windows, include_pad=True, divisor=None):
         self.how = (windows, include_pad, divisor)

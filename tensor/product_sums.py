@@ -7,6 +7,9 @@ from tensor.products import check_operands, require_tensors, same_type
 class AddProduct(Operation):
     """beta * input + alpha * a product of two others; with beta 0 the input is not read."""
 
+    gradients_in_words = ("beta * grad", "alpha * grad @ {2}.T", "alpha * {1}.T @ grad")
+    broadcasts = True
+
     def forward(self, k, x, a, b, beta, alpha):
         self.saved, self.beta, self.alpha = (a, b), beta, alpha
         self.input_shape = x.shape
@@ -51,6 +54,8 @@ class Baddbmm(Addmm):
 class Addmv(AddProduct):
     """With a matrix times a vector."""
 
+    gradients_in_words = ("beta * grad", "alpha * outer(grad, {2})", "alpha * {1}.T @ grad")
+
     def product(self, k, a, b):
         return k.matmul(a, b.reshape(len(b), 1)).reshape(len(a))
 
@@ -64,6 +69,8 @@ class Addmv(AddProduct):
 
 class Addr(AddProduct):
     """With the outer product of two vectors."""
+
+    gradients_in_words = ("beta * grad", "alpha * grad @ {2}", "alpha * grad.T @ {1}")
 
     def product(self, k, a, b):
         return k.forward("mul", a.reshape(len(a), 1), b)

@@ -13,6 +13,9 @@ class Matmul(Operation):
     """a @ b for at least two dims each; batch dims broadcast."""
 
     name = "Mm"
+    written = "{0} @ {1}"
+    gradients_in_words = ("grad @ {1}.T", "{0}.T @ grad")
+    broadcasts = True
 
     def forward(self, k, a, b):
         self.shapes = a.shape, b.shape
@@ -50,6 +53,9 @@ class FoldedMatmul(Matmul):
 class Mv(Operation):
     """A matrix times a vector."""
 
+    written = "{0} @ {1}"
+    gradients_in_words = ("outer(grad, {1})", "{0}.T @ grad")
+
     def forward(self, k, a, vector):
         self.saved = (a if self.needs[1] else None, vector if self.needs[0] else None)
         return k.matmul(a, vector.reshape(len(vector), 1)).reshape(len(a))
@@ -65,6 +71,8 @@ class Mv(Operation):
 
 class Dot(Operation):
     """The inner product of two vectors."""
+
+    gradients_in_words = ("grad * {1}", "grad * {0}")
 
     def forward(self, k, a, b):
         self.saved = (a if self.needs[1] else None, b if self.needs[0] else None)
@@ -82,6 +90,7 @@ class FreshTranspose(Operation):
     """The last two dims exchanged of a result that nobody else has."""
 
     name = "Transpose"
+    gradients_in_words = ("grad.T",)
 
     def forward(self, k, x):
         return k.transpose(x)
@@ -104,6 +113,7 @@ class FreshView(Operation):
     """A result that nobody else has in another shape."""
 
     name = "UnsafeView"
+    gradients_in_words = ("grad in the shape of {0}",)
 
     def forward(self, k, x, shape):
         self.input_shape = x.shape
@@ -117,6 +127,7 @@ class Linear(Operation):
     """x @ weight.T + bias."""
 
     name = "Addmm"
+    gradients_in_words = ("grad @ {1}", "grad.T @ {0}", "grad, summed over the rows")
 
     @property
     def shown_edges(self):

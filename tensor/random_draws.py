@@ -158,6 +158,8 @@ def geometric_(input, p, *, generator=None):
 class Bernoulli(Operation):
     """Draws; constant in their probabilities, so that their gradient is zero."""
 
+    gradients_in_words = ("0, draws are constant",)
+
     def forward(self, k, p, drawn):
         return drawn
 

@@ -9,6 +9,8 @@ from tensor.shape import expand, flatten, reshape, unsqueeze
 class Flip(Operation):
     """Dims in reverse order; copied, since PyTorch has no negative strides."""
 
+    gradients_in_words = ("grad with its dims reversed back",)
+
     def forward(self, k, x, dims):
         self.dims = dims
         return k.flip(x, dims)
@@ -20,6 +22,8 @@ class Flip(Operation):
 class Roll(Operation):
     """Elements moved on along dims, round the end."""
 
+    gradients_in_words = ("grad, moved back",)
+
     def forward(self, k, x, shifts, dims):
         self.shifts, self.dims = shifts, dims
         return k.roll(x, shifts, dims)
@@ -30,6 +34,8 @@ class Roll(Operation):
 
 class Rot90(Operation):
     """A plane turned by quarters."""
+
+    gradients_in_words = ("grad, turned back",)
 
     def forward(self, k, x, turns, dims):
         self.turns, self.dims = turns, dims
@@ -49,6 +55,8 @@ def _turn(k, x, turns, dims):
 
 class Repeat(Operation):
     """Copies side by side; the gradient is summed over them."""
+
+    gradients_in_words = ("grad, summed over the copies",)
 
     def forward(self, k, x, times):
         sizes = (1,) * (len(times) - x.ndim) + x.shape

@@ -15,6 +15,8 @@ def kept_shape(shape, dims):
 class Sum(Operation):
     """Sum over dims; the gradient is the same for every summand."""
 
+    gradients_in_words = ("grad, the same for every summand",)
+
     def forward(self, k, x, dims, keepdim, overload):
         self.input_shape, self.dims, self.overload = x.shape, dims, overload
         return k.sum(x, dims, keepdim)
@@ -25,6 +27,8 @@ class Sum(Operation):
 
 class Mean(Operation):
     """Average over dims; nan over nothing."""
+
+    gradients_in_words = ("grad / count, the same for every element",)
 
     def forward(self, k, x, dims, keepdim, overload=0):
         self.input_shape, self.dims, self.overload = x.shape, dims, overload
@@ -40,6 +44,7 @@ class NanSum(Operation):
     """Sum over dims of what is not nan; the others get no gradient."""
 
     name = "Nansum"
+    gradients_in_words = ("grad where {0} is no nan, else 0",)
 
     def forward(self, k, x, dims, keepdim):
         self.saved, self.kept = (x,), kept_shape(x.shape, dims)
@@ -51,6 +56,8 @@ class NanSum(Operation):
 
 class Var(Operation):
     """Variance over dims: sum (x - mean)^2 / (count - correction)."""
+
+    gradients_in_words = ("grad * 2 * ({0} - mean) / (count - correction)",)
 
     def forward(self, k, x, dims, keepdim, correction):
         kept = kept_shape(x.shape, dims)
@@ -73,6 +80,8 @@ class Var(Operation):
 class Std(Var):
     """Standard deviation over dims; its gradient is 0 where the deviation is 0."""
 
+    gradients_in_words = ("grad * ({0} - mean) / (out * (count - correction))",)
+
     def forward(self, k, x, dims, keepdim, correction):
         out = k.forward("sqrt", super().forward(k, x, dims, keepdim, correction))
         self.result = out
@@ -88,6 +97,8 @@ class Std(Var):
 
 class Prod(Operation):
     """Product over dims."""
+
+    gradients_in_words = ("grad * the product of the others",)
 
     def forward(self, k, x, dims, keepdim, overload):
         self.saved, self.dims, self.overload = (x,), dims, overload
@@ -278,6 +289,7 @@ class LogSumExp(Operation):
     """log(sum(exp(x))) over dims; the largest is subtracted first."""
 
     name = "Logsumexp"
+    gradients_in_words = ("grad * exp({0} - out)",)
 
     def forward(self, k, x, dims, keepdim):
         self.saved, self.kept = (x,), kept_shape(x.shape, dims)

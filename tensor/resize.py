@@ -14,6 +14,8 @@ _NAMES = {"nearest": "UpsampleNearest", "nearest-exact": "UpsampleNearestExact",
 class Resize(Operation):
     """One dim resized; each number of the result is a weighted sum of a few."""
 
+    gradients_in_words = ("grad, by the weights of each number",)
+
     def forward(self, k, x, dim, table, name):
         self.printed_name = name
         self.dim, self.size, self.table = dim, x.shape[dim], table

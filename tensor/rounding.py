@@ -11,6 +11,8 @@ class DivideRounded(Operation):
 
     name = "Div"
     overload: int | None = 2
+    gradients_in_words: tuple[str, ...] = ("0, constant between its jumps",)
+    broadcasts = True
 
     def forward(self, k, x, y, rounding):
         self.shapes = x.shape, y.shape
@@ -35,6 +37,8 @@ class Remainder(Operation):
     """x - floor(x / y) * y; the floor is constant between its jumps."""
 
     overload = 1
+    gradients_in_words: tuple[str, ...] = ("grad", "-grad * floor({0} / {1})")
+    broadcasts = True
 
     def forward(self, k, x, y):
         self.shapes, self.saved = (x.shape, y.shape), (x, y)
@@ -53,10 +57,13 @@ class RemainderOfNumber(Remainder):
     """x % y of a number y."""
 
     name, overload = "Remainder", 0
+    gradients_in_words: tuple[str, ...] = ("grad",)
 
 
 class Round(Operation):
     """Round, or take the sign; constant between its jumps, so its gradient is zero."""
+
+    gradients_in_words: tuple[str, ...] = ("0, constant between its jumps",)
 
     def forward(self, k, x, how):
         self.input_shape = x.shape

@@ -15,6 +15,7 @@ class CumSum(Operation):
     """Running sums along a dim."""
 
     name = "Cumsum"
+    gradients_in_words = ("running sums of grad, from the end",)
 
     def forward(self, k, x, dim):
         self.dim = dim
@@ -28,6 +29,7 @@ class CumProd(Operation):
     """Running products along a dim."""
 
     name = "Cumprod"
+    gradients_in_words = ("running sums from the end of grad * out / {0}",)
 
     def forward(self, k, x, dim):
         self.dim, self.saved = dim, (x,)
@@ -52,6 +54,7 @@ class LogCumSumExp(Operation):
     """Running log-sum-exps along a dim."""
 
     name = "Logcumsumexp"
+    gradients_in_words = ("running sums from the end of grad * exp({0} - out)",)
 
     def forward(self, k, x, dim):
         self.dim, self.saved = dim, (x,)

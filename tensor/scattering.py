@@ -28,6 +28,8 @@ def _window(array, positions):
 class Gather(Operation):
     """Elements along a dim, one for each position given."""
 
+    gradients_in_words = ("grad at the positions read, added up",)
+
     def forward(self, k, x, positions, dim):
         self.saved, self.dim, self.input_shape = (positions,), dim, x.shape
         lines, at = (x, positions) if x.ndim else (x.reshape(1), positions.reshape(-1))
@@ -88,6 +90,8 @@ class _Written(Operation):
 class Scatter(_Written):
     """Elements overwritten; where positions repeat, one of the values stays: here the last."""
 
+    gradients_in_words = ("grad, 0 where it was overwritten", "grad at the positions written")
+
     def change(self, k, target, index, part):
         k.put(target, index, part)
 
@@ -109,6 +113,8 @@ class ScatterValue(Scatter):
 
 class ScatterAdd(_Written):
     """Elements added to; repeats add up."""
+
+    gradients_in_words = ("grad", "grad at the positions written")
 
     def change(self, k, target, index, part):
         k.forward("add", target, k.scatter_add(part, index, target.shape), out=target)

@@ -24,6 +24,8 @@ class View(Operation):
 class Alias(View):
     """The same elements in the same shape."""
 
+    gradients_in_words = ("grad",)
+
     @staticmethod
     def show(array, options):
         return array.view()
@@ -36,6 +38,7 @@ class Reshape(View):
     """The same elements in another shape, without copying."""
 
     name = "View"
+    gradients_in_words = ("grad in the shape of {0}",)
 
     @staticmethod
     def show(array, options):
@@ -49,6 +52,7 @@ class ReshapeCopy(Operation):
     """The same elements in another shape, copied."""
 
     name = "UnsafeView"
+    gradients_in_words = ("grad in the shape of {0}",)
 
     def forward(self, k, x, shape):
         self.input_shape = x.shape
@@ -67,6 +71,8 @@ class ViewOfCopy(ReshapeCopy):
 class Permute(View):
     """Dims in another order."""
 
+    gradients_in_words = ("grad with its dims in the order of {0}",)
+
     @staticmethod
     def show(array, options):
         return array.transpose(options["dims"])
@@ -78,6 +84,8 @@ class Permute(View):
 
 class Transpose(View):
     """Two dims exchanged; a number stays as it is."""
+
+    gradients_in_words = ("grad with the two dims exchanged back",)
 
     @staticmethod
     def show(array, options):
@@ -93,6 +101,9 @@ class T(Transpose):
 
 class Expand(View):
     """Size-1 dims repeated without copying; the gradient is summed over the repeats."""
+
+    gradients_in_words = ("grad, summed over the repeats",)
+    broadcasts = True
 
     @staticmethod
     def show(array, options):
@@ -130,6 +141,8 @@ class Unsqueeze(Reshape):
 
 class Select(View):
     """Basic indexing: ints, slices, None; the gradient is zero elsewhere."""
+
+    gradients_in_words = ("grad at the elements selected, else 0",)
 
     @staticmethod
     def show(array, options):

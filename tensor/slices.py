@@ -20,6 +20,8 @@ _ALL = slice(None)
 class IndexSelect(Operation):
     """Slices along a dim."""
 
+    gradients_in_words = ("grad at the slices read, added up",)
+
     def forward(self, k, x, positions, dim):
         self.saved, self.dim, self.input_shape = (positions,), dim, x.shape
         if not x.ndim:
@@ -145,6 +147,8 @@ def index_fill_(input, dim, index, value):
 
 class SelectScatter(Operation):
     """The first input with a view of it overwritten by the second."""
+
+    gradients_in_words = ("grad, 0 where it was overwritten", "grad where it was written")
 
     def forward(self, k, x, source, show, name):
         self.show, self.name = show, name

@@ -9,6 +9,8 @@ from tensor.operands import along_dims, normalize_dim, require_tensor
 class LogSoftmax(Operation):
     """x - log(sum(exp(x))) along a dim."""
 
+    gradients_in_words = ("grad - softmax({0}) * sum(grad)",)
+
     def forward(self, k, x, dim):
         self.dim = dim
         self.result = out = k.log_softmax(x, dim)
@@ -21,6 +23,8 @@ class LogSoftmax(Operation):
 class Softmax(Operation):
     """exp(x) / sum(exp(x)) along a dim."""
 
+    gradients_in_words = ("out * (grad - sum(grad * out))",)
+
     def forward(self, k, x, dim):
         self.dim = dim
         self.result = out = k.softmax(x, dim)
@@ -32,6 +36,8 @@ class Softmax(Operation):
 
 class NllLoss(Operation):
     """-log_probs[target] of (rows, classes), weighted and reduced; rows of `ignore_index` do not count."""
+
+    gradients_in_words = ("-grad * weight at the targets, else 0",)
 
     @property
     def shown_edges(self):
@@ -49,6 +55,7 @@ class CrossEntropy(Operation):
     """log_softmax and nll in one pass each way; the gradient is softmax - one_hot, scaled."""
 
     name = "NllLoss"
+    gradients_in_words = ("grad * (softmax({0}) - one_hot({1})), by the count for a mean",)
 
     @property
     def shown_edges(self):

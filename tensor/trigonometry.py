@@ -32,6 +32,7 @@ class _Scale(Operation):
     """Multiply with a constant."""
 
     factor = 1.0
+    gradients_in_words = ("grad * factor",)
 
     def forward(self, k, x):
         return k.forward("mul", x, k.full((), self.factor, x.dtype))

@@ -11,6 +11,7 @@ class VectorNorm(Operation):
     """(sum |x|^p)^(1/p) over dims. Its gradient is 0 where the norm is; at p = inf equals share it."""
 
     name = "LinalgVectorNorm"
+    gradients_in_words: tuple[str, ...] = ("grad * sign({0}) * (|{0}| / out)**(p - 1)",)
 
     def forward(self, k, x, p, dims, keepdim):
         self.kept = tuple([1 if d in dims else n for d, n in enumerate(x.shape)])
@@ -58,6 +59,10 @@ class Dist(VectorNorm):
     """The norm of a difference."""
 
     name = "Dist"
+    gradients_in_words: tuple[str, ...] = (
+        "grad * sign({0} - {1}) * (|{0} - {1}| / out)**(p - 1)",
+        "the same, negated",
+    )
 
 
 @along_dims

@@ -22,6 +22,7 @@ MAY_IMPORT = {
         "micro.bench",
         "micro.display",
         "micro.stepper",
+        "micro.symbolic",
         "micro.text",
         "micro.trace",
         "numpy",

@@ -7,6 +7,7 @@ class CopySlices(Operation):
     """The history of a tensor of which a view was overwritten: old outside the view, new inside."""
 
     name, overload = "CopySlices", None
+    repeatable = False
 
     def __init__(self, base, steps: tuple[ViewStep, ...], inner: Operation):
         self.steps, self.inner, self.strides = steps, inner, base._array.strides

@@ -134,8 +134,10 @@ class Function:
             (a.grad_fn or a) if need else None for a, need in zip(args, ctx.needs_input_grad, strict=True)
         ]
         with no_grad(), paused() as keeping:
-            inputs = [a for a in args if hasattr(a, "_array")]
-            kept = None if keeping is None else keeping.look_at(inputs, {})
+            kept = None
+            if keeping is not None:
+                kept = keeping.look_at([a for a in args if hasattr(a, "_array")], {})
+                kept.places = [i for i, a in enumerate(args) if hasattr(a, "_array")]
             if with_setup:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
@@ -182,6 +184,7 @@ class FunctionNode(Operation):
     function: type[Function]
     ctx: FunctionCtx
     outputs: list[Callable] = []  # noqa: RUF012 replaced, never changed: references to the nodes of results
+    repeatable = False
 
     def record(self, ctx: FunctionCtx, args, edges, given) -> tuple:
         """Become the history of what forward gave; return the results."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from micro.stepper import AROUND_CALLS
 from tensor.autograd.grad_mode import _GradMode, _mode
 from tensor.autograd.operation import Operation, next_sequence
 
@@ -23,12 +24,13 @@ _apply_in_place = Operation.__dict__["apply_in_place"].__func__
 class Kept:
     """What a node was computed from and what came of it; arrays are copies, as tensors."""
 
-    __slots__ = ("data", "grad", "options", "parents", "seen", "values", "version")
+    __slots__ = ("data", "grad", "options", "parents", "places", "seen", "values", "version")
 
     def __init__(self, parents: tuple, values: tuple, options: dict):
         self.parents = parents  # nodes and leaves, in order and with repeats, also those without gradient
         self.values = values  # what each of them held
         self.options = options
+        self.places: list[int] | None = None  # of the parents among all arguments, where some are no tensors
         self.data: Any = None
         self.grad: Any = None
         self.version: Any = None
@@ -55,10 +57,11 @@ class Leaf:
     op = ""
 
     def __init__(self, t, with_values: bool):
-        self._tensor = weakref.ref(t)
+        self._tensor: Any = weakref.ref(t)
         self._version: Any = t._version
         self._seen = t._version.count
         self.shape, self.dtype, self._label = t.shape, t.dtype, t.label
+        self.given_name: str | None = None  # of a parameter or an input: its name in a trace
         self.requires_grad = t.requires_grad
         self.is_view = t._base is not None
         self.kind = t.kind
@@ -67,15 +70,15 @@ class Leaf:
         self.data: Any = _copy(t) if with_values else None
 
     @property
-    def tensor(self):
+    def tensor(self) -> Any:
         """The tensor, or None if it is gone."""
         return self._tensor()
 
     @property
     def label(self) -> str | None:
-        """The tensor's label."""
+        """The tensor's label, or the name of a parameter."""
         t = self._tensor()
-        return self._label if t is None else t.label
+        return (self._label if t is None else t.label) or self.given_name
 
     @property
     def grad(self):
@@ -193,6 +196,17 @@ def _apply_in_place_and_keep(cls, target, *others, **options):
     return target
 
 
+def share_notes(node, source) -> None:
+    """Let `node` come from `source`, which was put before it and others: what led to it leads there."""
+    notes = node.notes
+    if notes is None:
+        return
+    if source.notes is None:
+        source.notes = Kept(notes.parents, notes.values, {})
+        source.notes.data = notes.values[0] if notes.values else None
+    notes.parents = (source,)
+
+
 _switch_count = 0
 
 
@@ -285,6 +299,9 @@ class set_keep_values(keep_values):
     def __call__(self, function):
         _set(self._previous)  # a decorator switches in the function only
         return super().__call__(function)
+
+
+AROUND_CALLS.append(keep_values)
 
 
 def _keeping(keep: bool, before: Keeping | None) -> Keeping | None:

@@ -109,6 +109,16 @@ class Operation:
     options: dict
     input_shape: tuple[int, ...]
     constants: tuple[str, ...] = ()  # attributes that keep floats of which no gradient is to be computed
+
+    # For who looks on: how it is written, as "{0} @ {1}"; in words what for each input
+    # its backward computes; whether inputs broadcast; whether running it again does the same and no more;
+    # whether it hands its gradient over to the operation before it instead of returning it.
+    written: str = ""
+    gradients_in_words: tuple[str, ...] = ()
+    broadcasts = False
+    repeatable = True
+    hands_over = False
+
     hooks: "HookTable | None" = None
     retained: weakref.ref | None = None  # the tensor whose .grad is to be filled
     notes: Any = None  # what `keep_values` left here, to be looked at
@@ -327,7 +337,7 @@ class Operation:
                     return with_history(array, self if i is None else self.edges[i], version, Tensor._wrap)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    label = None
+    label: str | None = None
     kind = "operation"
 
     @property
@@ -389,6 +399,8 @@ class Output(Operation):
     """One of several results of an operation, which gets their gradients, by number, in `received`."""
 
     overload = None
+    repeatable = False
+    hands_over = True
 
     def __init__(self, source: Operation, number: int, out):
         self.source, self.number = source, number
@@ -422,6 +434,7 @@ class _Remembered(Operation):
     """What a leaf held when it was used; its gradient is the leaf's."""
 
     name = "Alias"
+    gradients_in_words = ("grad",)
 
     def __init__(self, leaf, array, kernels):
         self.sequence = next(_sequence)

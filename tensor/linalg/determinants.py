@@ -11,6 +11,7 @@ class Determinant(Operation):
     """Determinants of square matrices."""
 
     name = "LinalgDet"
+    gradients_in_words = ("grad * out * inv({0}).T",)
 
     def forward(self, k, x):
         self.saved = (x,)
@@ -32,6 +33,7 @@ class LogDeterminant(Operation):
     """Logarithms of the sizes of determinants."""
 
     name = "LinalgSlogdet"
+    gradients_in_words = ("grad * inv({0}).T",)
 
     def forward(self, k, x, logarithm):
         self.saved = (x,)

@@ -18,6 +18,7 @@ class Inverse(Operation):
     """Inverses of square matrices."""
 
     name = "LinalgInvEx"
+    gradients_in_words = ("-out.T @ grad @ out.T",)
 
     def forward(self, k, x):
         self.result = k.inverse(x)
@@ -32,6 +33,7 @@ class Solve(Operation):
     """x of a @ x = b."""
 
     name = "LinalgSolveEx"
+    gradients_in_words = ("-solve({0}.T, grad) @ out.T", "solve({0}.T, grad)")
 
     def forward(self, k, a, b):
         self.shapes = a.shape, b.shape

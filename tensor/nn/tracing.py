@@ -32,6 +32,10 @@ class TensorTracer(Tracer):
     def owner(self, node: Any) -> Any:
         return node.tensor if isinstance(node, Leaf) else node
 
+    def tell_name(self, node: Any, name: str) -> None:
+        if isinstance(node, Leaf):
+            node.given_name = name
+
     def describe(self, tree: Any) -> Iterator[Kind]:
         for _, t in results_in(tree, self):
             yield Kind(tuple(t.shape), t.dtype)

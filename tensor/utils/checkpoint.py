@@ -11,7 +11,7 @@ from tensor.autograd.operation import next_sequence
 
 _KEPT = frozenset(
     ["edges", "needs", "sequence", "shape", "dtype", "_kernels", "hooks", "retained", "around", "traceback"]
-) | {"notes", "backward", "backward_recorded", "source", "number", "outputs", "inner"}
+) | {"notes", "label", "backward", "backward_recorded", "source", "number", "outputs", "inner"}
 """What a node keeps while it has forgotten the rest: its place in the graph."""
 
 

@@ -1,0 +1,80 @@
+"""Finite differences of one operation, along one direction: what its backward is compared with."""
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+from micro.text import show_number
+from tensor import random
+from tensor.autograd.grad_mode import no_grad
+from tensor.autograd.keeping import paused
+from tensor.autograd.operation import Operation
+
+_NO_FORWARD = Operation.forward
+_STEP = 1e-6  # of the size of the operand; the error of a central difference in float64 is about its square
+
+
+def measure_flow(node, place: int, grad, added) -> tuple[float | None, str]:
+    """Return how fast the result, weighed by `grad`, changes with operand `place` along a direction; a note.
+
+    Computed in float64 from the values that were kept. The note says what the backward says along the same
+    direction, or why there is nothing to measure. added: what the backward gave for that operand.
+    """
+    notes = node.notes
+    if notes is None or not notes.values or any(v is None for v in notes.values):
+        return None, "not measured: its operands were not kept"
+    if not node.repeatable:
+        return None, "not measured: it cannot be run again"
+    arrays = [_to_double(v._array) for v in notes.values]
+    x = arrays[place]
+    if x.dtype.kind != "f" or not x.size:
+        return None, ""
+    if not np.isfinite(x).all():
+        return None, "not measured: the operand is not finite"
+    direction = np.random.default_rng(0).uniform(-1.0, 1.0, x.shape) if x.ndim else np.ones(())
+    h = _STEP * max(float(np.abs(x).max()), 1e-3)
+    weights = np.asarray(grad, np.float64)
+    try:
+        sides = [
+            float((_run_again(node, arrays, place, x + sign * h * direction) * weights).sum())
+            for sign in (1.0, -1.0)
+        ]
+    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        return None, f"not measured: {error}"
+    measured = (sides[0] - sides[1]) / (2.0 * h)
+    if not math.isfinite(measured):
+        return None, "not measured: not finite on both sides"
+    told = float((np.asarray(added, np.float64) * direction).sum())
+    where = "along one direction " if x.ndim else ""
+    return measured, f"{where}the backward says {show_number(told)}, differences {show_number(measured)}"
+
+
+def _to_double(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _run_again(node, arrays: list, place: int, x) -> np.ndarray:
+    """Return the result of the operation with another operand, in float64, leaving no trace."""
+    kind: Any = type(node)
+    fresh = kind.__new__(kind)
+    fresh.needs = (False,) * len(arrays)
+    options = {name: _copy_option(value) for name, value in node.notes.options.items()}
+    operands = [x if i == place else a for i, a in enumerate(arrays)]
+    generator = random.find_generator()
+    state = generator.get_state()
+    try:
+        with no_grad(), paused():
+            if kind.forward is _NO_FORWARD:
+                operands[0] = operands[0].copy()
+                fresh.overwrite(node._kernels, *operands, **options)
+                return operands[0]
+            return fresh.forward(node._kernels, *operands, **options)
+    finally:
+        generator.set_state(state)
+
+
+def _copy_option(value):
+    """Return an option that the operation may write to, as running means are."""
+    return _to_double(value).copy() if isinstance(value, np.ndarray) else copy.copy(value)
