@@ -257,7 +257,7 @@ class _Recording:
                 notes.append("" if node.edges[i] is not None else "needs no gradient")
             else:
                 notes.append(_summed(node, tuple(self._incoming[number].shape), tuple(added.shape)))
-                if self._check:
+                if self._check and not node.hands_over:
                     measured, note = measure_flow(node, place, self._incoming[number], added)
                     notes.append(note)
             derivative = "" if node.edges[i] is None else write_flow(node, i, names, self._name(number))
