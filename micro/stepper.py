@@ -424,12 +424,8 @@ def _write_arrays(step: Step) -> list[str]:
     """Return a step of arrays: each under what it is, large ones by a summary and their corners."""
     name = step.node.name
     if step.phase == "forward":
-        parts = [
-            name if step.formula else write_name(step.node),
-            step.formula,
-            step.numbers if step.formula else "",
-        ]
-        return ["  " + " = ".join(part for part in parts if part), *_write_array("", step.result, 4)]
+        parts = [name, step.formula, step.numbers] if step.formula else [write_name(step.node)]
+        return ["  " + " = ".join(parts), *_write_array("", step.result, 4)]
     if step.phase == "loss":
         return _write_array(f"{step.formula} = ", step.result, 2)
     lines = [f"  {name} = {step.formula}", *_write_array("its gradient is ", step.result, 4)]
