@@ -61,10 +61,7 @@ def draw(
         TypeError: `root` records no computation; or only that, where `derivatives` or `flow` are asked for.
         ValueError: `format`, `rankdir`, `most` or `splines` is not one that there is.
     """
-    if rankdir not in ("LR", "RL", "TB", "BT"):
-        raise ValueError(f"draw: rankdir is 'LR', 'RL', 'TB' or 'BT', got {rankdir!r}")
-    if splines is not None and splines not in SPLINES:
-        raise ValueError(f"draw: splines is {', '.join(map(repr, SPLINES))} or None, got {splines!r}")
+    check_options("draw", rankdir, splines)
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
         raise ValueError(f"draw: most is a number of values, at least 1, or None, got {most!r}")
     nodes, recorded, position = _read(root, derivatives or flow)
@@ -100,6 +97,14 @@ def draw(
         words = {word for word, _ in (*looks.values(), *result_looks.values())}
         graph.body.extend(write_legend(set(kinds), any(node.op for node in nodes), words))
     return graph
+
+
+def check_options(name: str, rankdir: str, splines: str | None) -> None:
+    """Raise ValueError for a direction or a form of edges that Graphviz does not know."""
+    if rankdir not in ("LR", "RL", "TB", "BT"):
+        raise ValueError(f"{name}: rankdir is 'LR', 'RL', 'TB' or 'BT', got {rankdir!r}")
+    if splines is not None and splines not in SPLINES:
+        raise ValueError(f"{name}: splines is {', '.join(map(repr, SPLINES))} or None, got {splines!r}")
 
 
 def _read(root: Any, record: bool) -> tuple[list[Node], Any, int | None]:

@@ -159,6 +159,7 @@ class Keeping:
         """Make a node, for looks, of an operation that autograd has not recorded."""
         node = kind.__new__(kind)
         node.sequence, node.edges = next_sequence(), [None] * len(kept.parents)
+        node.options = kept.options  # some name themselves by them
         node.shape, node.dtype, node._kernels = out._array.shape, out._array.dtype, out._kernels
         out._made_by = node
         self.leave(node, kept, out)
