@@ -9,6 +9,7 @@ import numpy as np
 from tensor.creation import empty
 from tensor.distributions import constraints
 from tensor.distributions.distribution import Distribution, parameters_of
+from tensor.distributions.located import Located
 from tensor.distributions.normal import Normal
 from tensor.elementwise import where
 from tensor.engine import Tensor
@@ -123,24 +124,8 @@ class Exponential(Distribution):
         return 1.0 - self.rate.log()
 
 
-class Laplace(Distribution):
+class Laplace(Located):
     """The Laplace distribution: exponential on both sides of `loc`."""
-
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    support: Any = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
-        self.loc, self.scale = parameters_of(loc, scale)
-        super().__init__(self.loc.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:
@@ -149,10 +134,6 @@ class Laplace(Distribution):
     @property
     def variance(self) -> Tensor:
         return 2 * self.scale.pow(2)
-
-    def expand(self, batch_shape: Iterable[int]) -> Distribution:
-        shape = tuple(batch_shape)
-        return self._like(shape, {"loc": self.loc.expand(shape), "scale": self.scale.expand(shape)})
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         drawn = empty(self._extended_shape(sample_shape), dtype=self.loc.dtype)
@@ -177,32 +158,16 @@ class Laplace(Distribution):
         return 1 + (2 * self.scale).log()
 
 
-class Cauchy(Distribution):
+class Cauchy(Located):
     """The Cauchy distribution around `loc`, of half width `scale`; it has no mean."""
-
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    support: Any = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
-        self.loc, self.scale = parameters_of(loc, scale)
-        super().__init__(self.loc.shape, (), validate_args)
 
     @property
     def mean(self) -> Tensor:
         return self.loc * math.nan
 
     @property
-    def mode(self) -> Tensor:
-        return self.loc
-
-    @property
     def variance(self) -> Tensor:
         return self.loc * math.nan
-
-    def expand(self, batch_shape: Iterable[int]) -> Distribution:
-        shape = tuple(batch_shape)
-        return self._like(shape, {"loc": self.loc.expand(shape), "scale": self.scale.expand(shape)})
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         drawn = empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).cauchy_()

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from tensor import elementwise, linalg, special
 from tensor.creation import ones, zeros
 from tensor.distributions import constraints
-from tensor.distributions.distribution import Distribution, parameters_of
+from tensor.distributions.distribution import Distribution
+from tensor.distributions.located import Located
 from tensor.engine import Tensor
 from tensor.random_draws import normal
 from tensor.shape import broadcast_to
@@ -17,24 +18,8 @@ def _standard_normal(shape: Iterable[int], like: Tensor) -> Tensor:
     return normal(zeros(tuple(shape), dtype=like.dtype), ones(tuple(shape), dtype=like.dtype))
 
 
-class Normal(Distribution):
+class Normal(Located):
     """The normal distribution with mean `loc` and standard deviation `scale`: numbers or tensors."""
-
-    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
-    support: Any = constraints.real
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None):
-        self.loc, self.scale = parameters_of(loc, scale)
-        super().__init__(self.loc.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:
@@ -43,10 +28,6 @@ class Normal(Distribution):
     @property
     def variance(self) -> Tensor:
         return self.stddev.pow(2)
-
-    def expand(self, batch_shape: Iterable[int]) -> Distribution:
-        shape = tuple(batch_shape)
-        return self._like(shape, {"loc": self.loc.expand(shape), "scale": self.scale.expand(shape)})
 
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)

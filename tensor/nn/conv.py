@@ -113,6 +113,29 @@ class _Convolution(Module):
             parts.append(f"padding_mode={self.padding_mode}")
         return ", ".join(parts)
 
+
+class _Correlation(_Convolution):
+    """The layers that are no transposes."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size,
+        stride=1,
+        padding=0,
+        dilation=1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ):
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode,
+            device, dtype,
+        )  # fmt: skip
+
     def _convolve(self, function, input):
         weight, bias, padding = self._parameter("weight"), self._parameter("bias"), self.padding
         if self.padding_mode != "zeros":
@@ -120,7 +143,7 @@ class _Convolution(Module):
         return function(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
-class Conv1d(_Convolution):
+class Conv1d(_Correlation):
     """The cross-correlation of (batch, in_channels, length) with filters, plus a bias: see `F.conv1d`.
 
     padding: an int, "valid" or "same"; padding_mode: what it consists of, "zeros" or the input's own
@@ -131,31 +154,12 @@ class Conv1d(_Convolution):
 
     dims = 1
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
-    ):
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode,
-            device, dtype,
-        )  # fmt: skip
-
     def forward(self, input):
         """Return (batch, out_channels, length') or, of an input without batch, (out_channels, length')."""
         return self._convolve(conv.conv1d, input)
 
 
-class Conv2d(_Convolution):
+class Conv2d(_Correlation):
     """The cross-correlation of (batch, in_channels, height, width) with filters, plus a bias.
 
     kernel_size, stride, padding and dilation are ints or pairs; for what they mean see `Conv1d`. weight:
@@ -165,31 +169,12 @@ class Conv2d(_Convolution):
 
     dims = 2
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
-    ):
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode,
-            device, dtype,
-        )  # fmt: skip
-
     def forward(self, input):
         """Return (batch, out_channels, height', width'), or the same without batch."""
         return self._convolve(conv.conv2d, input)
 
 
-class Conv3d(_Convolution):
+class Conv3d(_Correlation):
     """The cross-correlation of (batch, in_channels, depth, height, width) with filters, plus a bias.
 
     kernel_size, stride, padding and dilation are ints or triples; for what they mean see `Conv1d`. weight:
@@ -198,25 +183,6 @@ class Conv3d(_Convolution):
     """
 
     dims = 3
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size,
-        stride=1,
-        padding=0,
-        dilation=1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        device=None,
-        dtype=None,
-    ):
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, 0, dilation, groups, bias, padding_mode,
-            device, dtype,
-        )  # fmt: skip
 
     def forward(self, input):
         """Return (batch, out_channels, depth', height', width'), or the same without batch."""

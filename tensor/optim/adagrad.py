@@ -62,9 +62,6 @@ class Adagrad(Optimizer):
     def share_memory(self) -> None:
         """Do nothing: workers here are threads, and share the state as it is."""
 
-    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("sum",)
-
     def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
         return self._init_counted(p, state, {"sum": self.defaults["initial_accumulator_value"]})
 

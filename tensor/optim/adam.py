@@ -71,9 +71,6 @@ class Adam(Optimizer):
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return _WITH_LARGEST if group["amsgrad"] else _AVERAGES
 
-    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
-        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
-
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         batch.kernels.adam(

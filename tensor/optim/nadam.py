@@ -52,9 +52,6 @@ class NAdam(Optimizer):
     _counts_in_tensors = True
     _like_parameter = ("exp_avg", "exp_avg_sq")
 
-    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("exp_avg", "exp_avg_sq")
-
     def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
         if not self._init_counted(p, state, {}):
             return False

@@ -246,11 +246,11 @@ class Optimizer:
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         """Return the names of the state `_update` works on: tensors of the parameter's shape and type."""
-        raise NotImplementedError(f"{type(self).__name__} defines no step")
+        return self._like_parameter
 
     def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
         """Fill the state of a parameter that has none yet; return whether it had none."""
-        raise NotImplementedError(f"{type(self).__name__} defines no step")
+        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
 
     def _update(self, batch: "Batch", grads: list, group: dict[str, Any]) -> None:
         """Change the parameters of a batch; grads: one contiguous array for each."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from tensor.engine import Tensor
 from tensor.optim.batch import Batch
 from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refuse_differentiable
 
@@ -48,12 +47,6 @@ class RAdam(Optimizer):
 
     _counts_in_tensors = True
     _like_parameter = ("exp_avg", "exp_avg_sq")
-
-    def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
-        return ("exp_avg", "exp_avg_sq")
-
-    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
-        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from tensor.engine import Tensor
 from tensor.optim.batch import Batch
 from tensor.optim.optimizer import Optimizer, check_settings, refuse_differentiable
 
@@ -54,9 +53,6 @@ class RMSprop(Optimizer):
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         wanted = {"square_avg": True, "momentum_buffer": group["momentum"] > 0, "grad_avg": group["centered"]}
         return tuple(name for name, is_kept in wanted.items() if is_kept)
-
-    def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
-        return self._init_counted(p, state, dict.fromkeys(names, 0.0))
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
         batch.count()
