@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from micro.text import shorten
+from micro.text import NOT_THERE, shorten
 from viz.document import escape_html
 from viz.placement import Curve, Edge, bend, place, trim
 
@@ -148,9 +148,9 @@ def _draw_node(
         f'<rect class="box" width="{width:.1f}" height="{height:.1f}" rx="{corner:g}"/>{header}'
         f'<text class="name" x="{x:.1f}" y="18">{escape_html(name)}</text>'
         f'<text class="field" x="9" y="{value:.0f}">value</text>'
-        f'<text class="value" x="{_FIELD:.0f}" y="{value:.0f}"></text>'
+        f'<text class="value missing" x="{_FIELD:.0f}" y="{value:.0f}">{NOT_THERE}</text>'
         f'<text class="field" x="9" y="{grad:.0f}">grad</text>'
-        f'<text class="grad" x="{_FIELD:.0f}" y="{grad:.0f}"></text></g>'
+        f'<text class="grad missing" x="{_FIELD:.0f}" y="{grad:.0f}">{NOT_THERE}</text></g>'
     )
 
 

@@ -91,7 +91,7 @@
   const rows = nodes.map((node, n) => {
     const button = make("button", { type: "button" }, make("span", { class: "name number" }, fullName(node)));
     const from = steps[n].formula || node.kind;
-    const cells = [make("td"), make("td")];
+    const cells = [make("td", { class: "number missing" }, DOT), make("td", { class: "number missing" }, DOT)];
     const row = make(
       "tr",
       {},
@@ -549,8 +549,6 @@
   });
   boxes[nodes.length - 1].group.classList.add("output");
   makeStop(0);
-  nodes.forEach((_, n) => showNode(n));
-  edges.forEach(showEdge);
   keepHeight();
   show(readAddress() ?? 0, { record: "", quiet: true });
   let width = window.innerWidth;
