@@ -228,7 +228,10 @@ def step(
     if html is not None:
         from viz import page
 
-        page(stepper, html)
+        try:
+            page(stepper, html, title=expression.strip())
+        except ValueError as error:  # another ending, too many nodes
+            raise Refused(str(error)) from None
         print(f"wrote {html}")
         return
     from viz.stepping import play

@@ -34,7 +34,7 @@ def page(root: Any, path: str | os.PathLike[str], *, title: str | None = None, c
     Args:
         root: a Value or a Tensor, or the Stepper of one, which is left where it stands.
         path: the file, whose name ends in .html or .htm.
-        title: the headline; by default the name of the result.
+        title: the headline; by default the label of the result.
         check: show a finite difference beside each local derivative. A Stepper has been made with it or not.
 
     Raises:
@@ -63,9 +63,8 @@ def write_page(root: Any, *, title: str | None = None, check: bool = False) -> s
     notes = [steps.recorded.note]
     if not by_graphviz:
         notes.append("Drawn in plain layers: Graphviz is not here, or took too long.")
-    result = recording["nodes"][-1]
     if title is None:
-        title = f"{result.get('label', result['name'])}, step by step"
+        title = f"{steps.nodes[-1].label or 'Forward and backward'}, step by step"
     return write_document(
         "page",
         printable(title),

@@ -80,7 +80,8 @@ def _read(svg: str, sizes: Sequence[Point], edges: Sequence[Edge]) -> Placement:
     root = ElementTree.fromstring(svg)
     space = "{http://www.w3.org/2000/svg}"
     groups = {group.get("id", ""): group for group in root.iter(f"{space}g")}
-    shift = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", groups["graph0"].get("transform", ""))
+    whole = groups["graph0"].get("transform", "") if "graph0" in groups else ""
+    shift = re.search(r"translate\(([-\d.]+)[ ,]+([-\d.]+)\)", whole)
     view = [float(number) for number in root.get("viewBox", "").split()]
     if shift is None or len(view) != 4:
         raise ValueError("place: expected the SVG that Graphviz writes")
@@ -175,7 +176,9 @@ def place_in_layers(sizes: Sequence[Point], edges: Sequence[Edge]) -> Placement:
             y += sizes[n][1] + _GAP_IN_LAYER / 2
         x += width
     curves = [_route(edge, sizes, boxes, len(sources[edge.target])) for edge in edges]
-    return Placement(x + _GAP_IN_LAYER / 2, height, boxes, curves, [_above(curve) for curve in curves], False)
+    texts = [_above(curve) for curve in curves]
+    _spread(edges, curves, texts)
+    return Placement(x + _GAP_IN_LAYER / 2, height, boxes, curves, texts, False)
 
 
 def _order(layers: list[list[int]], sources: list[list[int]], targets: list[list[int]]) -> None:

@@ -16,7 +16,7 @@ __all__ = ["Steps", "record"]
 
 PHASES = ("forward", "loss", "backward")
 
-LONGEST_LINE = 30
+LONGEST_LINE = 38
 """Longer lines of numbers are broken."""
 
 THINNEST, THICKEST = 1.0, 5.0
@@ -93,7 +93,7 @@ class _Recorder:
         described = {
             "parent": flow.parent.number,
             "position": position,
-            "derivative": printable(flow.derivative or ""),
+            "derivative": "" if flow.derivative == NOT_THERE else printable(flow.derivative),
             "local": local,
             "before": self.note(flow.before, 1),
             "contribution": self.note(flow.contribution, 1),

@@ -80,7 +80,7 @@ READ = """() => {
     numbers: text(document.querySelector("#panel .numbers")),
     result: text(document.querySelector("#panel .result")),
     own: text(document.querySelector("#panel .own")),
-    detail: text(document.querySelector("#panel pre")),
+    detail: text(document.querySelector("#panel > .detail")),
     flows: all("#panel .flow").map((flow) =>
       ["h3", ".derivative", ".local", ".check", ".before .number",
        ".contribution .number", ".after .number", ".note"]
@@ -150,7 +150,7 @@ def check_state(page, stepper, k):
     else:
         assert words(seen["result"]) == "= " + words(show_quantity(done.result))
     if getattr(done.result, "size", 0) > 9:
-        assert seen["detail"] == f"{summarize(done.result)}\n{show_corners(done.result)}"
+        assert seen["detail"] == summarize(done.result) + show_corners(done.result)
     else:
         assert seen["detail"] is None
     check_flows(seen, stepper, done, expected)
@@ -301,8 +301,9 @@ def test_an_address_that_means_nothing_is_ignored(page_of):
 
 def test_playing(open_page, tmp_path):
     page = open_page(viz.page(example(), tmp_path / "steps.html"))
-    page.clock.install()
+    page.clock.install(time=0)
     page.reload()
+    page.clock.pause_at(3_600_000)  # from here on its time goes by when the test says so
     page.keyboard.press(" ")
     assert page.inner_text("#play") == "Pause"
     positions = []
@@ -543,3 +544,26 @@ def test_layers_of_a_long_chain():
     xs = [x for x, _ in placed.boxes]
     assert xs == sorted(xs)
     assert placed.width > xs[-1]
+
+
+# --- the command -------------------------------------------------------------------------------------------
+
+
+def test_liftgrad_step_writes_the_page(open_page, tmp_path, capsys):
+    import liftgrad
+
+    path = tmp_path / "steps.html"
+    assert liftgrad.main(["step", "x*y + (x**2).relu()", "x=2", "y=3", "--html", str(path)]) == 0
+    assert capsys.readouterr().out == f"wrote {path}\n"
+    page = open_page(path)
+    assert page.inner_text("h1") == "x*y + (x**2).relu()"
+    page.keyboard.press("End")
+    assert "x.grad = 4.0 (through **2) + 3.0 (through *) = 7.0" in page.inner_text("#panel")
+
+
+def test_liftgrad_step_says_what_is_wrong_with_the_file(tmp_path, capsys):
+    import liftgrad
+
+    assert liftgrad.main(["step", "x*x", "x=2", "--html", str(tmp_path / "steps.svg")]) == 2
+    assert capsys.readouterr().err == "liftgrad: page: the name must end in .html, got 'steps.svg'\n"
+    assert list(tmp_path.iterdir()) == []

@@ -111,7 +111,7 @@
 
   function writeLines(text, quantity) {
     const lines = (quantity === null ? DOT : quantity[0]).split("\n");
-    const shown = lines.map((line) => (line.length > 30 ? `${line.slice(0, 29)}…` : line));
+    const shown = lines.map((line) => (line.length > 38 ? `${line.slice(0, 37)}…` : line));
     if (shown.length === 1) {
       text.textContent = shown[0];
     } else {
@@ -221,15 +221,15 @@
     const item = make("div", { class: "flow" }, make("h3", {}, "to ", name(flow.parent)));
     const line = (caption, ...children) =>
       item.append(make("small", {}, caption), make("div", { class: "line" }, ...children));
-    if (flow.derivative || flow.local !== null) {
-      const ratio = `∂${nameOf(target)}/∂${nameOf(flow.parent)} = `;
-      const local = make("span", { class: "number" }, ratio);
+    if (flow.local !== null) {
+      const local = make("span", { class: "number" }, `∂${nameOf(target)}/∂${nameOf(flow.parent)} = `);
       if (flow.derivative) local.append(make("span", { class: "derivative" }, flow.derivative));
-      if (flow.local !== null && Number(flow.local) !== Number(flow.derivative))
+      if (Number(flow.local) !== Number(flow.derivative || NaN))
         local.append(flow.derivative ? " = " : "", make("span", { class: "local" }, flow.local));
       line("derivative", local);
-      if (flow.check !== undefined)
-        line("measured", make("span", { class: "number check" }, flow.check));
+      if (flow.check !== undefined) line("measured", make("span", { class: "number check" }, flow.check));
+    } else if (flow.derivative) {
+      line("adds", make("span", { class: "number derivative" }, flow.derivative));
     }
     if (quantities[flow.contribution][0] !== DOT) {
       if (flow.product)
@@ -248,8 +248,16 @@
     } else if (!flow.note) {
       line("gradient", "It needs none.");
     }
+    const detail = quantities[flow.contribution][3];
+    if (detail) item.append(writeDetail(detail, "details", "summary"));
     if (flow.note) line("note", make("span", { class: "note" }, flow.note));
     return item;
+  }
+
+  // Of a large array: its summary, and its corners row by row.
+  function writeDetail(detail, tag = "div", head = "p") {
+    const [summary, ...rows] = detail.split("\n");
+    return make(tag, { class: "detail" }, make(head, { class: "number" }, summary), make("pre", {}, rows.join("\n")));
   }
 
   // As in: x.grad = 4.0 (through **2) + 3.0 (through *) = 7.0
@@ -271,6 +279,7 @@
   function writePanel(k) {
     const step = k ? steps[k - 1] : null;
     const [headline, remark] = describe(k);
+    const detail = step && quantities[step.result][3];
     const parts = [
       make(
         "p",
@@ -283,14 +292,15 @@
     if (remark) parts.push(make("p", { class: "aside" }, remark));
     if (step && step.phase === 2) {
       parts.push(make("p", { class: "own number" }, `${nameOf(step.node)}.grad = `, number(quantities[step.result])));
-      parts.push(make("div", { class: "flows" }, ...step.flows.map((flow) => writeFlow(flow, step.node))));
+      if (detail) parts.push(writeDetail(detail));
+      const wide = step.flows.some((flow) => flow.local === null) ? "flows wide" : "flows";
+      parts.push(make("div", { class: wide }, ...step.flows.map((flow) => writeFlow(flow, step.node))));
       for (const parent of new Set(step.flows.map((flow) => flow.parent))) {
         const whole = writeWhole(parent, k);
         if (whole) parts.push(whole);
       }
     }
-    const detail = step && quantities[step.result][3];
-    if (detail) parts.push(make("pre", {}, detail));
+    if (detail && step.phase !== 2) parts.push(writeDetail(detail));
     return parts;
   }
 
