@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 
 from kernels import cpu
-from tensor import dtypes
-from tensor.devices import check as check_device
+from tensor import devices, dtypes
 from tensor.engine import Tensor
 from tensor.layouts import preserve_format
 from tensor.making import check_layout, element_type, size_of
@@ -15,10 +14,9 @@ from tensor.operands import check_range, require_tensor, to_array
 
 
 def finish(array: np.ndarray, device, requires_grad: bool, layout=None, pin_memory: bool = False) -> Tensor:
-    """Return a tensor around a new array; check what every maker of tensors is asked for."""
-    check_device(device)
+    """Return a tensor of a new array, on a device; check what every maker of tensors is asked for."""
     check_layout(layout, pin_memory)
-    out = Tensor._wrap(array)
+    out = Tensor._wrap(devices.put(array, device))
     return out.requires_grad_() if requires_grad else out
 
 
@@ -30,6 +28,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 
     dtype: by default float32 for Python floats, int64 for ints, and that of an array or tensor.
     """
+    if device is None and isinstance(data, Tensor):
+        device = data.device
     return finish(to_array(data, dtype, "tensor"), device, requires_grad, None, pin_memory)
 
 
@@ -44,11 +44,10 @@ def scalar_tensor(
 def as_tensor(data, dtype=None, device=None) -> Tensor:
     """Return `data` as a tensor, sharing the memory of arrays and tensors where the dtype allows."""
     if isinstance(data, Tensor):
-        check_device(device)
-        return data.to(dtype) if dtype is not None else data
+        return data.to(dtype=dtype, device=device)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.array_dtype(dtype) == data.dtype):
-        check_device(device)
-        return from_numpy(data)
+        shared = from_numpy(data)
+        return shared if devices.table(device) is cpu else shared.to(device or devices.get_default_device())
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -127,7 +126,7 @@ def full(
         dtype = dtypes.of_array(to_array(fill_value, None, "full").dtype)
     element = element_type("full", dtype)
     check_range(fill_value, element)
-    out = cpu.full(size_of((size,)), cpu.cast(np.asarray(fill_value), element), element)
+    out = devices.table(device).full(size_of((size,)), cpu.cast(np.asarray(fill_value), element), element)
     return finish(out, device, requires_grad, layout, pin_memory)
 
 
@@ -135,7 +134,7 @@ def zeros(
     *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ) -> Tensor:
     """Return zeros."""
-    out = cpu.zeros(size_of(args, size), element_type("zeros", dtype))
+    out = devices.table(device).zeros(size_of(args, size), element_type("zeros", dtype))
     return finish(out, device, requires_grad, layout, pin_memory)
 
 
@@ -143,7 +142,7 @@ def ones(
     *args, size=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ) -> Tensor:
     """Return ones."""
-    out = cpu.full(size_of(args, size), 1, element_type("ones", dtype))
+    out = devices.table(device).full(size_of(args, size), 1, element_type("ones", dtype))
     return finish(out, device, requires_grad, layout, pin_memory)
 
 
@@ -158,7 +157,7 @@ def empty(
     memory_format=None,
 ) -> Tensor:
     """Return a tensor whose elements are yet to be written; they are 0, unlike PyTorch's."""
-    array = cpu.zeros(size_of(args, size), element_type("empty", dtype))
+    array = devices.table(device).zeros(size_of(args, size), element_type("empty", dtype))
     out = finish(array, device, False, layout, pin_memory)
     if memory_format is not None:
         out = out.contiguous(memory_format=memory_format)
@@ -169,7 +168,8 @@ def new_like(name, input, dtype, layout, device, requires_grad, pin_memory, memo
     """Return a tensor of zeros in the shape, dtype and order in memory of `input`."""
     require_tensor(name, "input", input)
     element = element_type(name, dtype, input.dtype)
-    array = input._kernels.zeros_like(input._array, element)
+    device = input.device if device is None else device
+    array = devices.table(device).zeros_like(input._array, element)  # in the order of the input's memory
     out = finish(array, device, False, layout, pin_memory)
     if memory_format not in (None, preserve_format):
         out = out.contiguous(memory_format=memory_format)

@@ -1,6 +1,14 @@
-"""Where a tensor's memory is: the CPU, and the other places that programs name."""
+"""Where a tensor's memory is: the CPU, a GPU, and the other places that programs name."""
 
+import functools
+import os
 import threading
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from kernels import cpu
 
 _TYPES = ("cpu", "cuda", "mps", "xpu", "meta", "hpu", "mtia", "xla", "vulkan", "ipu", "ve", "privateuseone")
 
@@ -8,9 +16,9 @@ _TYPES = ("cpu", "cuda", "mps", "xpu", "meta", "hpu", "mtia", "xla", "vulkan", "
 class device:
     """A device: `device("cpu")`, `device("cuda:0")`, `device("cuda", 0)`, or another device.
 
-    Any device may be named, and compared; tensors are made on the CPU. As a context,
-    `with device("cpu"): ...`, it is where tensors are made that name none. Raises RuntimeError for a name
-    that is none of PyTorch's, TypeError for what is no name.
+    Any device may be named, and compared; tensors are made on the CPU and, where there is one, on a GPU. As a
+    context, `with device("cpu"): ...`, it is where tensors are made that name none. Raises RuntimeError for a
+    name that is none of PyTorch's, TypeError for what is no name.
     """
 
     __slots__ = ("index", "type")
@@ -22,9 +30,13 @@ class device:
             self.type, self.index = type.type, type.index
             return
         if isinstance(type, int) and not isinstance(type, bool):
-            raise RuntimeError(
-                f"device({type}): a number alone means an accelerator, and there is none; use device('cpu')"
-            )
+            if missing_for_cuda() is not None:
+                raise RuntimeError(
+                    f"device({type}): a number alone means an accelerator, and there is none; use "
+                    "device('cpu')"
+                )
+            self.type, self.index = "cuda", int(type)
+            return
         if not isinstance(type, str):
             raise TypeError(f"device: expected a name such as 'cpu' or 'cuda:0', got {type!r}")
         kind, colon, number = type.partition(":")
@@ -45,9 +57,22 @@ class device:
         """Raise if tensors cannot be made on this device: AssertionError for a GPU, as in PyTorch."""
         if self.type == "cpu":
             return
-        where = f"device {self}: tensors live on the CPU in this version; use device='cpu', or ask first: "
-        if self.type in ("cuda", "xpu"):
-            raise AssertionError(f"{where}'cuda' if torch.cuda.is_available() else 'cpu'")
+        if self.type == "cuda":
+            missing = missing_for_cuda()
+            if missing is not None:
+                raise AssertionError(
+                    f"device {self}: {missing}; use device='cpu', or ask first: 'cuda' if "
+                    "torch.cuda.is_available() else 'cpu'"
+                )
+            if self.index:
+                raise RuntimeError(
+                    f"device {self}: CUDA error: invalid device ordinal; one GPU is used, 'cuda:0': the one "
+                    "that the environment variable CUDA_VISIBLE_DEVICES chooses"
+                )
+            return
+        where = f"device {self}: tensors live on the CPU and on CUDA's GPUs; use device='cpu', or ask first: "
+        if self.type == "xpu":
+            raise AssertionError(f"{where}torch.xpu.is_available()")
         raise NotImplementedError(f"{where}torch.backends.mps.is_available()")
 
     def __enter__(self) -> "device":
@@ -85,7 +110,7 @@ _chosen = _Chosen()
 def set_default_device(device_: "str | device | None") -> None:
     """Choose where tensors are made that name no device; None for the CPU.
 
-    Another device than the CPU can be chosen; making a tensor then raises, as it would by name.
+    A device that is not there can be chosen; making a tensor then raises, as it would by name.
     """
     _chosen.stack[0] = device("cpu" if device_ is None else device_)
 
@@ -95,8 +120,77 @@ def get_default_device() -> device:
     return _chosen.stack[-1]
 
 
-def check(named: "str | device | int | None") -> None:
-    """Raise if no tensor can be made on the device that is named or, for None, on the default one."""
+CPU, CUDA = device("cpu"), device("cuda", 0)
+
+
+# --- GPUs ------------------------------------------------------------------------------------------
+
+
+def missing_for_cuda() -> str | None:
+    """Return what is missing for tensors on a GPU, package, driver or device; None if nothing is."""
+    return _missing(os.environ.get("NUMBA_ENABLE_CUDASIM"))
+
+
+@functools.cache
+def _missing(_simulator: str | None) -> str | None:
+    if find_spec("numba_cuda") is None:
+        return "the package numba-cuda is not installed; pip install 'liftgrad[cuda]'"
+    try:
+        return cuda_kernels().driver.missing()
+    except ImportError as error:
+        return f"numba-cuda cannot be imported ({error}); pip install 'liftgrad[cuda]'"
+
+
+def cuda_kernels() -> Any:
+    """Return the GPU's kernel table. It is imported here, when it is first needed, and nowhere else."""
+    from kernels import cuda
+
+    return cuda
+
+
+def kernels_of(array) -> Any:
+    """Return the kernel table of the device that an array is on."""
+    return cpu if isinstance(array, np.ndarray) else cuda_kernels()
+
+
+def device_of(array) -> device:
+    """Return the device that an array is on."""
+    return CPU if isinstance(array, np.ndarray) else CUDA
+
+
+def table(named: "str | device | int | None" = None) -> Any:
+    """Return the kernel table of a device, or of the default one; raise if no tensor can be made there."""
     found = _chosen.stack[-1] if named is None else device(named)
-    if found.type != "cpu":
-        found.require()
+    if found.type == "cpu":
+        return cpu
+    found.require()
+    return cuda_kernels()
+
+
+def put(array, named: "str | device | int | None" = None):
+    """Return an array on a device, or the default one: itself if it is there, else a copy."""
+    source, target = kernels_of(array), table(named)
+    return array if source is target else target.from_host(source.to_host(array))
+
+
+def to_host(array) -> np.ndarray:
+    """Return an array of any device in the CPU's memory: itself if it is there."""
+    return kernels_of(array).to_host(array)
+
+
+def join(operation: str, tensors, target=None) -> list:
+    """Return tensors that are on several devices on one: numbers of the CPU, zero-dim tensors, join the GPU.
+
+    target: the one that is overwritten, which cannot move. Raises PyTorch's RuntimeError for others.
+    """
+    joined = []
+    for t in tensors:
+        if isinstance(t._array, np.ndarray):
+            if t._array.ndim or t is target:
+                raise RuntimeError(
+                    f"{operation}: Expected all tensors to be on the same device, but found at least two "
+                    "devices, cuda:0 and cpu! Move one: x.to('cuda'), or x.cpu()"
+                )
+            t = t.to(CUDA)
+        joined.append(t)
+    return joined

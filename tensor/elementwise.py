@@ -5,6 +5,7 @@ Operands broadcast, and their types are promoted, as in PyTorch. A Python number
 
 from tensor import dtypes
 from tensor.autograd import Operation
+from tensor.devices import device_of, put
 from tensor.formula import apply, apply_in_place, binary, in_place, operation, unary, write_out
 from tensor.operands import as_tensor_like, common_dtype, find_tensor, require_tensor
 from tensor.rounding import divide_rounded, divide_rounded_
@@ -203,6 +204,20 @@ class ToCopy(Operation):
 
     def backward(self, k, grad):
         return (k.cast(grad, self.input_dtype),)
+
+
+class Move(Operation):
+    """Copy to another device; the gradient goes back to where the input is."""
+
+    name = "ToCopy"
+    crosses_devices = True
+
+    def forward(self, k, x, device):
+        self.source = device_of(x)
+        return put(x, device)
+
+    def backward(self, k, grad):
+        return (grad.to(self.source) if hasattr(grad, "_array") else put(grad, self.source),)
 
 
 class Clone(Operation):

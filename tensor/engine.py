@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels import cpu
 from micro import display
-from tensor import autograd, dtypes, elementwise, layouts, missing, printing
+from tensor import autograd, devices, dtypes, elementwise, layouts, missing, printing
 from tensor.autograd import Hook, HookTable, Operation, Version
 from tensor.devices import device as Device
 from tensor.memory import overlap_partly, repeats_elements
@@ -18,7 +18,6 @@ from tensor.methods import Methods
 from tensor.operands import as_tensor_like, beside, check_range, normalize_dim, to_array
 from tensor.sizes import Size
 
-_CPU = Device("cpu")
 _new = object.__new__
 _new_tuple = tuple.__new__  # without asking whether the sizes are integers
 
@@ -35,7 +34,6 @@ class Tensor(Methods):
 
     __module__ = "torch"  # as PyTorch prints the class
 
-    _kernels = cpu  # the one door to compiled code: the kernel table of this tensor's device
     _grad_fn: Operation | None = None
     _requires_grad = False
     _hooks: HookTable | None = None
@@ -49,7 +47,6 @@ class Tensor(Methods):
     _inference = False  # made in inference mode
     _grad: Tensor | None = None  # what `grad` shows, unchecked: written by the backward pass
     _label: str | None = None
-    device = _CPU
 
     def __init__(self, *data):
         if len(data) == 1 and isinstance(data[0], Size):
@@ -69,6 +66,16 @@ class Tensor(Methods):
         return t
 
     # --- what it is --------------------------------------------------------------------------------
+
+    @property
+    def _kernels(self):
+        """The one door to compiled code: the kernel table of this tensor's device."""
+        return cpu if self._array.__class__ is np.ndarray else devices.kernels_of(self._array)
+
+    @property
+    def device(self) -> Device:
+        """Where the elements are."""
+        return devices.device_of(self._array)
 
     @property
     def shape(self) -> Size:
@@ -439,6 +446,13 @@ class Tensor(Methods):
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
+        if not isinstance(self._array, np.ndarray):
+            if not force:
+                raise TypeError(
+                    "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor "
+                    "to host memory first."
+                )
+            return self._array.to_host()
         return self._array
 
     def item(self):
@@ -491,22 +505,22 @@ class Tensor(Methods):
     ) -> Tensor:
         """Return this tensor as another dtype and on another device; itself if nothing changes.
 
-        Takes a dtype, a device, another tensor to follow, or dtype= and device=. non_blocking is accepted:
-        on the CPU there is nothing to wait for.
+        Takes a dtype, a device, another tensor to follow, or dtype= and device=. A copy to or from the GPU
+        waits for nothing but itself, whatever non_blocking says.
         """
         for arg in args:
             if isinstance(arg, Tensor):
                 dtype, device = arg.dtype, arg.device
-            elif isinstance(arg, str | Device):
+            elif isinstance(arg, str | Device) or type(arg) is int:
                 device = arg
             elif arg is not None:
                 dtype = arg
-        if device is not None:
-            Device(device).require()
         array_dtype = self._array.dtype if dtype is None else dtypes.array_dtype(dtype)
         found = self
+        if device is not None and devices.table(device) is not self._kernels:
+            found, copy = elementwise.Move.apply(self, device=device), False
         if array_dtype != self._array.dtype:
-            found = elementwise.ToCopy.apply(self, dtype=array_dtype)
+            found = elementwise.ToCopy.apply(found, dtype=array_dtype)
         elif copy:
             found = self.clone()
         if memory_format is not None and memory_format is not layouts.preserve_format:
@@ -565,7 +579,7 @@ class Tensor(Methods):
 
     def cpu(self) -> Tensor:
         """Return this tensor in the CPU's memory; itself if it is there."""
-        return self
+        return self.to(devices.CPU)
 
     def cuda(self, device=None) -> Tensor:
         """Return this tensor in a GPU's memory."""
@@ -588,6 +602,8 @@ class Tensor(Methods):
         """Overwrite with `source`, which broadcasts and is converted; gradients flow to it."""
         if not isinstance(source, Tensor):
             source = as_tensor_like(self, source, self.dtype, "copy_")
+        elif source._kernels is not self._kernels:
+            source = source.to(self.device)
         return elementwise.Copy.apply_in_place(self, source)
 
     def fill_(self, value) -> Tensor:
@@ -616,7 +632,8 @@ class Tensor(Methods):
     def __repr__(self) -> str:
         grad_fn = self.grad_fn
         return printing.format_tensor(
-            self._array,
+            devices.to_host(self._array),
+            device=None if self.device is devices.CPU else self.device,
             dtype_suffix=self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool),
             requires_grad=self.requires_grad and grad_fn is None,
             grad_fn_name=None if grad_fn is None else f"<{grad_fn.name()}>",

@@ -115,10 +115,6 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     """
     from tensor.creation import from_numpy  # which needs this file
 
-    if device is not None:
-        from tensor.devices import device as Device
-
-        Device(device).require()
     capsule = ext_tensor
     if hasattr(ext_tensor, "__dlpack__"):
         kind = ext_tensor.__dlpack_device__()[0]
@@ -139,7 +135,8 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     array = np.from_dlpack(_Capsule(capsule))
     if not array.flags.writeable and not versioned:
         array = _writable(array)
-    return from_numpy(array.copy() if copy else array, warn=False)
+    found = from_numpy(array.copy() if copy else array, warn=False)
+    return found if device is None else found.to(device)
 
 
 def _writable(array: np.ndarray) -> np.ndarray:

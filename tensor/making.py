@@ -4,8 +4,7 @@ import builtins
 
 import numpy as np
 
-from tensor import dtypes
-from tensor.devices import check as check_device
+from tensor import devices, dtypes
 from tensor.layouts import strided
 from tensor.operands import check_range, to_array, to_sizes
 
@@ -42,9 +41,8 @@ def element_type(operation: str, dtype, default: dtypes.dtype | None = None) -> 
 
 
 def _new(input, array, device, requires_grad, layout, pin_memory):
-    check_device(device)
     check_layout(layout, pin_memory)
-    out = input._wrap(array)
+    out = input._wrap(devices.put(array, input.device if device is None else device))
     return out.requires_grad_() if requires_grad else out
 
 

@@ -27,6 +27,8 @@ def strided_view(array: np.ndarray, shape, strides, offset: int = 0, writable: b
 
     writable: also if `array` is not.
     """
+    if not isinstance(array, np.ndarray):
+        return array.strided(shape, strides, offset, writable)
     return np.asarray(_Window(array, shape, strides, offset, array.dtype, writable))
 
 
@@ -44,6 +46,8 @@ def own_memory(array: np.ndarray) -> np.ndarray:
 
 def whole_memory(array: np.ndarray) -> np.ndarray:
     """Return, flat and in the type of `array`, the memory that it is a part of."""
+    if not isinstance(array, np.ndarray):
+        return array.whole()
     owner = array
     while isinstance(owner.base, np.ndarray | _Window):
         owner = owner.base.base if isinstance(owner.base, _Window) else owner.base
@@ -61,7 +65,8 @@ def repeats_elements(array: np.ndarray) -> bool:
 
 def overlap_partly(a: np.ndarray, b: np.ndarray) -> bool:
     """Return whether two arrays without gaps share memory, but not element by element."""
-    if not (a.flags.forc and b.flags.forc and np.may_share_memory(a, b)):
+    share = np.may_share_memory(a, b) if isinstance(a, np.ndarray) else a.may_share_memory(b)
+    if not (share and a.flags.forc and b.flags.forc):
         return False
     in_one_order = (
         a.flags.c_contiguous == b.flags.c_contiguous or a.flags.f_contiguous == b.flags.f_contiguous

@@ -7,6 +7,7 @@ import operator
 import numpy as np
 
 from tensor import dtypes
+from tensor.devices import to_host
 
 # Tuples, not unions: `isinstance(x, int | float)` builds the union anew each time.
 _NUMBERS = (bool, int, float, np.number, np.bool_)
@@ -169,7 +170,7 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
     """
     wanted = None if dtype is None else dtypes.array_dtype(dtype)
     if hasattr(data, "_array"):
-        return np.array(data._array, wanted, order="C")
+        return np.array(to_host(data._array), wanted, order="C")
     if isinstance(data, np.ndarray | np.generic):
         array = np.array(data, wanted, order="C")
         dtypes.of_array(array.dtype)
@@ -203,7 +204,7 @@ def to_array(data, dtype: dtypes.dtype | None, operation: str) -> np.ndarray:
 
 def _without_tensors(data):
     if hasattr(data, "_array"):
-        return data._array
+        return to_host(data._array)
     return [_without_tensors(x) for x in data] if isinstance(data, list | tuple) else data
 
 

@@ -62,12 +62,14 @@ def get_printoptions() -> dict[str, Any]:
 def format_tensor(
     array: np.ndarray,
     *,
+    device: Any = None,
     dtype_suffix: bool = False,
     requires_grad: bool = False,
     grad_fn_name: str | None = None,
 ) -> str:
     """Return the text of a tensor: `tensor([1., 2.], grad_fn=<AddBackward0>)`.
 
+    device: named if it is given.
     dtype_suffix: name the element type (that of an empty tensor is named whenever it is not the default).
     grad_fn_name: as it is to appear, "<AddBackward0>"; it stands instead of `requires_grad=True`.
     """
@@ -82,6 +84,8 @@ def format_tensor(
         write = _number_format(_shown_elements(array) if summarize else array)
         text = _render(array, len(prefix), summarize, write)
         show_size = not _options.edgeitems
+    if device is not None:
+        suffixes.append(f"device='{device}'")
     if show_size:
         suffixes.append(f"size={array.shape}")
     if dtype_suffix:

@@ -107,7 +107,8 @@ class Expand(View):
 
     @staticmethod
     def show(array, options):
-        view = np.broadcast_to(array, options["shape"])
+        shape = options["shape"]
+        view = np.broadcast_to(array, shape) if isinstance(array, np.ndarray) else array.broadcast_to(shape)
         view.flags.writeable = array.flags.writeable  # one element of it may be written to
         return view
 

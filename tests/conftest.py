@@ -1,5 +1,10 @@
-"""What the tests of every package share."""
+"""What the tests of every package share.
 
+With `LIFTGRAD_TEST_DEVICE=cuda` the tests that ask for `check` or `device` run on the GPU, or in numba-cuda's
+simulator; all others are left out.
+"""
+
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -44,7 +49,32 @@ def reference_conv() -> ModuleType:
     return _load(Path(__file__).parent / "kernels" / "cpu" / "reference_conv.py")
 
 
-@pytest.fixture(scope="session", params=["cpu"])
+DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs on the CPU alone, when the tests run on another device."""
+    if DEVICE == "cpu":
+        return
+    chosen = [item for item in items if {"check", "device"} & set(getattr(item, "fixturenames", ()))]
+    left_out = [item for item in items if item not in chosen]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = chosen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item):
+    """Skip a test that needs a kernel which the GPU does not have yet, with the kernel's name."""
+    try:
+        return (yield)
+    except NotImplementedError as error:
+        if DEVICE != "cpu" and "there is no kernel for device 'cuda' yet" in str(error):
+            pytest.skip(str(error).partition(";")[0])
+        raise
+
+
+@pytest.fixture(scope="session", params=[DEVICE])
 def device(request: pytest.FixtureRequest) -> str:
     """Return the device a test runs on; each test that asks for it runs once on every device."""
     return request.param

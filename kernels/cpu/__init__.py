@@ -1,6 +1,6 @@
 """The CPU's kernel table: every kernel the tensor engine may call, on NumPy arrays.
 
-`kernels.cuda` will answer to the same names. The tensor engine reaches kernels only through such a table.
+`kernels.cuda` answers to the same names. The tensor engine reaches kernels only through such a table.
 """
 
 from kernels.cpu.attention import attention, attention_dx

@@ -11,6 +11,7 @@ from tensor.autograd.grad_mode import _mode, set_grad_enabled
 from tensor.autograd.hooks import run_hooks as _run_hooks
 from tensor.autograd.hooks import run_hooks_recorded as _run_hooks_recorded
 from tensor.autograd.operation import Operation
+from tensor.devices import kernels_of
 from tensor.operands import as_tensor_like
 
 
@@ -46,7 +47,7 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None, table=None, run=No
                 wanted_nodes.setdefault(t.grad_fn, []).append(t)
         runs, receives = _lead_to(inputs, roots)
 
-    def send(edge, grad, k) -> None:
+    def send(edge, grad) -> None:
         is_node = isinstance(edge, Operation)
         key = edge if is_node else id(edge)
         if receives is not None and key not in receives:
@@ -58,14 +59,16 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None, table=None, run=No
             else:
                 leaves[key] = edge
         elif key in owned:
+            k = kernels_of(grad) if table is None else table  # a gradient may have come from another device
             k.forward("add", pending[key], grad, out=pending[key])
         else:
+            k = kernels_of(grad) if table is None else table
             pending[key] = k.forward("add", pending[key], grad)
             if table is None:
                 owned.add(key)
 
     for root, grad in zip(roots, grads, strict=True):
-        send(_edge_of(root), grad, root._kernels if table is None else table)
+        send(_edge_of(root), grad)
     while heap:
         node = heapq.heappop(heap)[1]
         k = node._kernels if table is None else table
@@ -91,7 +94,7 @@ def _propagate(roots, grads, retain_graph: bool, inputs=None, table=None, run=No
             node.release()
         for edge, grad in zip(node.edges, incoming):  # noqa: B905 strict=True takes 0.3 us
             if edge is not None and grad is not None:
-                send(edge, grad, k)
+                send(edge, grad)
         grad = incoming = None  # or an array would count as shared below
     for key, leaf in leaves.items():
         grad = pending.pop(key)

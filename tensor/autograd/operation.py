@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
+from kernels import cpu
 from tensor.autograd.grad_mode import _mode
 from tensor.autograd.hooks import Hook, HookTable
+from tensor.devices import join, kernels_of
 
 _sequence = itertools.count()
 
@@ -98,6 +101,7 @@ class Operation:
     printed_name = ""  # as in <TanhBackward0>; a subclass sets it by `name = "Tanh"`, else it is the class's
     # The digit it prints: PyTorch numbers the signatures of a name: sum() is 0, sum(dim) 1; None: none.
     overload: int | str | None = 0
+    crosses_devices = False  # its inputs may be on several devices
     is_view = False  # the result shares the first input's memory; `show(array, options)` then makes it
 
     edges: Sequence = ()
@@ -151,14 +155,20 @@ class Operation:
     def apply(cls, *inputs, **options):
         """Run on tensors of one device; record if a gradient may be asked for."""
         node = cls()
-        arrays, needs, enabled = [], [], _mode.enabled
+        arrays, needs, enabled, k = [], [], _mode.enabled, cpu
         for t in inputs:
-            arrays.append(t._array)
+            array = t._array
+            arrays.append(array)
+            if array.__class__ is not ndarray:
+                k = kernels_of(array) if k is cpu else k
             # Only of a view can `requires_grad` be other than `_requires_grad`; the property takes 0.1 us.
             needs.append(enabled and (t._requires_grad or (t._base is not None and t.requires_grad)))
+        if k is not cpu and not cls.crosses_devices:
+            inputs = join(cls.printed_name or cls.__name__, inputs)
+            arrays = [t._array for t in inputs]
         node.needs = needs = tuple(needs)
         first = inputs[0]
-        array = node.forward(first._kernels, *arrays, **options)
+        array = node.forward(k, *arrays, **options)
         out = first._wrap(array)
         if cls.is_view:
             out._become_view_of(first, ViewStep(cls, node.options, node.input_shape, array.shape))
@@ -175,6 +185,11 @@ class Operation:
         """Run on tensors, overwriting `target`, which becomes this operation's result."""
         inputs = (target, *others)
         node = cls()
+        for t in inputs:
+            if t._array.__class__ is not ndarray:
+                inputs = (target, *join(node.op, inputs, target)[1:])
+                others = inputs[1:]
+                break
         target._check_memory(node.op, others)
         needs, recording = (), False
         if _mode.enabled:
@@ -236,7 +251,7 @@ class Operation:
         twin = copy.copy(self)
         twin.__dict__.pop("backward", None)  # a hook of this node runs around the original
         for name, value in self.__dict__.items():
-            if isinstance(value, np.ndarray) and name != "result" and name not in self.constants:
+            if isinstance(value, ndarray) and name != "result" and name not in self.constants:
                 self._check_constant(value)
         twin.saved = tuple([self.remember(i, array, wrap) for i, array in enumerate(self.saved)])
         if self.result is not None:

@@ -9,6 +9,7 @@ values are given in several memory layouts (transposed, sliced with steps, read-
 """
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -22,6 +23,13 @@ except ImportError:
 
 # As torch.testing.assert_close has them, but float64 near its own precision.
 TOLERANCE = {"float32": (1.3e-6, 1e-5), "float64": (1e-11, 1e-11)}
+
+
+DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
+"""The device that this engine's tensors are on."""
+
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 
 
 def numbers(*shape: int, seed: int = 0, low: float = -2.0, high: float = 2.0) -> np.ndarray:
@@ -54,7 +62,7 @@ def same(ours, theirs, what: str = "", rtol: float | None = None, atol: float | 
 
 def to_numpy(x) -> np.ndarray:
     """Return the values of a tensor of either engine, an array or a number."""
-    return np.asarray(x.detach().numpy() if hasattr(x, "detach") else x)
+    return np.asarray(x.detach().cpu().numpy() if hasattr(x, "detach") else x)
 
 
 def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
@@ -76,7 +84,27 @@ def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _as_ours(array: np.ndarray):
-    return tensor.from_numpy(array, warn=False).requires_grad_(array.dtype.kind == "f")
+    t = tensor.from_numpy(array, warn=False)
+    if DEVICE != "cpu":
+        t = _moved(array)
+    return t.requires_grad_(array.dtype.kind == "f")
+
+
+def _moved(array: np.ndarray):
+    """Return a tensor on `DEVICE` whose elements lie in memory as they do in `array`, gaps and all."""
+    whole = array if array.base is None else array.base
+    memory = tensor.from_numpy(np.array(whole, copy=True), warn=False).to(DEVICE)
+    if whole is array or whole.size == array.size:
+        return tensor.from_numpy(array.copy(order="K"), warn=False).to(DEVICE)
+    steps = [s // array.itemsize for s in array.strides]
+    start = (array.ctypes.data - whole.ctypes.data) // array.itemsize
+    return memory.as_strided(array.shape, steps, start).detach()
+
+
+def _like(out, array: np.ndarray):
+    """Return an array as a tensor on the device of `out`, a tensor of either engine."""
+    module = tensor if isinstance(out, tensor.Tensor) else torch
+    return module.as_tensor(array).to(out.device)
 
 
 def _as_theirs(array: np.ndarray):
@@ -99,7 +127,7 @@ def _gradients(module, outs: tuple, tensors: Sequence) -> list[np.ndarray | None
     floats = [i for i, out in enumerate(outs) if to_numpy(out).dtype.kind == "f" and out.requires_grad]
     if not floats:
         return []
-    weights = [module.as_tensor(_weights(to_numpy(outs[i]), i)) for i in floats]
+    weights = [_like(outs[i], _weights(to_numpy(outs[i]), i)) for i in floats]
     module.autograd.backward([outs[i] for i in floats], weights)
     wanted = [t for t in tensors if to_numpy(t).dtype.kind == "f"]
     return [None if t.grad is None else to_numpy(t.grad) for t in wanted]
@@ -179,7 +207,7 @@ def op(
                     same(grads, expected_grads, f"{what}, gradients against PyTorch", rtol, atol)
                 if first_grads is not None:
                     same(grads, first_grads, f"{what}, gradients against those in order", rtol, atol)
-                elif differences and dtype == "float64":
+                elif differences and dtype == "float64" and DEVICE == "cpu":
                     floats = [i for i, a in enumerate(cast) if a.dtype.kind == "f"]
                     for i, grad in zip(floats, grads, strict=True):
                         slope = _finite_differences(ours, cast, i)
@@ -193,14 +221,17 @@ def op(
                         )
                 first_grads = first_grads or grads
                 _grads_are_apart(what, tensors)
-            for a, b in zip(presented, before, strict=True):
+            for a, t, b in zip(presented, tensors, before, strict=True):
                 np.testing.assert_array_equal(a, b, f"{what}: an input was changed")
+                np.testing.assert_array_equal(to_numpy(t), b, f"{what}: an input was changed")
 
 
 def _presentations(arrays: list[np.ndarray], everything: bool):
     """Yield the inputs in order, then each layout, mixed so that neighbours differ."""
     kinds = [list(layouts(a).items()) for a in arrays]
     count = max((len(k) for k in kinds), default=1) if everything else 1
+    if SIMULATED:
+        count = min(count, 2)  # two of the layouts: a kernel takes milliseconds there
     for i in range(count):
         chosen = [k[(i + j) % len(k)] if i else k[0] for j, k in enumerate(kinds)]
         yield " and ".join(sorted({c[0] for c in chosen})), [c[1] for c in chosen]
@@ -208,16 +239,20 @@ def _presentations(arrays: list[np.ndarray], everything: bool):
 
 def _grads_are_apart(what: str, tensors: Sequence) -> None:
     """Fail if two gradients, or a gradient and a value, share memory: zeroing one would change the other."""
-    grads = [t.grad.numpy() for t in tensors if t.grad is not None]
-    values = [t.detach().numpy() for t in tensors]
+    grads = [t.grad._array for t in tensors if t.grad is not None]
+    values = [t._array for t in tensors]
     for a, b in itertools.combinations(grads, 2):
-        assert not np.shares_memory(a, b), f"{what}: two gradients share memory"
+        assert not _share_memory(a, b), f"{what}: two gradients share memory"
     for a, b in itertools.product(grads, values):
-        assert not np.shares_memory(a, b), f"{what}: a gradient shares memory with a value"
+        assert not _share_memory(a, b), f"{what}: a gradient shares memory with a value"
     for grad in grads:
         assert grad.flags.writeable, f"{what}: a gradient is read-only"
         inner = [s for s, n in zip(grad.strides, grad.shape, strict=True) if n > 1]
         assert grad.size == 0 or 0 not in inner, f"{what}: a gradient's elements overlap"
+
+
+def _share_memory(a, b) -> bool:
+    return np.shares_memory(a, b) if isinstance(a, np.ndarray) else a.may_share_memory(b)
 
 
 def raises_alike(ours: Callable) -> None:

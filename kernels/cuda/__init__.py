@@ -1,0 +1,63 @@
+"""The GPU's kernel table: the names of `kernels.cpu`, on device arrays.
+
+A name that has no kernel here yet raises NotImplementedError when it is called: nothing is computed on the
+CPU instead. Importing this package needs numba-cuda (`pip install 'liftgrad[cuda]'`), and no GPU.
+"""
+
+from kernels.cuda import driver
+from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
+from kernels.cuda.compare import compare, isclose
+from kernels.cuda.elementwise import derivative, forward
+from kernels.cuda.memory import (
+    cast,
+    cat,
+    copy,
+    copy_in_order,
+    expand,
+    flip,
+    full,
+    permute,
+    roll,
+    transpose,
+    where,
+    write,
+    zeros,
+    zeros_like,
+)
+from kernels.cuda.missing import kernel_that_is_missing
+from kernels.cuda.reduce import all, any, sum, sum_to
+
+__all__ = [
+    "DeviceArray",
+    "all",
+    "any",
+    "cast",
+    "cat",
+    "compare",
+    "copy",
+    "copy_in_order",
+    "derivative",
+    "driver",
+    "expand",
+    "flip",
+    "forward",
+    "from_host",
+    "full",
+    "isclose",
+    "on_device",
+    "permute",
+    "roll",
+    "sum",
+    "sum_to",
+    "take_over",
+    "to_host",
+    "transpose",
+    "where",
+    "write",
+    "zeros",
+    "zeros_like",
+]
+
+
+def __getattr__(name: str):
+    return kernel_that_is_missing(name)

@@ -1,0 +1,103 @@
+"""Device memory, kept between uses: freed blocks wait in lists by size for the next array that fits.
+
+Asking the driver for memory, or giving it back, waits for all that runs on the GPU. A block goes back to the
+list of the stream it was made for: what is queued on that stream still reads it before the next owner writes.
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+_SMALL = 1 << 20
+_ROUND_SMALL, _ROUND_LARGE = 512, 1 << 21
+
+
+class OutOfMemoryError(RuntimeError):
+    """The GPU has no room for a tensor; nothing was changed, and the program can go on."""
+
+    __module__ = "torch"
+
+
+class Block:
+    """Memory that belongs to one array and its views; goes back to the allocator with the last of them."""
+
+    __slots__ = ("__weakref__", "_allocator", "_key", "_owner", "address")
+
+    def __init__(self, allocator: "Allocator", key: tuple, address: int, owner: Any):
+        self._allocator, self._key, self.address, self._owner = allocator, key, address, owner
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes it holds, at least as many as were asked for."""
+        return self._key[1]
+
+    def __del__(self) -> None:
+        self._allocator.take_back(self._key, self.address, self._owner)
+
+
+class Allocator:
+    """Hands out blocks of device memory, and counts them.
+
+    reserve(nbytes) -> (address, owner): new memory of the device, freed with the last reference to `owner`;
+    MemoryError if there is none. room() -> (free, total) bytes of the device, for messages.
+    """
+
+    def __init__(self, reserve: Callable[[int], tuple[int, Any]], room: Callable[[], tuple[int, int]]):
+        self._reserve, self._room = reserve, room
+        self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (stream, bytes)
+        self._lock = threading.RLock()  # the collector may free a block while one is handed out
+        self.allocated = self.reserved = self.most_allocated = self.most_reserved = 0
+
+    def allocate(self, nbytes: int, stream: int = 0) -> Block:
+        """Return a block of at least `nbytes`, for use on a stream; OutOfMemoryError if there is no room."""
+        unit = _ROUND_SMALL if nbytes <= _SMALL else _ROUND_LARGE
+        key = stream, max(-(-nbytes // unit), 1) * unit
+        with self._lock:
+            free = self._free.get(key)
+            address, owner = free.pop() if free else self._new(key[1], nbytes)
+            self.allocated += key[1]
+            self.most_allocated = max(self.most_allocated, self.allocated)
+        return Block(self, key, address, owner)
+
+    def _new(self, size: int, asked: int) -> tuple[int, Any]:
+        try:
+            found = self._reserve(size)
+        except MemoryError:
+            self.empty_cache()  # blocks of other sizes may make room
+            try:
+                found = self._reserve(size)
+            except MemoryError:
+                free, total = self._room()
+                raise OutOfMemoryError(
+                    f"CUDA out of memory. Tried to allocate {_readable(asked)}; of the GPU's "
+                    f"{_readable(total)}, {_readable(free)} are free and {_readable(self.allocated)} are "
+                    "taken by tensors of this process. Use a smaller batch, or drop tensors (and losses kept "
+                    "with their graph: keep loss.item())"
+                ) from None
+        self.reserved += size
+        self.most_reserved = max(self.most_reserved, self.reserved)
+        return found
+
+    def take_back(self, key: tuple, address: int, owner: Any) -> None:
+        """Keep freed memory for the next array of its size."""
+        with self._lock:
+            self.allocated -= key[1]
+            self._free[key].append((address, owner))
+
+    def empty_cache(self) -> None:
+        """Give memory that no array uses back to the device."""
+        with self._lock:
+            self.reserved -= sum(key[1] * len(blocks) for key, blocks in self._free.items())
+            self._free.clear()
+
+    def reset_peak(self) -> None:
+        """Count the most memory in use anew."""
+        self.most_allocated, self.most_reserved = self.allocated, self.reserved
+
+
+def _readable(nbytes: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if nbytes >= size:
+            return f"{nbytes / size:.2f} {unit}"
+    return f"{nbytes} bytes"

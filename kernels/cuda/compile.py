@@ -1,0 +1,296 @@
+"""The one door to the CUDA compiler: how kernels are written down, compiled, launched and listed.
+
+No other file imports numba-cuda, which has a successor. A kernel is a function of pointers and numbers with a
+signature for each element type; `KERNELS` lists them all, for the offline checks and for `docs/gpu.md`.
+
+With `NUMBA_ENABLE_CUDASIM=1` kernels run in numba-cuda's simulator: in Python, on the host's memory.
+"""
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numba import cuda, types
+
+from kernels.cuda import simulated_math
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+"""Whether kernels run in the simulator. A kernel asks only where the simulator lacks what it needs."""
+
+FLOATS = ("float32", "float64")
+INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
+ALL = (*FLOATS, *INTEGERS, "bool")
+"""Names of element types, for `kernel`."""
+
+MOST_DIMS = 6
+"""How many dims `dims` arguments hold: `kernels.cuda.geometry` merges dims, and splits what has more."""
+
+_THREADS = 256
+_MOST_BLOCKS = 1 << 16
+
+
+def threads(count: int) -> int:
+    """Return how many threads a block has where a kernel asks for `count`: the simulator has 8 at most."""
+    return min(count, 8) if SIMULATED else count  # the simulator starts a Python thread for each
+
+
+def element_type(dtype: np.dtype) -> types.Type:
+    """Return the compiler's type for elements in memory; bools are bytes, 0 or 1."""
+    return types.uint8 if dtype == np.bool_ else getattr(types, dtype.name)
+
+
+# --- functions -------------------------------------------------------------------------------------
+
+
+def _make_math_float32() -> ModuleType:
+    """Return `math` for float32: its constants are of that type, or a result would become float64."""
+    module = ModuleType("math_float32")  # a module: the compiler types what modules hold
+    for name, value in vars(math).items():
+        if not name.startswith("_"):
+            setattr(module, name, np.float32(value) if type(value) is float else value)
+    return module
+
+
+_math_float32 = _make_math_float32()
+
+
+def specialised(function: Callable, numbers: dict[str, np.dtype], scope: dict | None = None) -> Callable:
+    """Return `function` for element types: its float literals, and those of `math`, take the first of them.
+
+    numbers: the letters of a signature with their types; the function may use them: `T(0)`, or as the type of
+    a shared array. scope: more names that it may use. Without this `0.5 * x` would be float64 arithmetic.
+    """
+    code, cast = function.__code__, next(iter(numbers.values())).type
+    if issubclass(cast, np.floating):
+        code = code.replace(co_consts=tuple(cast(c) if type(c) is float else c for c in code.co_consts))
+    names = {**function.__globals__, **(scope or {})}
+    for letter, dtype in numbers.items():
+        names[letter] = element_type(dtype)
+    if names.get("math") is math:
+        if SIMULATED:
+            names["math"] = simulated_math
+        elif cast is np.float32:
+            names["math"] = _math_float32
+    made = FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
+    made.__module__, made.__qualname__ = function.__module__, function.__qualname__
+    return made
+
+
+def device(function: Callable) -> Callable:
+    """Compile a function that kernels call, typed by what it is called with; it has no float literals."""
+    return cuda.jit(device=True, inline=False)(function)
+
+
+def formula_for(function: Callable, dtype: np.dtype) -> Callable:
+    """Return a formula of floats, of `micro.formulas`, for kernels to call with numbers of `dtype`."""
+    return device(specialised(function, {"T": dtype}))
+
+
+# --- signatures ------------------------------------------------------------------------------------
+
+_ARGUMENT = re.compile(r"^(out )?(\w+)(\*|\[\])?$")
+
+
+class _Argument:
+    """One argument of a signature: a pointer, an array, a number or the sizes of dims."""
+
+    def __init__(self, text: str):
+        match = _ARGUMENT.match(text.strip())
+        if match is None:
+            raise ValueError(
+                f"kernel: {text!r} is no argument; write 'T*', 'out T*', 'T[]', 'int64' or 'dims'"
+            )
+        self.written, self.name, mark = bool(match[1]), match[2], match[3]
+        self.is_pointer, self.is_array = mark == "*", mark == "[]"
+        self.letter = self.name if len(self.name) == 1 else None
+
+    def type(self, numbers: dict[str, np.dtype]) -> types.Type:
+        if self.name == "dims":
+            return types.UniTuple(types.int64, MOST_DIMS)
+        name = numbers[self.letter].name if self.letter else self.name
+        scalar = element_type(np.dtype(name))
+        if self.is_pointer:
+            return types.CPointer(scalar)
+        return types.Array(scalar, 1, "C") if self.is_array else scalar
+
+
+class _Memory:
+    """What a pointer is in the simulator: memory from an address on, which must not be left."""
+
+    def __init__(self, array: np.ndarray):
+        self._array = array.view(np.uint8) if array.dtype == np.bool_ else array
+
+    def __getitem__(self, i):
+        return self._array[self._checked(i)]
+
+    def __setitem__(self, i, value):
+        self._array[self._checked(i)] = value
+
+    def _checked(self, i) -> int:
+        if not 0 <= i < self._array.size:
+            raise IndexError(f"a kernel reads or writes element {i} of {self._array.size}")
+        return i
+
+
+# --- kernels ---------------------------------------------------------------------------------------
+
+
+class Kernel:
+    """A function compiled for each element type it is launched with.
+
+    kinds: the element types it is made for: for each variant, what the letters of the signature stand for.
+    """
+
+    def __init__(
+        self,
+        function: Callable,
+        signature: str,
+        kinds: Sequence[str],
+        scope=None,
+        name: str = "",
+        family: str = "",
+    ):
+        self.function, self.signature, self._scope = function, signature, scope
+        self.name = name or function.__name__.strip("_")
+        self.family = family or function.__module__.rpartition(".")[2]
+        self.arguments = [_Argument(text) for text in signature.split(",")]
+        letters = list(dict.fromkeys(a.letter for a in self.arguments if a.letter))
+        self.kinds = [dict(zip(letters, map(np.dtype, kind.split()), strict=True)) for kind in kinds]
+        self._compiled: dict[tuple, Any] = {}
+
+    def types(self, kind: dict[str, np.dtype]) -> tuple[types.Type, ...]:
+        """Return the types of the arguments of a variant."""
+        return tuple(argument.type(kind) for argument in self.arguments)
+
+    def python(self, kind: dict[str, np.dtype]) -> Callable:
+        """Return the function of a variant, ready for the compiler."""
+        scope = self._scope(kind) if callable(self._scope) else self._scope
+        return specialised(self.function, kind, scope)
+
+    def over(self, size: int, *arguments) -> None:
+        """Launch for `size` elements: the kernel goes through range(cuda.grid(1), size, cuda.gridsize(1))."""
+        if size == 0:
+            return
+        if SIMULATED:
+            self.launch(1, min(2, size), *arguments)
+            return
+        self.launch(min(-(-size // _THREADS), _MOST_BLOCKS), _THREADS, *arguments)
+
+    def launch(self, blocks: int | tuple, block: int | tuple, *arguments) -> None:
+        """Launch a grid of `blocks` blocks of `block` threads on the current stream.
+
+        arguments: device arrays for pointers, whose element types choose the variant, and numbers.
+        """
+        kind = self._kind_of(arguments)
+        compiled = self._compiled.get(kind)
+        if compiled is None:
+            compiled = self._compiled[kind] = self._compile(kind)
+        given = [_passed(a, x) for a, x in zip(self.arguments, arguments, strict=True)]
+        compiled[blocks, block, current_stream()](*given)
+
+    def _kind_of(self, arguments) -> tuple:
+        found: dict[str, np.dtype] = {}
+        for argument, x in zip(self.arguments, arguments, strict=True):
+            if argument.letter and (argument.is_pointer or argument.is_array):
+                if found.setdefault(argument.letter, x.dtype) != x.dtype:
+                    raise TypeError(
+                        f"{self.name}: {argument.letter} stands for {found[argument.letter]} and {x.dtype} "
+                        "in one launch; cast one of the arrays"
+                    )
+            elif argument.is_pointer and x.dtype.name != argument.name:
+                raise TypeError(f"{self.name}: expected an array of {argument.name}, got {x.dtype}")
+        return tuple(found.items())
+
+    def _compile(self, key: tuple) -> Any:
+        kind = dict(key)
+        if kind not in self.kinds:
+            made_for = ", ".join(" ".join(d.name for d in k.values()) for k in self.kinds)
+            raise NotImplementedError(
+                f"{self.family}.{self.name}: no GPU kernel for {', '.join(d.name for d in kind.values())}; "
+                f"there are kernels for {made_for}"
+            )
+        function = self.python(kind)
+        if SIMULATED:
+            return cuda.jit(_without_warnings(function))
+        return cuda.jit(types.void(*self.types(kind)))(function)
+
+    def ptx(self, kind: dict[str, np.dtype], capability: tuple[int, int]) -> str:
+        """Return the PTX of a variant for a compute capability; needs no GPU, but the compiler's packages."""
+        with _as_if_on(capability):
+            return cuda.compile_ptx(self.python(kind), types.void(*self.types(kind)), cc=capability)[0]
+
+
+@contextmanager
+def _as_if_on(capability: tuple[int, int]):
+    """Let numba-cuda compile device functions for a GPU that is not there: it asks the GPU itself."""
+    dispatcher = sys.modules["numba.cuda.dispatcher"]
+    asked = dispatcher.get_current_device
+    dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
+    try:
+        yield
+    finally:
+        dispatcher.get_current_device = asked
+
+
+def _passed(argument: _Argument, x) -> Any:
+    """Return an argument of a launch as the compiled kernel takes it."""
+    if argument.is_pointer:
+        return _Memory(x.memory()) if SIMULATED else x.address
+    if argument.is_array:
+        return _Memory(x.memory()) if SIMULATED else cuda.from_cuda_array_interface(x.memory_interface())
+    return x
+
+
+def _without_warnings(function: Callable) -> Callable:
+    """Return `function` as the simulator's threads run it: NumPy's numbers follow IEEE 754 silently."""
+    silence = np.errstate
+
+    def run(*arguments):
+        with silence(all="ignore"):
+            function(*arguments)
+
+    # With the globals of the kernel: the simulator looks there for `cuda`, to put its own in its place.
+    made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
+    made.__module__ = function.__module__
+    return made
+
+
+KERNELS: dict[str, Kernel] = {}
+"""Every kernel by family and name; those of formulas once `elementwise.list_all()` was called."""
+
+
+def register(made: Kernel) -> Kernel:
+    """List a kernel; ValueError if its family has one of its name."""
+    name = f"{made.family}.{made.name}"
+    if name in KERNELS:
+        raise ValueError(f"kernel: there are two of the name {name}")
+    KERNELS[name] = made
+    return made
+
+
+def kernel(signature: str, kinds: Sequence[str], scope=None) -> Callable[[Callable], Kernel]:
+    """Make a kernel of the decorated function, which takes pointers and numbers and returns nothing.
+
+    signature: an argument each, with one-letter names for the element types that vary: "out T*, S*, T,
+    int64, dims". `T*` is a pointer to elements, `out` before it says that they are written; `T[]` is a 1-D
+    array, where an atomic operation needs one; `dims` holds `MOST_DIMS` sizes or steps.
+    kinds: the variants there are, a type for each letter in order of appearance: "float32", "float32 bool".
+    scope: more names for the function, or a function of the variant that returns them.
+    """
+    return lambda function: register(Kernel(function, signature, kinds, scope))
+
+
+# --- streams ---------------------------------------------------------------------------------------
+
+
+def current_stream() -> Any:
+    """Return the stream that kernels are queued on, as `kernels.cuda.driver` chose it; 0: the default."""
+    from kernels.cuda import driver
+
+    return driver.streams.current or 0

@@ -1,0 +1,175 @@
+"""The GPU as seen from the host: is there one, its memory, streams, events, and copies to and from it."""
+
+import ctypes
+import threading
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from kernels.cuda.allocator import Allocator
+from kernels.cuda.compile import SIMULATED, cuda
+
+SIMULATED_MEMORY = 1 << 30
+"""Bytes that the simulated GPU has."""
+
+_OUT_OF_MEMORY = 2  # as the driver numbers it
+
+
+def missing() -> str | None:
+    """Return what a GPU cannot be used for the lack of: the driver, or a device; None if nothing lacks."""
+    if SIMULATED:
+        return None
+    error = cuda.cuda_error()
+    if error is not None:
+        return f"no NVIDIA driver could be loaded ({' '.join(str(error).split())})"
+    try:
+        count = len(cuda.gpus)
+    except Exception as trouble:  # the driver is there, but does not start
+        return f"the NVIDIA driver does not start ({' '.join(str(trouble).split())})"
+    return None if count else "the NVIDIA driver finds no GPU"
+
+
+def device_count() -> int:
+    """Return how many GPUs there are."""
+    return 0 if missing() else 1 if SIMULATED else len(cuda.gpus)
+
+
+def name() -> str:
+    """Return the name of the GPU in use."""
+    if SIMULATED:
+        return "numba-cuda simulator"
+    found = cuda.get_current_device().name
+    return found.decode() if isinstance(found, bytes) else str(found)
+
+
+def capability() -> tuple[int, int]:
+    """Return the compute capability of the GPU in use."""
+    return (9, 0) if SIMULATED else tuple(cuda.get_current_device().compute_capability)
+
+
+def multiprocessors() -> int:
+    """Return how many multiprocessors the GPU in use has."""
+    return 1 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT
+
+
+def memory_info() -> tuple[int, int]:
+    """Return (free, total) bytes of the GPU in use."""
+    if SIMULATED:
+        return SIMULATED_MEMORY - allocator.reserved, SIMULATED_MEMORY
+    info = cuda.current_context().get_memory_info()
+    return int(info.free), int(info.total)
+
+
+def _reserve(nbytes: int) -> tuple[int, Any]:
+    if SIMULATED:
+        if nbytes > memory_info()[0]:
+            raise MemoryError
+        memory = np.empty(nbytes, np.uint8)
+        return memory.ctypes.data, memory
+    try:
+        pointer = cuda.current_context().memalloc(nbytes)
+    except MemoryError:
+        raise
+    except Exception as error:  # numba-cuda's own kinds of error differ between versions; the number does not
+        if getattr(error, "code", None) == _OUT_OF_MEMORY or "OUT_OF_MEMORY" in str(error):
+            raise MemoryError from None
+        raise
+    return int(pointer.device_pointer_value), pointer
+
+
+allocator = Allocator(_reserve, memory_info)
+
+
+# --- streams and events ----------------------------------------------------------------------------
+
+
+class _Streams(threading.local):
+    """The stream that this Python thread queues its work on, as numba-cuda has it; None: the default."""
+
+    current: Any = None
+
+
+class _SimulatedStream:
+    """A stream of the simulator, where every kernel has ended when its launch returns."""
+
+    def synchronize(self) -> None:
+        pass
+
+
+streams = _Streams()
+
+
+def new_stream() -> Any:
+    """Return a new stream, as numba-cuda has it."""
+    return _SimulatedStream() if SIMULATED else cuda.stream()
+
+
+def stream_number(stream: Any) -> int:
+    """Return the driver's handle of a stream; 0 for the default stream."""
+    if stream is None:
+        return 0
+    if SIMULATED:
+        return id(stream)
+    handle = stream.handle
+    return int(getattr(handle, "value", handle) or 0)
+
+
+@contextmanager
+def on_stream(stream: Any):
+    """Queue this thread's work on `stream` within a `with` block."""
+    before, streams.current = streams.current, stream
+    try:
+        yield
+    finally:
+        streams.current = before
+
+
+def synchronize(stream: Any = None) -> None:
+    """Wait until all work, or that of one stream, has ended; errors of kernels are raised here."""
+    if SIMULATED:
+        return
+    if stream is None:
+        cuda.synchronize()
+    else:
+        stream.synchronize()
+
+
+def new_event() -> Any:
+    """Return an event that measures time, as numba-cuda has it."""
+    return cuda.event(timing=True)
+
+
+# --- copies ----------------------------------------------------------------------------------------
+
+
+def upload(address: int, source: np.ndarray) -> None:
+    """Copy a contiguous host array to device memory."""
+    if source.nbytes == 0:
+        return
+    if SIMULATED:
+        ctypes.memmove(address, source.ctypes.data, source.nbytes)
+        return
+    _bytes_at(address, source.nbytes).copy_to_device(
+        source.reshape(-1).view(np.uint8), stream=streams.current or 0
+    )
+
+
+def download(address: int, target: np.ndarray) -> None:
+    """Copy device memory to a contiguous host array, when the work queued before has ended."""
+    if target.nbytes == 0:
+        return
+    if SIMULATED:
+        ctypes.memmove(target.ctypes.data, address, target.nbytes)
+        return
+    stream = streams.current or 0
+    _bytes_at(address, target.nbytes).copy_to_host(target.reshape(-1).view(np.uint8), stream=stream)
+    if stream:
+        stream.synchronize()
+
+
+def _bytes_at(address: int, nbytes: int) -> Any:
+    return cuda.from_cuda_array_interface(
+        {"shape": (nbytes,), "typestr": "|u1", "data": (address, False), "strides": None, "version": 3},
+        sync=False,
+    )

@@ -1,0 +1,100 @@
+"""From the number of an element to its place in memory, for arrays of any strides.
+
+A kernel over n elements of operands that broadcast gets the sizes of the dims once, and the steps of each
+operand, as `dims` arguments: innermost first, in elements, filled up with sizes of 1. Dims that can be one
+are merged before, so that arrays in order have a single dim.
+"""
+
+import itertools
+import math
+import operator
+from collections.abc import Iterator, Sequence
+
+from kernels.cuda.array import DeviceArray
+from kernels.cuda.compile import MOST_DIMS, device
+
+_Steps = tuple[int, ...]
+
+
+@device
+def place(i, count, shape, steps):
+    """Return at which offset, in elements, element `i` lies, of `count` dims."""
+    # Written out: a loop over the tuples would put them into the thread's local memory.
+    if count == 1:
+        return i * steps[0]
+    rest = i // shape[0]
+    offset = (i - rest * shape[0]) * steps[0]
+    i = rest
+    if count == 2:
+        return offset + i * steps[1]
+    rest = i // shape[1]
+    offset += (i - rest * shape[1]) * steps[1]
+    i = rest
+    if count == 3:
+        return offset + i * steps[2]
+    rest = i // shape[2]
+    offset += (i - rest * shape[2]) * steps[2]
+    i = rest
+    if count == 4:
+        return offset + i * steps[3]
+    rest = i // shape[3]
+    offset += (i - rest * shape[3]) * steps[3]
+    i = rest
+    if count == 5:
+        return offset + i * steps[4]
+    rest = i // shape[4]
+    offset += (i - rest * shape[4]) * steps[4]
+    return offset + rest * steps[5]
+
+
+def merge(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
+    """Return the sizes and, for each operand, the steps of as few dims as can be, outer ones first.
+
+    The order of the elements stays as it is: only neighbouring dims become one.
+    """
+    sizes: list[int] = []
+    dims: list[list[int]] = []  # the steps of all operands, for each dim
+    for d, size in enumerate(shape):
+        if size == 1:
+            continue
+        step = [s[d] for s in strides]
+        if dims and all(outer == inner * size for outer, inner in zip(dims[-1], step, strict=True)):
+            sizes[-1], dims[-1] = sizes[-1] * size, step
+        else:
+            sizes.append(size)
+            dims.append(step)
+    if not dims:
+        return [1], [[0] for _ in strides]
+    return sizes, [list(steps) for steps in zip(*dims, strict=True)]
+
+
+def packed(numbers: Sequence[int], fill: int) -> tuple[int, ...]:
+    """Return sizes or steps, given outer first, as a `dims` argument."""
+    return (*reversed(numbers), *[fill] * (MOST_DIMS - len(numbers)))
+
+
+def walk(
+    shape: Sequence[int], arrays: Sequence[DeviceArray]
+) -> Iterator[tuple[int, int, _Steps, list[DeviceArray], list[_Steps]]]:
+    """Yield (elements, dims, sizes, arrays, steps of each) of the launches that cover `shape`.
+
+    arrays: they broadcast to `shape`. There is one launch, unless `MOST_DIMS` do not suffice; then one for
+    each position in the outer dims, with the arrays that begin there.
+    """
+    strides = [[s // a.itemsize for s in a.broadcast_to(shape).strides] for a in arrays]
+    sizes, steps = merge(shape, strides)
+    outer = max(len(sizes) - MOST_DIMS, 0)
+    inner = sizes[outer:]
+    size, dims = packed(inner, 1), [packed(s[outer:], 0) for s in steps]
+    for position in itertools.product(*map(range, sizes[:outer])):
+        moved = list(arrays)
+        if outer:
+            moved = [
+                a.strided(
+                    inner,
+                    [n * a.itemsize for n in s[outer:]],
+                    a.itemsize * sum(map(operator.mul, position, s)),
+                )
+                for a, s in zip(arrays, steps, strict=True)
+            ]
+        yield math.prod(inner), len(inner), size, moved, dims
