@@ -452,7 +452,7 @@ class Tensor(Methods):
                     "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor "
                     "to host memory first."
                 )
-            return self._array.to_host()
+            return self._kernels.to_host(self._array)
         return self._array
 
     def item(self):
