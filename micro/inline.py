@@ -119,7 +119,9 @@ def _expression(function: Any, options: list[str]) -> str | None:
     Options have their prefix there.
     """
     body = find_body(function)
-    if body is None or len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
+    if body is None or function.__globals__.get("math") is not math:
+        return None
+    if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
         return None
     expression = copy.deepcopy(body[0].value) if options else body[0].value
     nodes = list(ast.walk(expression))
@@ -138,7 +140,7 @@ _BINDING = (ast.Lambda, ast.NamedExpr)  # what gives a name another meaning with
 
 def find_body(function: Any) -> list[ast.stmt] | None:
     """Return the statements of a plain function, without its docstring; None if it has no source."""
-    if not isinstance(function, FunctionType) or function.__globals__.get("math") is not math:
+    if not isinstance(function, FunctionType):
         return None
     definition = _definitions(inspect.getmodule(function)).get(function.__code__.co_firstlineno)
     if definition is None or definition.name != function.__name__:

@@ -9,13 +9,16 @@ from typing import Any
 from micro.differences import measure_slope
 from micro.ieee import calculate
 from micro.stepper import Flow, Made, Node, Pass, name_nodes
-from micro.symbolic import fill, show_constant, write_derivatives, write_forward
+from micro.symbolic import fill, write_constant, write_derivatives, write_forward
 from micro.text import show_number
 
 
 def record_pass(root: Any, check: bool) -> Pass:
     """Return what one forward and one backward pass from `root` compute, `check` with finite differences."""
     return _Recording(root, check).finish()
+
+
+BY_HAND = "by the node's own _backward"
 
 
 class _Recording:
@@ -28,8 +31,10 @@ class _Recording:
         self._names = name_nodes(node.label for node in self._order)
         newest_first = range(len(self._order) - 1, -1, -1)
         self._operations = [n for n in newest_first if self._order[n]._rule is not None]
-        # by operation: for each parent in order (before, contribution, after)
-        self._flows: dict[int, list[tuple[Any, Any, Any]]] = {}
+        # For each parent of an operation, in order: before, contribution, after. All in one list, since a
+        # million small ones take the cyclic collector seconds; `_first` says where an operation's begin.
+        self._flows: list[Any] = []
+        self._first = [0] * len(self._order)
         self._grads: list[Any] = [None] * len(self._order)
         self._grads[-1] = 1.0
         self._back_propagate()
@@ -44,6 +49,7 @@ class _Recording:
             flows=Made(count, self._make_flows),
             originals=self._order,
             parents=self._parents,
+            names=self._names,
         )
 
     def _back_propagate(self) -> None:
@@ -51,20 +57,19 @@ class _Recording:
         for number in self._operations:
             node, parents = self._order[number], self._parents[number]
             rule = node._rule
-            if getattr(rule, "formula", None) is None:
-                self._flows[number] = self._run_closure(number)
+            self._first[number] = len(self._flows)
+            if _is_by_hand(rule):
+                self._run_closure(number)
                 continue
             arguments = [*[self._data[p] for p in parents], self._data[number], grads[number], *rule.options]
             # all before any is added, as the engine does
             contributions = [calculate(derivative, *arguments) for derivative in rule.formula.derivatives]
-            flows = []
             for parent, contribution in zip(parents, contributions, strict=True):
                 before = grads[parent]
                 grads[parent] = (0.0 if before is None else before) + contribution
-                flows.append((before, contribution, grads[parent]))
-            self._flows[number] = flows
+                self._flows += before, contribution, grads[parent]
 
-    def _run_closure(self, number: int) -> list[tuple[Any, Any, Any]]:
+    def _run_closure(self, number: int) -> None:
         """Let a node of the user's own pass its gradient on, on gradients lent to it."""
         node, parents, grads = self._order[number], self._parents[number], self._grads
         involved = {number, *parents}
@@ -77,16 +82,15 @@ class _Recording:
         finally:
             for n, grad in kept.items():
                 self._order[n].grad = grad
-        flows = []
         for place, parent in enumerate(parents):
             before = grads[parent]
-            if parent in parents[:place]:  # `a, a`: what the closure added is one number
-                flows.append((after[parent], None, after[parent]))
-                continue
-            flows.append((before, after[parent] - (0.0 if before is None else before), after[parent]))
+            if parent in parents[:place]:  # of `a, a` it is not known what was added for which
+                self._flows += after[parent], None, after[parent]
+            else:
+                added = after[parent] - (0.0 if before is None else before)
+                self._flows += before, added, after[parent]
         for parent in parents:
             grads[parent] = after[parent]
-        return flows
 
     # --- what is made when it is looked at -----------------------------------------------------------
 
@@ -103,7 +107,7 @@ class _Recording:
     def _name(self, number: int) -> str:
         if number in self._names:
             return self._names[number]
-        return show_constant(self._data[number]) if self._kind(number) == "constant" else f"v{number}"
+        return write_constant(self._data[number]) if self._kind(number) == "constant" else f"v{number}"
 
     def _write(self, number: int) -> tuple[str, str]:
         node, parents = self._order[number], self._parents[number]
@@ -111,7 +115,7 @@ class _Recording:
             return "", show_number(node.data)
         names = [self._name(p) for p in parents]
         numbers = [show_number(self._data[p]) for p in parents]
-        if getattr(node._rule, "formula", None) is None:
+        if _is_by_hand(node._rule):
             return f"{node.op}({', '.join(names)})", f"{node.op}({', '.join(numbers)})"
         rule = node._rule
         template, variables = write_forward(rule.formula, rule.options), _variables(rule)
@@ -122,17 +126,20 @@ class _Recording:
 
     def _make_flows(self, number: int) -> tuple[Flow, ...]:
         rule, parents = self._order[number]._rule, self._parents[number]
-        if getattr(rule, "formula", None) is None:
+        first = self._first[number]
+        last = first + 3 * len(parents)
+        triples = [(self._flows[n], self._flows[n + 1], self._flows[n + 2]) for n in range(first, last, 3)]
+        if _is_by_hand(rule):
             return tuple(
-                Flow(self._make_node(p), "", None, *flow, None, "by the node's own _backward")
-                for p, flow in zip(parents, self._flows[number], strict=True)
+                Flow(self._make_node(parent), "", None, *triple, note=BY_HAND)
+                for parent, triple in zip(parents, triples, strict=True)
             )
         names = dict(zip(_variables(rule), [self._name(p) for p in parents], strict=True))
         names["out"] = self._name(number) if "out" in names.values() else "out"
         operands = [self._data[p] for p in parents]
         arguments = [*operands, self._data[number], 1.0, *rule.options]
         flows = []
-        for place, (parent, numbers) in enumerate(zip(parents, self._flows[number], strict=True)):
+        for place, (parent, numbers) in enumerate(zip(parents, triples, strict=True)):
             template = write_derivatives(rule.formula, rule.options)[place]
             local = calculate(rule.formula.derivatives[place], *arguments)
             slope, note = None, ""
@@ -147,6 +154,11 @@ class _Recording:
         return tuple(flows)
 
 
+def _is_by_hand(rule: Any) -> bool:
+    """Whether the user gave the node its closure: there is no formula then."""
+    return not hasattr(rule, "formula")
+
+
 def _variables(rule: Any) -> tuple[str, ...]:
     variables = rule.formula.variables
     return variables[: len(rule.formula.derivatives)]
@@ -156,20 +168,28 @@ def _sort(root: Any) -> tuple[list[Any], list[tuple[int, ...]]]:
     """Return the nodes in the order of `Value.backward`, each after its parents; and the parents' numbers."""
     order: list[Any] = []
     parents_of: list[tuple[int, ...]] = []
-    numbers: dict[int, int] = {}
-    seen = {id(root)}
-    path = [(root, root.parents, 0)]
+    numbers = {id(root): 0}  # of what has been met; its place in the order once it has one
+    path = [root]
+    operands = [root.parents]
+    rest = [iter(operands[0])]  # for each node of the path those of its parents that were not visited yet
     while path:
-        node, parents, place = path.pop()
-        while place < len(parents) and id(parents[place]) in seen:
-            place += 1
-        if place < len(parents):
-            parent = parents[place]
-            seen.add(id(parent))
-            path.append((node, parents, place + 1))
-            path.append((parent, parent.parents, 0))
+        for parent in rest[-1]:
+            if id(parent) in numbers:
+                continue
+            if parent._rule is None:
+                numbers[id(parent)] = len(order)
+                order.append(parent)
+                parents_of.append(())
+                continue
+            numbers[id(parent)] = 0
+            path.append(parent)
+            operands.append(parent.parents)
+            rest.append(iter(operands[-1]))
+            break
         else:
+            node = path.pop()
+            rest.pop()
             numbers[id(node)] = len(order)
             order.append(node)
-            parents_of.append(tuple([numbers[id(p)] for p in parents]))
+            parents_of.append(tuple([numbers[id(parent)] for parent in operands.pop()]))
     return order, parents_of

@@ -112,7 +112,9 @@ class Pass:
     originals: Sequence[Any]
     start: Any = 1.0
     note: str = ""
-    parents: Sequence[tuple[int, ...]] | None = None  # where `nodes` would have to be made to be asked
+    # where nodes are only made when they are asked for: what is known without making them
+    parents: Sequence[tuple[int, ...]] | None = None
+    names: Mapping[int, str] | None = None
     _numbers: dict[int, int] = field(default_factory=dict, repr=False)
 
     def find(self, original: Any) -> int | None:
@@ -285,8 +287,8 @@ class Stepper(Sequence[Step]):
 
     def grad(self, node: Any) -> Any:
         """Return the gradient of a node as known at the position; None: not computed yet."""
-        done = self.position - len(self.recorded.nodes) - 1
-        return self._grad_before(self._number(node, "grad"), done) if done >= 0 else None
+        number, done = self._number(node, "grad"), self.position - len(self.recorded.nodes) - 1
+        return self._grad_before(number, done) if done >= 0 else None
 
     def _grad_before(self, number: int, done: int) -> Any:
         """Return the gradient of a node after so many backward steps."""
@@ -332,24 +334,36 @@ class Stepper(Sequence[Step]):
 
     def _by_name(self) -> dict[str, int]:
         if self._names is None:
+            names = self.recorded.names
+            if names is None:
+                names = {node.number: node.name for node in self.recorded.nodes}
             self._names = {}
-            for node in self.recorded.nodes:
-                self._names.setdefault(node.name, node.number)
-                if node.label:
-                    self._names.setdefault(node.label, node.number)
+            for number, name in names.items():
+                self._names.setdefault(name, number)
         return self._names
+
+    def _find_name(self, name: str, operation: str) -> int:
+        """Return the number of the node of this name, or of this label."""
+        names, count = self._by_name(), len(self.nodes)
+        if name in names:
+            return names[name]
+        numbered = int(name[1:]) if re.fullmatch(r"v\d{1,9}", name) else count
+        if numbered < count and self.nodes[numbered].name == name:
+            return numbered
+        for number, original in enumerate(self.recorded.originals):
+            if getattr(original, "label", None) == name:
+                return number
+        near = get_close_matches(name, names, 1)
+        known = ", ".join([*names][:8]) or f"v0 to v{count - 1}"
+        hint = f"did you mean {near[0]}?" if near else f"there are {shorten(known)}"
+        raise ValueError(f"{operation}: no node is named {name!r}; {hint}")
 
     def _number(self, node: Any, operation: str) -> int:
         """Return the number of a node that is given as one of the user's, as a Node, by name or by number."""
         if isinstance(node, Node):
             node = node.number
         if isinstance(node, str):
-            names = self._by_name()
-            if node in names:
-                return names[node]
-            near = get_close_matches(node, names, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {shorten(', '.join(names))}"
-            raise ValueError(f"{operation}: no node is named {node!r}; {hint}")
+            return self._find_name(node, operation)
         if isinstance(node, int) and not isinstance(node, bool):
             if 0 <= node < len(self.recorded.nodes):
                 return node
@@ -453,7 +467,7 @@ def write_flow(flow: Flow, grad: Any) -> list[str]:
     """Return four texts: the operand, the local derivative, the contribution, how the gradient changes."""
     conditional = " if " in flow.derivative
     local = [f"({flow.derivative})" if conditional else flow.derivative] if flow.derivative else []
-    if flow.local is not None and show_quantity(flow.local) not in (flow.derivative, flow.derivative + ".0"):
+    if flow.local is not None and not _is_number(flow.derivative):
         local.append(show_quantity(flow.local))
     derivative = " = ".join(local) or NOT_THERE
     if flow.check is not None:
@@ -467,6 +481,14 @@ def write_flow(flow: Flow, grad: Any) -> list[str]:
     if flow.note:
         change += f"  ({flow.note})"
     return [write_name(flow.parent), derivative, contribution, change]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def describe(stepper: Stepper, most: int = 40) -> str:

@@ -38,7 +38,7 @@ def fill(template: Template, names: Mapping[str, str]) -> str:
             return match[0]
         return f"({name})" if operators and name.startswith("-") else name
 
-    return re.sub(r"[^\W\d]\w*", put, text)
+    return re.sub(r"(?<![\w.])[^\W\d]\w*", put, text)
 
 
 @lru_cache(maxsize=512)
@@ -46,14 +46,14 @@ def write_forward(formula: Formula, options: tuple[float, ...]) -> Template:
     """Return `x * y` for an operator, and else the call: `tanh(x)`, `leaky_relu(x, slope=0.1)`."""
     _, fixed = _unfold(formula)
     if fixed:
-        return f"x**{show_constant(fixed['y'])}", True
+        return f"x**{write_constant(fixed['y'])}", True
     tree = _read(formula.forward, {})
     if tree is not None and all(isinstance(node, _OPERATOR_PARTS) for node in ast.walk(tree)):
         return _show(tree), True
     given = [*formula.variables]
     for (name, default), option in zip(formula.options.items(), options, strict=True):
         if option != default:
-            given.append(f"{name}={show_constant(option)}")
+            given.append(f"{name}={write_constant(option)}")
     return f"{formula.name}({', '.join(given)})", False
 
 
@@ -72,7 +72,7 @@ def write_derivatives(formula: Formula, options: tuple[float, ...]) -> tuple[Tem
         elif derivative.__name__.isidentifier():
             given = [
                 *variables,
-                *[f"{n}={show_constant(o)}" for n, o in filled.items() if n in formula.options],
+                *[f"{n}={write_constant(o)}" for n, o in filled.items() if n in formula.options],
             ]
             written.append((f"{derivative.__name__}({', '.join(given)})", False))
         else:
@@ -120,8 +120,9 @@ def _simplify(node: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
         case ast.Name(id=name):
             return names.get(name, node)
         case ast.Attribute(value=ast.Name(id="math"), attr=name):
-            number = getattr(math, name)
-            return ast.Name({"fabs": "abs"}.get(name, name)) if callable(number) else ast.Constant(number)
+            number = getattr(math, name, None)
+            known = isinstance(number, float)  # as math.pi is; the others are functions
+            return ast.Constant(number) if known else ast.Name({"fabs": "abs"}.get(name, name))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _negate(_simplify(operand, names))
         case ast.Call(func=func, args=[base, exponent]) if ast.unparse(func) == "math.pow":
@@ -225,10 +226,12 @@ class _Short(ast.NodeTransformer):
     """Writes numbers as people do: 2 and not 2.0, 0.7071 and not 0.7071067811865476."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return ast.Name(show_constant(node.value)) if isinstance(node.value, float) else node  # type: ignore
+        return ast.Name(write_constant(node.value)) if isinstance(node.value, float) else node  # type: ignore
 
 
-def show_constant(number: float) -> str:
+def write_constant(number: float) -> str:
+    """Return a number as people write it in a formula: 2, 0.1, 0.7071."""
     if math.isfinite(number) and number == int(number) and abs(number) < 1e6:
         return str(int(number))
-    return show_number(number)
+    exact = repr(float(number))
+    return exact if len(exact) <= 8 else show_number(number)
