@@ -31,7 +31,8 @@ def measure_slope(function: Callable[[float], float], x: float) -> tuple[float |
                 best, least = near + (near - far) / 3.0, error
     if best is None:
         return None, "no slope can be measured: not finite on both sides"
-    return best, _find_kink(function, x, middle, size)
+    note = _find_kink(function, x, middle, size)
+    return (None if note.startswith("jump") else best), note
 
 
 def _central(function: Callable[[float], float], x: float, h: float) -> float | None:

@@ -10,6 +10,7 @@ line can hold, or has no source at hand, is shown as a call: `gelu_dx(x)`.
 """
 
 import ast
+import copy
 import math
 import operator
 import re
@@ -21,7 +22,7 @@ from micro import formulas, inline
 from micro.formulas import Formula
 from micro.text import show_number
 
-LONGEST = 56
+LONGEST = 50
 """Local derivatives of more characters are shown as a call."""
 
 Template = tuple[str, bool]
@@ -218,15 +219,19 @@ def _is(node: ast.expr, number: float) -> bool:
 
 
 def _show(tree: ast.expr) -> str:
-    shown = _Short().visit(ast.parse(ast.unparse(tree), mode="eval").body)
-    return ast.unparse(shown).replace(" ** ", "**")
+    text = ast.unparse(_Short().visit(copy.deepcopy(tree))).replace(" ** ", "**")
+    return re.sub(r"\*\*\((-[\w.]+)\)", r"**\1", text)
 
 
 class _Short(ast.NodeTransformer):
     """Writes numbers as people do: 2 and not 2.0, 0.7071 and not 0.7071067811865476."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        return ast.Name(write_constant(node.value)) if isinstance(node.value, float) else node  # type: ignore
+        number = node.value
+        if not isinstance(number, float):
+            return node
+        name = ast.Name(write_constant(abs(number)))
+        return ast.UnaryOp(ast.USub(), name) if number < 0.0 else name
 
 
 def write_constant(number: float) -> str:
