@@ -27,9 +27,10 @@ def label_derivatives(recorded: Any, position: int | None) -> dict[tuple[int, in
             if full and (_is_number(flow.derivative) or len(flow.derivative) > LONGEST_FORMULA):
                 text = show_number(flow.local)
             tip = "\n".join(filter(None, [full or flow.derivative, flow.note]))
+            # the second line, which is empty, lifts the first off the edge
+            label = " " + escape(shorten(text, 2 * LONGEST_FORMULA)) + "\\n "
             shown[number, place] = (
-                f" label={quote(escape(shorten(f' {text} ', 2 * LONGEST_FORMULA)))}"
-                f" labeltooltip={quote(escape(tip))} edgetooltip={quote(escape(tip))}"
+                f" label={quote(label)} labeltooltip={quote(escape(tip))} edgetooltip={quote(escape(tip))}"
             )
     return shown
 

@@ -39,7 +39,8 @@ def write_legend(kinds: set[str], operations: bool, flows: set[str]) -> Iterator
         yield f'\t\t{before} -> {after} [style="invis"]\n'
     for kind, (word, look) in _FLOWS.items():
         if kind in flows:
-            yield f'\t\tlegend_{kind}_from [label="" shape="point" id="legend-{kind}-from" class="legend"]\n'
+            start = f'id="legend-{kind}-from" class="legend" shape="point" height="0.05"'
+            yield f'\t\tlegend_{kind}_from [label="" {start}]\n'
             yield f'\t\tlegend_{kind} [label="{word}" id="legend-{kind}" class="legend" shape="plaintext"]\n'
             yield f"\t\tlegend_{kind}_from -> legend_{kind} "
             yield f'[id="legend-{kind}-edge" class="legend" {look}]\n'

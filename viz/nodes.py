@@ -74,7 +74,8 @@ def read(root: Drawable) -> list[Node]:
 def read_recorded(recorded: Any, position: int | None = None) -> list[Node]:
     """Return the nodes of a recorded pass, with what is known of them where `position` steps are done.
 
-    recorded: a Pass, as a Stepper plays it. position: None for the end, where everything is known.
+    recorded: a Pass, as a Stepper plays it. position: None for the end, where everything is known. What has
+    no label has the pass's name: derivatives speak of it. A constant needs none, its number is the name.
     """
     data = recorded.data
     if position is None:
@@ -84,7 +85,7 @@ def read_recorded(recorded: Any, position: int | None = None) -> list[Node]:
             node.number,
             node.kind,
             node.op,
-            node.label or "",
+            node.label or (node.name if node.kind != "constant" else ""),
             list(node.parents),
             data[node.number] if node.number < position else None,
             None,

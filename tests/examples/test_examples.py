@@ -50,6 +50,14 @@ def test_draw_neuron(tmp_path, monkeypatch, on_path):
         assert written.suffix == ".dot"
 
 
+def test_trace_graph(tmp_path):
+    printed = run("trace_graph.py", tmp_path)
+    assert "d (a + a) / d a = 2.0" in printed
+    for name in ("expression.svg", "neuron.svg", "twice.svg", "flow.svg"):
+        assert f"wrote {name}" in printed
+        assert (tmp_path / name).read_text(encoding="utf-8").rstrip().endswith("</svg>")
+
+
 def test_lift(tmp_path):
     rows = re.findall(r"(-?\d\.\d{6})  slope (\d\.\d{6})", run("lift.py", tmp_path))
     assert rows[0] == rows[1] == rows[2] == ("0.462117", "0.786448")

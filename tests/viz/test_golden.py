@@ -83,6 +83,7 @@ DRAWINGS = {
     "odd-numbers": lambda: viz.draw(odd_numbers()),
     "odd-labels": lambda: viz.draw(odd_labels(), rankdir="BT"),
     "arrays": lambda: viz.draw(arrays()),
+    "derivatives": lambda: viz.draw(scalars(), derivatives=True, flow=True, legend=True),
     "collapsed": lambda: viz.draw(without_order(), collapse=True),
     "nearest": lambda: viz.draw(without_order(), most=6, legend=True),
 }
