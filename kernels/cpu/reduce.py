@@ -164,8 +164,8 @@ def extreme_value(x: np.ndarray, dims: tuple[int, ...], sign: int) -> np.ndarray
 
 
 def bounds(x: np.ndarray) -> tuple:
-    """Return the smallest and the largest of one or more elements as Python numbers; nan wins."""
-    return x.min().item(), x.max().item()
+    """Return the smallest and the largest of one or more elements, to be read in Python; nan wins."""
+    return x.min(), x.max()  # no .item(): of NumPy's scalars it keeps some memory
 
 
 def square_deviation(x: np.ndarray, mean: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:

@@ -29,6 +29,7 @@ ON_THE_HOST = {
     "tensor/interop.py": "hands arrays to NumPy",
     "tensor/printing.py": "shows numbers",
     "tensor/testing.py": "compares what was computed",
+    "tensor/differences.py": "compares it with finite differences",
     "tensor/training.py": "counts right answers",
     "tensor/models.py": "prepares pictures",
     "tensor/random.py": "draws from a generator of the CPU",
