@@ -9,7 +9,7 @@ from typing import Any
 from micro.differences import measure_slope
 from micro.ieee import calculate
 from micro.stepper import Flow, Made, Node, Pass, name_nodes
-from micro.symbolic import fill, write_constant, write_derivatives, write_forward
+from micro.symbolic import fill, show_constant, write_derivatives, write_forward
 from micro.text import show_number
 
 
@@ -107,7 +107,7 @@ class _Recording:
     def _name(self, number: int) -> str:
         if number in self._names:
             return self._names[number]
-        return write_constant(self._data[number]) if self._kind(number) == "constant" else f"v{number}"
+        return show_constant(self._data[number]) if self._kind(number) == "constant" else f"v{number}"
 
     def _write(self, number: int) -> tuple[str, str]:
         node, parents = self._order[number], self._parents[number]

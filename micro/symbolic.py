@@ -47,14 +47,14 @@ def write_forward(formula: Formula, options: tuple[float, ...]) -> Template:
     """Return `x * y` for an operator, and else the call: `tanh(x)`, `leaky_relu(x, slope=0.1)`."""
     _, fixed = _unfold(formula)
     if fixed:
-        return f"x**{write_constant(fixed['y'])}", True
+        return f"x**{show_constant(fixed['y'])}", True
     tree = _read(formula.forward, {})
     if tree is not None and all(isinstance(node, _OPERATOR_PARTS) for node in ast.walk(tree)):
         return _show(tree), True
     given = [*formula.variables]
     for (name, default), option in zip(formula.options.items(), options, strict=True):
         if option != default:
-            given.append(f"{name}={write_constant(option)}")
+            given.append(f"{name}={show_constant(option)}")
     return f"{formula.name}({', '.join(given)})", False
 
 
@@ -73,7 +73,7 @@ def write_derivatives(formula: Formula, options: tuple[float, ...]) -> tuple[Tem
         elif derivative.__name__.isidentifier():
             given = [
                 *variables,
-                *[f"{n}={write_constant(o)}" for n, o in filled.items() if n in formula.options],
+                *[f"{n}={show_constant(o)}" for n, o in filled.items() if n in formula.options],
             ]
             written.append((f"{derivative.__name__}({', '.join(given)})", False))
         else:
@@ -230,11 +230,11 @@ class _Short(ast.NodeTransformer):
         number = node.value
         if not isinstance(number, float):
             return node
-        name = ast.Name(write_constant(abs(number)))
+        name = ast.Name(show_constant(abs(number)))
         return ast.UnaryOp(ast.USub(), name) if number < 0.0 else name
 
 
-def write_constant(number: float) -> str:
+def show_constant(number: float) -> str:
     """Return a number as people write it in a formula: 2, 0.1, 0.7071."""
     if math.isfinite(number) and number == int(number) and abs(number) < 1e6:
         return str(int(number))

@@ -6,7 +6,7 @@ import pytest
 
 from micro.formulas import FORMULAS, Formula
 from micro.ieee import calculate
-from micro.symbolic import LONGEST, fill, write_constant, write_derivatives, write_forward
+from micro.symbolic import LONGEST, fill, show_constant, write_derivatives, write_forward
 from micro.value import _power
 
 POINTS = [(0.3, 0.6), (-0.4, 0.7), (0.5, -0.25), (0.2, 0.2), (0.9, 2.5)]
@@ -126,8 +126,8 @@ def test_fill():
         (math.inf, "inf"), (math.nan, "nan"), (1e300, "1e+300"),
     ],
 )  # fmt: skip
-def test_write_constant(number, text):
-    assert write_constant(number) == text
+def test_show_constant(number, text):
+    assert show_constant(number) == text
 
 
 def test_formulas_without_a_source():
