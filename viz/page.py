@@ -32,7 +32,8 @@ def page(root: Any, path: str | os.PathLike[str], *, title: str | None = None, c
     wherever the same Graphviz places its boxes.
 
     Args:
-        root: a Value or a Tensor, or the Stepper of one, which is left where it stands.
+        root: a Value or a Tensor; a function that returns one, which is called so that tensors keep all that
+            a page can show; or the Stepper of one, which is left where it stands.
         path: the file, whose name ends in .html or .htm.
         title: the headline; by default the label of the result.
         check: show a finite difference beside each local derivative. A Stepper has been made with it or not.
@@ -75,7 +76,7 @@ def write_page(root: Any, *, title: str | None = None, check: bool = False) -> s
 
 
 def _step_through(root: Any, check: bool) -> Steps:
-    if hasattr(root, "record_pass"):
+    if hasattr(root, "record_pass") or callable(root):
         return step(root, check=check)
     if all(hasattr(root, name) for name in ("goto", "value", "grad", "nodes")):
         return root

@@ -1,5 +1,6 @@
 """The page, in a real browser: every number it shows is compared with the engine's, at every step."""
 
+import math
 import re
 import sys
 
@@ -41,6 +42,26 @@ def neuron():
     out = (w0 * x0 + w1 * x1 + Value(6.8813735870195432, "b")).tanh()
     out.label = "out"
     return out
+
+
+def mlp_loss():
+    """Return the loss of a small network of tensors, which kept all its values."""
+    import tensor
+
+    tensor.manual_seed(0)
+    inputs, targets = tensor.randn(5, 3), tensor.tensor([0, 1, 1, 0, 1])
+    with tensor.keep_values():
+        model = tensor.nn.Sequential(tensor.nn.Linear(3, 4), tensor.nn.Tanh(), tensor.nn.Linear(4, 2))
+        scale = tensor.tensor([0.5, 2.0], requires_grad=True)  # broadcast
+        return tensor.nn.functional.cross_entropy(model(inputs) * scale, targets)
+
+
+def unkept_loss():
+    """Return a loss of tensors of which autograd saved little: some values are not there."""
+    import tensor
+
+    w = tensor.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    return ((w + w).sum(dim=0) * 2.0).sum()
 
 
 def extremes():
@@ -100,6 +121,10 @@ def page_of(open_page, tmp_path):
     return page_of
 
 
+def is_large(quantity):
+    return math.prod(getattr(quantity, "shape", ())) > 9
+
+
 def expect(stepper, k):
     """Return what the page must show at step `k` by the engine's stepper."""
     stepper.goto(k)
@@ -108,7 +133,7 @@ def expect(stepper, k):
         pair = []
         for quantity in (stepper.value(node), stepper.grad(node)):
             text = show_quantity(quantity)
-            if getattr(quantity, "size", 0) > 9:
+            if is_large(quantity):
                 text = " ".join(summarize(quantity).split("  ")[:2])
             pair.append(words(text))
         shown.append(pair)
@@ -149,7 +174,7 @@ def check_state(page, stepper, k):
         assert set(seen["activeEdges"]) == set(edges) & set(carried if done.phase == "forward" else returned)
     else:
         assert words(seen["result"]) == "= " + words(show_quantity(done.result))
-    if getattr(done.result, "size", 0) > 9:
+    if is_large(done.result):
         assert seen["detail"] == summarize(done.result) + show_corners(done.result)
     else:
         assert seen["detail"] is None
@@ -161,13 +186,14 @@ def check_flows(seen, stepper, done, expected):
     for shown, flow in zip(seen["flows"], done.flows, strict=True):
         to, derivative, local, measured, before, contribution, after, note = shown
         assert to == f"to {flow.parent.name}"
-        assert (derivative or "") == flow.derivative
+        assert (derivative or NOT_THERE) == (flow.derivative or NOT_THERE)
         if flow.local is None or (derivative and local is None):
             assert local is None
             assert flow.local is None or float(flow.derivative) == flow.local
         else:
             assert local == show_quantity(flow.local)
-        assert measured == (None if flow.check is None else show_quantity(flow.check))
+        # of a tensor the note says what was measured
+        assert measured == (None if None in (flow.check, flow.local) else show_quantity(flow.check))
         assert (note or "") == flow.note
         if flow.contribution is None:
             assert contribution is None
@@ -177,7 +203,7 @@ def check_flows(seen, stepper, done, expected):
                 (contribution, flow.contribution),
                 (after, flow.after),
             ):
-                large = getattr(quantity, "size", 0) > 9
+                large = is_large(quantity)
                 whole = " ".join(summarize(quantity).split("  ")[:2]) if large else show_quantity(quantity)
                 assert words(text) == words(whole)
     if done.phase == "backward":
@@ -197,7 +223,7 @@ def check_flows(seen, stepper, done, expected):
         assert words(text).endswith(")" if len(past) == 1 else " = " + expected[number][1])
 
 
-@pytest.mark.parametrize("make", [example, twice, neuron, extremes])
+@pytest.mark.parametrize("make", [example, twice, neuron, extremes, mlp_loss, unkept_loss])
 def test_every_number_at_every_step_is_the_engines(page_of, make):
     root = make()
     stepper = step(root, check=True)
