@@ -107,7 +107,9 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("Chromium is not installed: apt install chromium")
     with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
+        browser = playwright.chromium.launch(
+            executable_path=program, args=list(BROWSER_FLAGS), timeout=120_000
+        )
         yield browser
         browser.close()
 
@@ -125,7 +127,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(5000)
+        page.set_default_timeout(30_000)
         address = path.as_uri()
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -96,12 +96,14 @@
       "tr",
       {},
       make("th", { scope: "row" }, button),
-      make("td", { class: node.op ? "name number" : "name" }, from),
+      make("td", { class: node.op ? "from name number" : "from name" }, from),
       ...cells
     );
     row.addEventListener("click", () => jump(n));
     return { row, button, cells };
   });
+  const arrays = nodes.some((node) => node.array);
+  find("values").classList.toggle("arrays", arrays);
   find("rows").append(...rows.map(({ row }) => row));
 
   // --- one state -------------------------------------------------------------------------------------
@@ -304,8 +306,17 @@
     return parts;
   }
 
-  // The panel is as high as its highest step, so that nothing below it moves.
+  // The panel is as high as its highest step, and a row of the table as at the end: nothing moves.
   function keepHeight() {
+    if (arrays) {
+      rows.forEach(({ row, cells }, n) => {
+        row.style.height = "";
+        cells.forEach((cell, which) => (cell.textContent = (lookUp(n, which, steps.length) || [DOT])[0]));
+      });
+      const heights = rows.map(({ row }) => row.getBoundingClientRect().height);
+      rows.forEach(({ row }, n) => (row.style.height = `${heights[n]}px`));
+      nodes.forEach((_, n) => showNode(n));
+    }
     const panel = find("panel");
     const weigh = (step) =>
       step.flows.length * 400 +
@@ -328,7 +339,8 @@
     }
     position = before;
     panel.replaceChildren(...writePanel(position));
-    panel.style.minHeight = `${Math.ceil(height)}px`;
+    // what would be below a whole screen of it may move: nobody sees it beside the panel
+    panel.style.minHeight = `${Math.ceil(Math.min(height, window.innerHeight))}px`;
   }
 
   // --- from one state to another ---------------------------------------------------------------------
