@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format bench parity record docs clean
+.PHONY: help train test lint format bench parity record docs pictures clean
 .NOTPARALLEL:
 
 help:  ## list the commands (what `make` alone does)
@@ -49,6 +49,9 @@ record: $(VENV)/installed-test $(VENV)/installed-parity  ## record what PyTorch 
 
 docs: $(VENV)/installed-test  ## write docs/pytorch.md: what of PyTorch is here
 	$(BIN)/python tests/tensor/surface/page.py
+
+pictures: $(VENV)/installed-browser  ## make the README's pictures anew (needs Graphviz and Chromium)
+	$(BIN)/python docs/pictures.py
 
 clean:  ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
