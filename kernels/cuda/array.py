@@ -28,9 +28,8 @@ class _Place:
 class DeviceArray:
     """Elements in the GPU's memory: shape, strides (bytes), dtype, views, and copies to the host.
 
-    `reshape` never copies: it raises ValueError where the elements would have to move (`kernels.cuda.copy`
-    moves them). What would read elements in Python raises TypeError, except `item`, `tolist` and `to_host`,
-    which wait for the GPU.
+    What would read elements in Python raises TypeError, except `item`, `tolist` and `to_host`, which wait for
+    the GPU.
     """
 
     __slots__ = ("__weakref__", "_view")
@@ -101,8 +100,14 @@ class DeviceArray:
         return DeviceArray(self._view.view() if dtype is None else self._view.view(dtype))
 
     def reshape(self, *shape, copy: bool | None = None) -> "DeviceArray":
-        """Return a view of another shape; ValueError where that would need a copy."""
-        return DeviceArray(self._view.reshape(*shape, copy=False))
+        """Return a view of another shape, or a copy where there can be none; copy=False: ValueError then."""
+        if copy is not True:
+            try:
+                return DeviceArray(self._view.reshape(*shape, copy=False))
+            except ValueError:
+                if copy is False or self.flags.c_contiguous:
+                    raise
+        return self.copy().reshape(*shape, copy=False)
 
     def transpose(self, *dims) -> "DeviceArray":
         """Return a view with the dims in another order."""
