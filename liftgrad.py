@@ -41,6 +41,7 @@ DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not
 PATHS = ("--data-dir", "--save", "--resume", "--log", "--json", "--html")
 # as tensor.bench's
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
+PICTURES = ("svg", "png", "pdf", "dot")  # as viz.render's
 ALONE = ("--resume", "--json")  # may stand without a value
 WITH_EXPRESSION = ("step", "draw")  # their first argument may begin with a minus
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -276,6 +277,78 @@ def bench(
         raise typer.Exit(1)
 
 
+# --- draw, repl ----------------------------------------------------------------------------------------
+
+
+@app.command()
+def draw(
+    expression: Expression,
+    numbers: Numbers = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Draw into FILE: .svg, .png, .pdf or .dot."),
+    ] = None,
+    format: Annotated[
+        str | None,
+        _option("svg|png|pdf|dot", "Print the picture in this form; by default a tree, in a pipe DOT text."),
+    ] = None,
+    rankdir: Annotated[str | None, _option("LR|RL|TB|BT", "Which way the computation runs.", "LR")] = None,
+    derivatives: Annotated[
+        bool, typer.Option("--derivatives", help="Local derivatives on the edges.")
+    ] = False,
+    flow: Annotated[bool, typer.Option("--flow", help="Edges by sign and size of their gradient.")] = False,
+    legend: Annotated[bool, typer.Option("--legend", help="A box that says what the forms mean.")] = False,
+    collapse: Annotated[bool, typer.Option("--collapse", help="Equal operations in a row as one.")] = False,
+    before: Annotated[bool, typer.Option("--before", help="Before the backward pass: no gradients.")] = False,
+) -> None:
+    """Draw the graph of an expression with its numbers and gradients."""
+    _check_choice("--format", format, PICTURES)
+    rankdir = rankdir and rankdir.upper()
+    _check_choice("--rankdir", rankdir, ("LR", "RL", "TB", "BT"))
+    if before and (derivatives or flow):
+        raise Refused("--before leaves out the backward pass, which --derivatives and --flow show: drop one")
+    if output is not None and format not in (None, output.suffix.lower().removeprefix(".")):
+        raise Refused(f"-o {output}: --format {format} is another form than the name's; drop one of the two")
+    from micro.expression import parse, read_names
+
+    root = parse(expression, read_names(numbers or []))
+    if not before:
+        root.backward()
+    from viz import files
+
+    given = {"derivatives": derivatives, "flow": flow, "legend": legend, "collapse": collapse}
+    try:
+        files.put(root, output, format, rankdir=rankdir or "LR", **given)
+    except ValueError as error:  # another ending
+        raise Refused(str(error)) from None
+
+
+@app.command()
+def repl(
+    code: Annotated[str | None, typer.Option("-c", metavar="CODE", help="Run this Python, and end.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Python's own console, not IPython.")] = False,
+) -> None:
+    """Try things: an IPython, or plain Python, with Value, Tensor, nn, step and draw at hand."""
+    import micro
+    import tensor
+    import viz
+    from viz import console
+
+    tensor.set_keep_values(True)  # or a drawing would show no numbers within a tensor's graph
+    names = {
+        "Value": micro.Value, "step": micro.step, "draw": console.draw_in_terminal, "viz": viz,
+        "tensor": tensor, "torch": tensor, "Tensor": tensor.Tensor, "nn": tensor.nn, "optim": tensor.optim,
+        "F": tensor.nn.functional, "micro": micro,
+    }  # fmt: skip
+    raise typer.Exit(console.run(names, GREETING.format(version=_version()), code, plain))
+
+
+GREETING = """\
+liftgrad {version}: Value, Tensor, tensor (or torch), nn, optim, F, step, draw, viz. Two lines to try:
+x, y = Value(2.0, "x"), Value(3.0, "y"); z = x * y + (x**2).relu(); z.backward(); draw(z)
+w = tensor.ones(2, 2, requires_grad=True); loss = (w @ w).tanh().sum(); step(loss)"""
+
+
 # --- what the commands share ---------------------------------------------------------------------------
 
 
@@ -422,6 +495,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
         "tensor.training": "Diverged",
         "micro.train": "Diverged",
         "micro.expression": "ExpressionError",
+        "viz.layout": "LayoutError",
     }
     return (Refused, *(getattr(sys.modules[m], name) for m, name in names.items() if m in sys.modules))
 

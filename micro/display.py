@@ -20,22 +20,23 @@ def show(value: Any, include: Collection[str] | None = None, exclude: Collection
     include, exclude: only these forms, not those. An empty dict leaves it to the notebook, which asks repr.
     """
     try:
-        if not _is_wanted(PICTURE, include, exclude) or not _can_show_pictures():
+        if not is_wanted(PICTURE, include, exclude) or not can_show_pictures():
             return {}
         for hook in _load_hooks():
             forms = hook(value)
             if forms:
-                return {name: form for name, form in forms.items() if _is_wanted(name, include, exclude)}
+                return {name: form for name, form in forms.items() if is_wanted(name, include, exclude)}
     except Exception:  # whatever it was: what was to be shown has a text
         pass
     return {}
 
 
-def _is_wanted(form: str, include: Collection[str] | None, exclude: Collection[str] | None) -> bool:
+def is_wanted(form: str, include: Collection[str] | None, exclude: Collection[str] | None) -> bool:
+    """Return whether a notebook that was told `include` and `exclude` uses this form."""
     return (not include or form in include) and form not in (exclude or ())
 
 
-def _can_show_pictures() -> bool:
+def can_show_pictures() -> bool:
     """Return False in IPython's terminal: drawing would take time there and show nothing."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None

@@ -32,7 +32,18 @@ MAY_IMPORT = {
         "platformdirs",
         "PIL",
     ],
-    "viz": ["micro.text", "micro.stepper", "graphviz", "wasmtime", "numpy", "rich"],
+    "viz": [
+        "micro.display",
+        "micro.text",
+        "micro.stepper",
+        "graphviz",
+        "wasmtime",
+        "IPython",
+        "traitlets",
+        "platformdirs",
+        "numpy",
+        "rich",
+    ],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
 FLOORS = tuple(MAY_IMPORT)

@@ -107,6 +107,11 @@ def check_options(name: str, rankdir: str, splines: str | None) -> None:
         raise ValueError(f"{name}: splines is {', '.join(map(repr, SPLINES))} or None, got {splines!r}")
 
 
+def read_nodes(root: Any) -> list[Node]:
+    """Return what a drawing of `root`, or of a Stepper, shows: each value once, operands first."""
+    return _read(root, False)[0]
+
+
 def _read(root: Any, record: bool) -> tuple[list[Node], Any, int | None]:
     """Return the nodes of a drawing; and the pass with the position in it, where one is or was recorded."""
     recorded = getattr(root, "recorded", None)

@@ -19,6 +19,7 @@ from xml.sax.saxutils import escape
 
 import graphviz
 
+from micro import display
 from viz.dot import printable
 
 __all__ = ["LIMIT", "Drawing", "GraphvizMissing", "LayoutError", "LayoutTimeout", "lay_out", "tidy"]
@@ -237,7 +238,15 @@ def tidy(svg: bytes, title: str = "", description: str = "") -> str:
 
 
 class Drawing(graphviz.Digraph):
-    """A graph as DOT text that can be rendered, also where only the packaged Graphviz is."""
+    """A graph as DOT text that can be rendered, also where only the packaged Graphviz is.
+
+    tree: what stands for it in a terminal, where given.
+    """
+
+    tree: str | None = None
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.tree is None else self.tree
 
     def pipe(self, format: str | None = None, **options: Any) -> Any:
         """Return the picture as bytes, or as text where `encoding` is given."""
@@ -266,13 +275,10 @@ class Drawing(graphviz.Digraph):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
         """Show the picture in a notebook; the text where it cannot be drawn."""
-        shown = {"text/plain": self.source}
+        shown = {"text/plain": self.source if self.tree is None else self.tree}
         try:
-            shown["image/svg+xml"] = tidy(lay_out(self.source, "svg", LIMIT / 2))
+            if display.is_wanted(display.PICTURE, include, exclude) and display.can_show_pictures():
+                shown[display.PICTURE] = tidy(lay_out(self.source, "svg", LIMIT / 2))
         except Exception as error:
-            shown["text/plain"] = f"(no picture: {error})\n{self.source}"
-        return {kind: text for kind, text in shown.items() if _is_wanted(kind, include, exclude)}
-
-
-def _is_wanted(kind: str, include: Any, exclude: Any) -> bool:
-    return (not include or kind in include) and kind not in (exclude or ())
+            shown["text/plain"] = f"(no picture: {error})\n{shown['text/plain']}"
+        return {form: text for form, text in shown.items() if display.is_wanted(form, include, exclude)}

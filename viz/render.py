@@ -22,7 +22,7 @@ __all__ = ["save", "svg"]
 FORMATS = ("svg", "png", "pdf", "dot")
 
 NEAREST = 100
-"""Values that are drawn of a graph too large to be drawn whole; a tangle of 250 takes minutes."""
+"""Values that are drawn of a graph too large to be drawn whole; of a tangle 250 took more than 20 s."""
 
 # What is tried in turn, each with its part of the time, and what is said of it.
 _STEPS: tuple[tuple[float, dict[str, Any], str], ...] = (

@@ -1,0 +1,246 @@
+"""`liftgrad draw` and `liftgrad repl` as their users meet them: in pipes and on a terminal."""
+
+import importlib.util
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import liftgrad
+
+ROOT = Path(__file__).parents[1]
+needs_terminal = pytest.mark.skipif(os.name != "posix", reason="there is no pseudo-terminal here")
+needs_ipython = pytest.mark.skipif(
+    importlib.util.find_spec("IPython") is None, reason="IPython is not installed (pip install -e '.[repl]')"
+)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Give the sessions a home of their own."""
+    for name, folder in {"IPYTHONDIR": "ipython", "XDG_STATE_HOME": "state"}.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return tmp_path
+
+
+def pipe(*words, text=""):
+    """Run the command line with `text` on a standard input that is no terminal."""
+    run = subprocess.run(
+        [sys.executable, "-m", "liftgrad", *words],
+        input=text, capture_output=True, text=True, encoding="utf-8", cwd=ROOT, timeout=300,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"}, check=False,
+    )  # fmt: skip
+    return run.returncode, run.stdout, run.stderr
+
+
+class Terminal:
+    """A process on a pseudo-terminal of 110 columns."""
+
+    def __init__(self, *words):
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        self.shown = ""
+        self._main, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "liftgrad", *words],
+            stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
+            env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"},
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+        )  # fmt: skip
+        os.close(terminal)
+
+    def wait_for(self, pattern, seconds=40):
+        """Read until the pattern is shown, and return what was shown up to there."""
+        end = time.monotonic() + seconds
+        while (found := re.search(pattern, self.shown)) is None:
+            assert time.monotonic() < end, f"{pattern} was not shown in:\n{self.shown}"
+            if not self._read():
+                raise AssertionError(f"it ended before {pattern} was shown:\n{self.shown}")
+        self.shown, before = self.shown[found.end() :], self.shown[: found.end()]
+        return before
+
+    def type(self, text):
+        os.write(self._main, text.encode())
+
+    def finish(self):
+        """Read to the end and return the exit code and what was still shown."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self._read():
+            pass
+        code = self.process.wait(30)
+        os.close(self._main)
+        return code, self.shown
+
+    def _read(self):
+        if select.select([self._main], [], [], 1.0)[0]:
+            try:
+                content = os.read(self._main, 65536)
+            except OSError:  # Linux's way to say that the other end is closed
+                return False
+            if not content:
+                return False
+            if b"\x1b[6n" in content:  # prompt_toolkit asks where the cursor is
+                os.write(self._main, b"\x1b[1;1R")
+            text = content.decode(errors="replace").replace("\r", "")
+            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+        return self.process.poll() is None or bool(select.select([self._main], [], [], 0)[0])
+
+
+# --- repl: scripts ---------------------------------------------------------------------------------
+
+
+def test_a_script_on_the_standard_input_is_run(home):
+    script = "x = Value(2.0)\nfor i in range(2):\n    print(x * i)\n\nprint(torch.ones(2), Tensor, nn, step)"
+    code, out, err = pipe("repl", text=script)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("Value(data=0.0")
+    assert lines[2].startswith("tensor([1., 1.])")
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ("", 0, ""),
+        ("import sys; sys.exit(3)", 3, ""),
+        ("exit('no')", 1, "no"),
+        (
+            "1/0",
+            1,
+            'Traceback (most recent call last):\n  File "<-c>", line 1, in <module>\nZeroDivisionError',
+        ),
+        ("x =", 1, "SyntaxError"),
+    ],
+)
+def test_a_script_ends_as_in_python(script, code, said, capfd):
+    assert liftgrad.main(["repl", "-c", script]) == code
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert said in printed.err
+
+
+def test_drawings_are_trees_there(capfd):
+    script = "z = Value(2.0, 'x') * 3; print(repr(draw(z))); print(draw(z, rankdir='TB').source)"
+    assert liftgrad.main(["repl", "-c", script]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith(
+        "*            data 6.0  grad ·\n├─ x         data 2.0  grad ·\n└─ constant  data 3.0"
+    )
+    assert "rankdir=TB" in out
+
+
+def test_tensors_keep_their_values_there(capfd):
+    import tensor
+
+    script = "w = torch.ones(2, requires_grad=True); print(repr(draw((w * 3).sum())))"
+    try:
+        assert liftgrad.main(["repl", "-c", script]) == 0
+    finally:
+        tensor.set_keep_values(False)
+    assert "data [3.0, 3.0]" in capfd.readouterr().out
+
+
+# --- repl: terminals -------------------------------------------------------------------------------
+
+PROMPTS = {"plain": r">>> ", "ipython": r"In \[\d+\]: "}
+SESSIONS = [
+    pytest.param("plain", id="plain"),
+    pytest.param("ipython", id="ipython", marks=needs_ipython),
+]
+
+
+def start(kind):
+    terminal = Terminal("repl", *(["--plain"] if kind == "plain" else []))
+    return terminal, PROMPTS[kind], terminal.wait_for(PROMPTS[kind])
+
+
+@needs_terminal
+@pytest.mark.parametrize("kind", SESSIONS)
+def test_what_the_greeting_proposes_works(kind, home):
+    terminal, prompt, greeting = start(kind)
+    lines = [line for line in greeting.splitlines() if line.strip()]
+    shown = [
+        line for line in lines if line in liftgrad.GREETING.format(version=liftgrad._version()).splitlines()
+    ]
+    assert len(shown) == 3
+    assert len(lines) <= 4  # and the prompt
+    terminal.type(shown[1] + "\r")
+    terminal.wait_for(r"├─ \* +data 6\.0 +grad 1\.0\n│  ├─ x +data 2\.0 +grad 7\.0")
+    terminal.wait_for(prompt)
+    terminal.type(shown[2] + "\r")
+    terminal.wait_for(r"0 of \d+ steps done")
+    terminal.wait_for(prompt)
+    terminal.type("x\r")
+    terminal.wait_for(r"Value\(data=2\.0, grad=7\.0, label='x'\)")
+    terminal.wait_for(prompt)
+    terminal.type("\x04")
+    code, rest = terminal.finish()
+    assert code == 0
+    assert "Traceback" not in rest
+
+
+@needs_terminal
+@pytest.mark.parametrize("kind", SESSIONS)
+def test_ctrl_c_ends_a_loop_and_not_the_session(kind, home):
+    terminal, prompt, _ = start(kind)
+    terminal.type("import time; print(1 + 1, flush=True); time.sleep(600)\r")
+    terminal.wait_for(r"\n2\n")
+    terminal.type("\x03")
+    terminal.wait_for("KeyboardInterrupt")
+    terminal.wait_for(prompt)
+    terminal.type("exit()\r")
+    assert terminal.finish()[0] == 0
+
+
+@needs_terminal
+@needs_ipython
+def test_a_home_that_cannot_be_written_is_not_needed(home, monkeypatch):
+    (home / "file").write_text("")
+    monkeypatch.setenv("IPYTHONDIR", str(home / "file" / "ipython"))
+    terminal, prompt, greeting = start("ipython")
+    assert "writable" not in greeting
+    terminal.type("1 + 1\r")
+    terminal.wait_for(r"Out\[1\]: 2")
+    terminal.wait_for(prompt)
+    terminal.type("\x04")
+    code, rest = terminal.finish()
+    assert code == 0
+    assert "Error" not in rest
+
+
+@needs_terminal
+@pytest.mark.skipif(importlib.util.find_spec("readline") is None, reason="Python was built without readline")
+def test_the_plain_session_completes_and_remembers(home):
+    up = "\x1b[A"
+    for typed in ("print('first ' + 'line')", up + up):  # two lines up in the history of the first session
+        terminal, prompt, _ = start("plain")
+        terminal.type(typed + "\r")
+        terminal.wait_for(r"\nfirst line\n")
+        terminal.wait_for(prompt)
+        terminal.type("Val\t(5)\r")
+        terminal.wait_for(r"\nValue\(data=5\.0")
+        terminal.wait_for(prompt)
+        terminal.type("\x04")
+        assert terminal.finish()[0] == 0
+
+
+def test_without_ipython_it_is_pythons_own(monkeypatch):
+    from viz import console
+
+    asked = []
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(console.code, "interact", lambda *args, **options: asked.append(args[0]))
+    monkeypatch.setattr(console, "_start_readline", lambda names: None)
+    assert console.run({}, "greeting") == 0
+    assert asked == ["greeting"]
