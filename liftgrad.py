@@ -38,7 +38,7 @@ class Stopped(BaseException):
 
 
 DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not imported before it is needed
-PATHS = ("--data-dir", "--save", "--resume", "--log", "--json", "--html")
+PATHS = ("--data-dir", "--save", "--resume", "--log", "--json", "--html", "-o", "--output")
 # as tensor.bench's
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
 PICTURES = ("svg", "png", "pdf", "dot")  # as viz.render's
@@ -293,9 +293,7 @@ def draw(
         _option("svg|png|pdf|dot", "Print the picture in this form; by default a tree, in a pipe DOT text."),
     ] = None,
     rankdir: Annotated[str | None, _option("LR|RL|TB|BT", "Which way the computation runs.", "LR")] = None,
-    derivatives: Annotated[
-        bool, typer.Option("--derivatives", help="Local derivatives on the edges.")
-    ] = False,
+    derivatives: Annotated[bool, typer.Option("--derivatives", help="Local derivatives on edges.")] = False,
     flow: Annotated[bool, typer.Option("--flow", help="Edges by sign and size of their gradient.")] = False,
     legend: Annotated[bool, typer.Option("--legend", help="A box that says what the forms mean.")] = False,
     collapse: Annotated[bool, typer.Option("--collapse", help="Equal operations in a row as one.")] = False,
@@ -303,7 +301,6 @@ def draw(
 ) -> None:
     """Draw the graph of an expression with its numbers and gradients."""
     _check_choice("--format", format, PICTURES)
-    rankdir = rankdir and rankdir.upper()
     _check_choice("--rankdir", rankdir, ("LR", "RL", "TB", "BT"))
     if before and (derivatives or flow):
         raise Refused("--before leaves out the backward pass, which --derivatives and --flow show: drop one")

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -63,9 +64,10 @@ class Terminal:
         """Read until the pattern is shown, and return what was shown up to there."""
         end = time.monotonic() + seconds
         while (found := re.search(pattern, self.shown)) is None:
-            assert time.monotonic() < end, f"{pattern} was not shown in:\n{self.shown}"
-            if not self._read():
-                raise AssertionError(f"it ended before {pattern} was shown:\n{self.shown}")
+            if time.monotonic() > end or not self._read():
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"{pattern} was not shown in:\n{self.shown}")
         self.shown, before = self.shown[found.end() :], self.shown[: found.end()]
         return before
 
@@ -92,8 +94,135 @@ class Terminal:
             if b"\x1b[6n" in content:  # prompt_toolkit asks where the cursor is
                 os.write(self._main, b"\x1b[1;1R")
             text = content.decode(errors="replace").replace("\r", "")
-            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+            self.shown += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\][^\x07]*\x07", "", text)
         return self.process.poll() is None or bool(select.select([self._main], [], [], 0)[0])
+
+
+# --- draw ------------------------------------------------------------------------------------------
+
+EXAMPLE = ("x*y + (x**2).relu()", "x=2", "y=3")
+
+
+@pytest.fixture
+def draw(capfd, tmp_path, monkeypatch):
+    """Return a function that runs `liftgrad draw` in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        code = liftgrad.main(["draw", *words])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("ending", ["svg", "dot"])
+def test_draw_writes_a_file_after_the_backward_pass(draw, tmp_path, monkeypatch, ending):
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / f"graph.{ending}"
+    assert draw(*EXAMPLE, "-o", str(path)) == (0, f"wrote {path}\n", "")
+    text = path.read_text(encoding="utf-8")
+    assert "data 10.0" in text.replace("\xa0", " ")
+    assert "grad 7.0" in text.replace("\xa0", " ")
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz's program `dot` is not installed")
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_draw_writes_pictures_of_other_kinds(draw, tmp_path, ending, start):
+    assert draw(*EXAMPLE, "-o", f"graph.{ending}")[0] == 0
+    assert (tmp_path / f"graph.{ending}").read_bytes().startswith(start)
+    words = [sys.executable, "-m", "liftgrad", "draw", *EXAMPLE, "--format", ending]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, check=True)
+    assert run.stdout.startswith(start)
+
+
+def test_draw_prints_dot_into_a_pipe(draw):
+    code, out, err = draw(*EXAMPLE)
+    assert (code, err) == (0, "")
+    assert out.startswith("digraph computation {\n")
+    assert out.endswith("}\n")
+    assert draw(*EXAMPLE, "--format", "dot") == (0, out, "")
+    code, out, err = draw(*EXAMPLE, "--format", "svg")
+    assert out.startswith("<svg ")
+    assert (code, err) == (0, "")
+
+
+@needs_terminal
+def test_draw_prints_a_tree_on_a_terminal():
+    terminal = Terminal("draw", "x*y", "x=2", "y=3")
+    code, out = terminal.finish()
+    assert code == 0
+    assert out.splitlines() == [
+        "*     data 6.0  grad 1.0",
+        "├─ x  data 2.0  grad 3.0",
+        "└─ y  data 3.0  grad 2.0",
+        "(-o graph.svg draws it)",
+    ]
+    code, out = Terminal("draw", "x", "x=2", "--format", "png").finish()
+    assert (code, out.strip()) == (
+        2,
+        "liftgrad: png is nothing to read: name a file, as in -o graph.png",
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [
+        (("--before",), "grad ·"),
+        (("--rankdir", "TB"), "rankdir=TB"),
+        (("--derivatives",), "2 * x"),
+        (("--flow",), "positive"),
+        (("--legend",), "input"),
+    ],
+)
+def test_draw_has_the_drawings_options(draw, option, shown):
+    code, out, err = draw(*EXAMPLE, *option)
+    assert (code, err) == (0, "")
+    assert shown in out
+    assert out != draw(*EXAMPLE)[1]
+
+
+def test_draw_collapses(draw):
+    assert "×3" in draw("x + 1 + 1 + 1", "x=2", "--collapse")[1]
+
+
+def test_an_expression_may_begin_with_a_minus(draw, tmp_path):
+    assert "data -6.0" in draw("-x*y", "x=2", "y=3")[1]
+    assert draw("-x*y", "x=2", "y=3", "-o", "a.dot")[:2] == (0, "wrote a.dot\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("x*y", "x=2"), "'y' at column 3: no number is given for it; give one: y=1"),
+        (("x*", "x=2"), "something is missing after it"),
+        (("__import__('os')",), "__import__"),
+        (("x", "x=2", "-o", "graph.gif"), "must end in .svg, .png, .pdf or .dot, got 'graph.gif'"),
+        (("x", "x=2", "-o", "graph"), "must end in .svg, .png, .pdf or .dot, got 'graph'"),
+        (("x", "x=2", "-o", ""), "-o: expected a path, got nothing"),
+        (("x", "x=2", "--output="), "--output: expected a path, got nothing"),
+        (("x", "x=2", "-o", "absent/graph.svg"), "absent/graph.svg: No such file or directory"),
+        (("x", "x=2", "--format", "gif"), "--format gif: known are svg, png, pdf, dot"),
+        (("x", "x=2", "--format", "svg", "-o", "a.png"), "-o a.png: --format svg is another form"),
+        (("x", "x=2", "--rankdir", "up"), "--rankdir up: known are LR, RL, TB, BT"),
+        (("x", "x=2", "--before", "--flow"), "--before leaves out the backward pass"),
+    ],
+)
+def test_draw_refuses_in_one_line(draw, words, said, tmp_path):
+    code, out, err = draw(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("liftgrad: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_draw_without_dot_says_what_png_needs(draw, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    for words in (("-o", "graph.png"), ("--format", "pdf")):
+        code, out, err = draw("x", "x=2", *words)
+        assert (code, out) == (2, "")
+        assert "needs Graphviz's program `dot`" in err
+        assert err.count("\n") == 1
 
 
 # --- repl: scripts ---------------------------------------------------------------------------------
