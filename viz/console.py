@@ -91,6 +91,7 @@ def _run_ipython(names: dict[str, Any], greeting: str) -> bool:
     """Run IPython; return False where it is not installed."""
     try:
         from IPython import start_ipython
+        from IPython.terminal.interactiveshell import TerminalInteractiveShell
         from traitlets.config import Config
     except ImportError:
         return False
@@ -98,6 +99,8 @@ def _run_ipython(names: dict[str, Any], greeting: str) -> bool:
     config.TerminalIPythonApp.display_banner = True
     config.TerminalInteractiveShell.banner1 = greeting + "\n"
     config.TerminalInteractiveShell.confirm_exit = False
+    if hasattr(TerminalInteractiveShell, "enable_tip"):  # not in every version
+        config.TerminalInteractiveShell.enable_tip = False
     with tempfile.TemporaryDirectory() as folder:
         if not _can_write(Path(os.environ.get("IPYTHONDIR") or Path.home() / ".ipython")):
             config.TerminalIPythonApp.ipython_dir = folder  # IPython would complain of the other
