@@ -475,9 +475,9 @@ def write_flow(flow: Flow, grad: Any) -> list[str]:
     contribution = show_quantity(flow.contribution)
     if flow.local is not None and flow.contribution is not None:
         contribution = f"{show_quantity(grad)} * {show_quantity(flow.local)} = {contribution}"
-    change = (
-        f"{show_quantity(flow.before)} + {show_quantity(flow.contribution)} = {show_quantity(flow.after)}"
-    )
+    change = show_quantity(flow.after)
+    if flow.contribution is not None:
+        change = f"{show_quantity(flow.before)} + {show_quantity(flow.contribution)} = {change}"
     if flow.note:
         change += f"  ({flow.note})"
     return [write_name(flow.parent), derivative, contribution, change]
@@ -500,8 +500,9 @@ def describe(stepper: Stepper, most: int = 40) -> str:
     if stepper.current is not None:
         lines = [*lines[1:], str(stepper.current)]
     rows = [["", "node", "value", "gradient"]]
-    nodes = stepper.nodes if len(stepper.nodes) <= most else stepper.nodes[:most]
-    for node in nodes:
+    at = 0 if stepper.current is None else stepper.current.node.number
+    start = min(max(at - most // 2, 0), max(len(stepper.nodes) - most, 0))  # the current one is among them
+    for node in stepper.nodes[start : start + most]:
         formula = stepper.recorded.texts[node.number][0]
         mark = ">" if stepper.current is not None and stepper.current.node.number == node.number else " "
         rows.append(

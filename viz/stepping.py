@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from micro.stepper import PHASES, Flow, Step, Stepper, write_flow, write_name
-from micro.text import show_quantity
+from micro.text import show_in_line, show_quantity
 from viz.keys import Keys, can_read_keys
 
 __all__ = ["play", "table"]
@@ -71,7 +71,7 @@ def _state(stepper: Stepper, start: int, stop: int) -> list[Sequence[str]]:
     for node in stepper.nodes[start:stop]:
         formula = stepper.recorded.texts[node.number][0]
         name = f"{node.name} = {formula}" if formula else write_name(node)
-        rows.append((name, show_quantity(stepper.value(node)), show_quantity(stepper.grad(node))))
+        rows.append((name, show_in_line(stepper.value(node)), show_in_line(stepper.grad(node))))
     return rows
 
 
@@ -231,6 +231,8 @@ class _Player:
             return keys
         if step is None:
             return Text("Nothing is computed yet: a dot stands for what is not known.")
+        if step.node.shape is not None:  # arrays need their lines
+            return Text("\n".join(str(step).splitlines()[1:]))
         name, result = step.node.name, show_quantity(step.result)
         line = Text()
         if step.phase == "forward":
