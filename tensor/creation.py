@@ -169,7 +169,7 @@ def new_like(name, input, dtype, layout, device, requires_grad, pin_memory, memo
     require_tensor(name, "input", input)
     element = element_type(name, dtype, input.dtype)
     device = input.device if device is None else device
-    array = devices.table(device).zeros_like(input._array, element)  # in the order of the input's memory
+    array = input._kernels.zeros_like(input._array, element)  # in the order of the input's memory
     out = finish(array, device, False, layout, pin_memory)
     if memory_format not in (None, preserve_format):
         out = out.contiguous(memory_format=memory_format)

@@ -9,14 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from kernels.errors import OutOfMemoryError
+
 _SMALL = 1 << 20
 _ROUND_SMALL, _ROUND_LARGE = 512, 1 << 21
-
-
-class OutOfMemoryError(RuntimeError):
-    """The GPU has no room for a tensor; nothing was changed, and the program can go on."""
-
-    __module__ = "torch"
 
 
 class Block:

@@ -72,7 +72,8 @@ class DeviceArray:
 
     def whole(self) -> "DeviceArray":
         """Return, flat and in this dtype, the memory that this is a part of, as it was when allocated."""
-        array = owner = self._view
+        array: Any = self._view
+        owner: Any = array
         while isinstance(owner, np.ndarray | _Place):
             if isinstance(owner, np.ndarray):
                 array = owner
@@ -200,6 +201,9 @@ class DeviceArray:
         raise TypeError("a device array is not iterated over; index it, or copy it to the host")
 
     __hash__ = object.__hash__
+
+    def __reduce__(self):
+        return from_host, (self.to_host(),)
 
     # --- for kernels, and other libraries ----------------------------------------------------------
 

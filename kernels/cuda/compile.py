@@ -36,8 +36,8 @@ _MOST_BLOCKS = 1 << 16
 
 
 def threads(count: int) -> int:
-    """Return how many threads a block has where a kernel asks for `count`: the simulator has 8 at most."""
-    return min(count, 8) if SIMULATED else count  # the simulator starts a Python thread for each
+    """Return how many threads a block has where a kernel asks for `count`: the simulator has 4 at most."""
+    return min(count, 4) if SIMULATED else count  # the simulator starts a Python thread for each
 
 
 def element_type(dtype: np.dtype) -> types.Type:
@@ -229,7 +229,7 @@ class Kernel:
 @contextmanager
 def _as_if_on(capability: tuple[int, int]):
     """Let numba-cuda compile device functions for a GPU that is not there: it asks the GPU itself."""
-    dispatcher = sys.modules["numba.cuda.dispatcher"]
+    dispatcher: Any = sys.modules["numba.cuda.dispatcher"]
     asked = dispatcher.get_current_device
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=capability)
     try:

@@ -2,7 +2,6 @@
 
 import ctypes
 import threading
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -115,29 +114,54 @@ def stream_number(stream: Any) -> int:
     return int(getattr(handle, "value", handle) or 0)
 
 
-@contextmanager
-def on_stream(stream: Any):
-    """Queue this thread's work on `stream` within a `with` block."""
-    before, streams.current = streams.current, stream
-    try:
-        yield
-    finally:
-        streams.current = before
-
-
-def synchronize(stream: Any = None) -> None:
-    """Wait until all work, or that of one stream, has ended; errors of kernels are raised here."""
-    if SIMULATED:
-        return
-    if stream is None:
+def synchronize() -> None:
+    """Wait until all work has ended; errors of kernels are raised here."""
+    if not SIMULATED:
         cuda.synchronize()
-    else:
-        stream.synchronize()
 
 
-def new_event() -> Any:
-    """Return an event that measures time, as numba-cuda has it."""
-    return cuda.event(timing=True)
+def synchronize_stream(stream: Any) -> None:
+    """Wait until the work of one stream has ended; None: of the default stream."""
+    if not SIMULATED:
+        (stream or cuda.default_stream()).synchronize()
+
+
+class _SimulatedEvent:
+    """An event of the simulator, where everything before it has ended."""
+
+
+def record_event(stream: Any) -> Any:
+    """Return an event, as numba-cuda has it, that happens when what is queued on a stream has ended."""
+    if SIMULATED:
+        return _SimulatedEvent()
+    event = cuda.event(timing=True)
+    event.record(stream or 0)
+    return event
+
+
+def wait_event(event: Any, stream: Any) -> None:
+    """Let what is queued on a stream from now on begin after an event."""
+    if not SIMULATED:
+        event.wait(stream or 0)
+
+
+def synchronize_event(event: Any) -> None:
+    """Wait until an event has happened."""
+    if not SIMULATED:
+        event.synchronize()
+
+
+def has_happened(event: Any) -> bool:
+    """Return whether an event has happened."""
+    return True if SIMULATED else bool(event.query())
+
+
+def milliseconds_between(start: Any, end: Any) -> float | None:
+    """Return the time between two events, which the GPU measures; None in the simulator."""
+    if SIMULATED:
+        return None
+    end.synchronize()
+    return float(cuda.event_elapsed_time(start, end))
 
 
 # --- copies ----------------------------------------------------------------------------------------
@@ -162,7 +186,7 @@ def download(address: int, target: np.ndarray) -> None:
     if SIMULATED:
         ctypes.memmove(target.ctypes.data, address, target.nbytes)
         return
-    stream = streams.current or 0
+    stream: Any = streams.current or 0
     _bytes_at(address, target.nbytes).copy_to_host(target.reshape(-1).view(np.uint8), stream=stream)
     if stream:
         stream.synchronize()

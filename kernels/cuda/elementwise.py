@@ -4,6 +4,8 @@ The names and the rules are those of `kernels.cpu.elementwise`. A kernel takes o
 broadcast; a formula's options are numbers. It is made and compiled on first use.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kernels.cuda.array import DeviceArray, on_device
@@ -77,7 +79,7 @@ def _pow(x, y):
     return result
 
 
-INTEGER = {
+INTEGER: dict[str, Callable] = {
     "add": _add, "sub": _sub, "mul": _mul, "neg": _neg, "abs": _abs, "relu": _relu, "pow": _pow,
     "maximum": _maximum, "minimum": _minimum, "fmax": _maximum, "fmin": _minimum, "fmod": _fmod,
     "clamp": _clamp, "hardtanh": _clamp,

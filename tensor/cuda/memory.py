@@ -1,0 +1,85 @@
+"""How much of the GPU's memory tensors take. Without a GPU it is 0 bytes."""
+
+from typing import Any
+
+from kernels.errors import OutOfMemoryError
+from tensor.cuda.devices import check_index, driver
+from tensor.devices import cuda_kernels, missing_for_cuda
+
+__all__ = [
+    "OutOfMemoryError",
+    "empty_cache",
+    "ipc_collect",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "memory_allocated",
+    "memory_reserved",
+    "memory_stats",
+    "memory_summary",
+    "reset_peak_memory_stats",
+]
+
+
+def _count(name: str, device: Any) -> int:
+    if missing_for_cuda() is not None:
+        return 0
+    check_index(device)
+    return getattr(cuda_kernels().driver.allocator, name)
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Return the bytes that tensors take on the GPU."""
+    return _count("allocated", device)
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """Return the most bytes that tensors have taken since the start, or `reset_peak_memory_stats()`."""
+    return _count("most_allocated", device)
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Return the bytes that are held on the GPU, those kept for the next tensors included."""
+    return _count("reserved", device)
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """Return the most bytes that have been held since the start, or `reset_peak_memory_stats()`."""
+    return _count("most_reserved", device)
+
+
+def empty_cache() -> None:
+    """Give memory that no tensor uses back to the GPU, for other programs."""
+    if missing_for_cuda() is None:
+        found = cuda_kernels().driver
+        found.synchronize()
+        found.allocator.empty_cache()
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Let `max_memory_allocated` and `max_memory_reserved` count from now on."""
+    found = driver("reset_peak_memory_stats")
+    check_index(device)
+    found.allocator.reset_peak()
+
+
+def memory_stats(device: Any = None) -> dict[str, int]:
+    """Return the counts under PyTorch's names, "allocated_bytes.all.current" and the like."""
+    found = driver("memory_stats").allocator
+    check_index(device)
+    return {
+        "allocated_bytes.all.current": found.allocated,
+        "allocated_bytes.all.peak": found.most_allocated,
+        "reserved_bytes.all.current": found.reserved,
+        "reserved_bytes.all.peak": found.most_reserved,
+    }
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """Return the counts as text, a line each."""
+    lines = [f"{name:30} {count:>16,} bytes" for name, count in memory_stats(device).items()]
+    return "\n".join(lines)
+
+
+def ipc_collect() -> None:
+    """Do nothing: memory is not shared with other processes."""
+    driver("ipc_collect")

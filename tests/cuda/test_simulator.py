@@ -1,0 +1,40 @@
+"""The operations' tests once more, on numba-cuda's simulator: in a process of its own, which is slow.
+
+On a real GPU the same tests run by `LIFTGRAD_TEST_DEVICE=cuda pytest tests` (or `make gpu`).
+"""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# One line a family: the tests of it that are small enough for the simulator.
+FAMILIES = {
+    "kernels": ["tests/kernels/cuda"],
+    "tensors": ["tests/tensor/cuda"],
+    "elementwise": [
+        "tests/tensor/test_elementwise.py",
+        "-k",
+        "tanh or mul or div or pow or clamp",
+    ],
+    "reduction": ["tests/tensor/test_reduction.py"],
+    "shape": ["tests/tensor/test_shape.py"],
+}
+
+
+@pytest.mark.skipif(find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_on_the_simulator(family: str) -> None:
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "LIFTGRAD_TEST_DEVICE": "cuda"}
+    environment.pop("PYTEST_XDIST_WORKER", None)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *FAMILIES[family]],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    assert " passed" in ran.stdout.splitlines()[-1]

@@ -1,0 +1,159 @@
+"""kernels/cuda: device arrays, memory, and what all families stand on, beside the CPU's kernels."""
+
+import os
+import pickle
+import weakref
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != "cuda":
+    pytest.skip("runs on a GPU or the simulator: LIFTGRAD_TEST_DEVICE=cuda", allow_module_level=True)
+
+from kernels import cpu
+from kernels import cuda as k
+from kernels.cuda.allocator import Allocator, OutOfMemoryError
+from kernels.cuda.array import DeviceArray
+from kernels.cuda.reduce import parts_of
+
+pytestmark = pytest.mark.usefixtures("device")
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(3, 4)).astype(np.float32)
+Y = RNG.normal(size=(4,)).astype(np.float32)
+
+
+def same(found: DeviceArray, expected, rtol: float = 1e-6) -> None:
+    expected = np.asarray(expected)
+    host = found.to_host()
+    assert host.dtype == expected.dtype
+    assert host.shape == expected.shape
+    np.testing.assert_allclose(host, expected, rtol, 1e-6)
+
+
+def test_views_are_views() -> None:
+    x = k.from_host(X)
+    for view, expected in [
+        (x.T, X.T), (x[1:, ::2], X[1:, ::2]), (x[1], X[1]), (x[1, 2], X[1, 2]), (x[:, None], X[:, None]),
+        (x.reshape(2, 6), X.reshape(2, 6)), (x.swapaxes(0, 1), X.T), (x.broadcast_to((2, 3, 4)), [X, X]),
+    ]:  # fmt: skip
+        same(view, expected)
+        assert view.may_share_memory(x)
+        assert view.whole().address == x.address
+    with pytest.raises(ValueError, match="copy"):
+        x.T.reshape(-1)
+    with pytest.raises(TypeError, match="integers and slices"):
+        x[[0, 1]]
+
+
+def test_elements_are_not_read_by_the_way() -> None:
+    x = k.from_host(X)
+    for read in (np.asarray, np.sum, list, bool):
+        with pytest.raises(TypeError):
+            read(x)
+    with pytest.raises(TypeError):
+        x + X
+
+
+def test_strides_survive_copies_and_pickles() -> None:
+    x = k.from_host(X.T)
+    assert x.strides == X.T.strides
+    assert x.to_host().strides == X.T.strides
+    same(pickle.loads(pickle.dumps(x)), X.T)
+
+
+@pytest.mark.parametrize("dims", range(9))
+def test_any_number_of_dims(dims: int) -> None:
+    values = RNG.normal(size=(2,) * dims)
+    order = [*range(0, dims, 2), *range(1, dims, 2)]
+    x = k.from_host(values)
+    same(k.forward("add", x.transpose(order), x), values.transpose(order) + values)
+    half = tuple(range(0, dims, 2))
+    same(k.sum(x.transpose(order), half), values.transpose(order).sum(half))
+
+
+def test_overlapping_results() -> None:
+    line = k.from_host(np.arange(6.0))
+    k.forward("add", line[:5], line[1:], out=line[1:])
+    same(line, [0.0, 1.0, 3.0, 5.0, 7.0, 9.0])
+    k.write(line[1:], line[:5])
+    same(line, [0.0, 0.0, 1.0, 3.0, 5.0, 7.0])
+
+
+@pytest.mark.parametrize("source", ["float32", "float64", "int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("target", ["float32", "float64", "int64", "int32", "uint8", "bool"])
+def test_casts(source: str, target: str) -> None:
+    values = np.array([0.0, 1.5, 2.0, 100.9]).astype(source)
+    same(k.cast(k.from_host(values), np.dtype(target)), cpu.cast(values, np.dtype(target)))
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "maximum", "fmod", "pow"])
+def test_integers(name: str) -> None:
+    i, j = RNG.integers(-9, 9, (7,)), RNG.integers(-3, 4, (7,))
+    j = np.where(j == 0, 1, j)
+    same(k.forward(name, k.from_host(i), k.from_host(j)), cpu.forward(name, i, j))
+
+
+def test_ieee() -> None:
+    x = np.array([-1.0, 0.0, 1000.0, np.inf, np.nan], np.float32)
+    for name in ("log", "exp", "sqrt", "reciprocal", "tanh", "expm1"):
+        same(k.forward(name, k.from_host(x)), cpu.forward(name, x))
+
+
+def test_sums_of_parts() -> None:
+    assert parts_of(1, 5000) == 2
+    x = RNG.normal(size=5000).astype(np.float32)
+    once = k.sum(k.from_host(x), (0,)).item()
+    assert once == k.sum(k.from_host(x), (0,)).item()
+    assert once == pytest.approx(x.sum(dtype=np.float64), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (2, 0, 3)])
+def test_nothing(shape: tuple[int, ...]) -> None:
+    x = np.zeros(shape, np.float32)
+    same(k.forward("exp", k.from_host(x)), x)
+    for d in range(x.ndim):
+        same(k.sum(k.from_host(x), (d,)), x.sum(d))
+        same(k.all(k.from_host(x), (d,)), x.all(d))
+        same(k.any(k.from_host(x), (d,)), x.any(d))
+
+
+def test_memory_comes_back() -> None:
+    before = k.driver.allocator.allocated
+    x = k.from_host(X)
+    part = x[1:]
+    del x
+    assert k.driver.allocator.allocated == before + 512
+    same(part, X[1:])
+    del part
+    assert k.driver.allocator.allocated == before
+
+
+class Memory:
+    """What the driver hands out in this test."""
+
+    def __init__(self, nbytes: int):
+        self.nbytes = nbytes
+
+
+def test_out_of_memory_names_sizes_and_is_survived() -> None:
+    room = 4 << 20
+    held: list = []
+
+    def reserve(nbytes: int):
+        owner = Memory(nbytes)
+        alive = sum(o.nbytes for o in (ref() for ref in held) if o is not None)
+        if alive + nbytes > room:
+            raise MemoryError
+        held.append(weakref.ref(owner))
+        return 0x1000, owner
+
+    allocator = Allocator(reserve, lambda: (room - allocator.reserved, room))
+    first = allocator.allocate(3 << 20)
+    with pytest.raises(OutOfMemoryError, match=r"Tried to allocate 2\.50 MiB; of the GPU's 4\.00 MiB"):
+        allocator.allocate(5 << 19)
+    del first  # it waits for reuse, and is given back when something else needs the room
+    assert allocator.reserved == 4 << 20
+    small = allocator.allocate(1 << 21)
+    assert allocator.reserved == small.nbytes == 2 << 20
+    assert (allocator.allocated, allocator.most_allocated) == (2 << 20, 4 << 20)

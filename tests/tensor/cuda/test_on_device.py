@@ -1,0 +1,182 @@
+"""Tensors on a GPU, or on the simulator of one: where they are, what they may meet, and their gradients."""
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+
+import tensor
+
+
+@pytest.fixture(autouse=True)
+def _needs_a_gpu(device: str) -> None:
+    if device == "cpu":
+        pytest.skip("runs on a GPU or the simulator: LIFTGRAD_TEST_DEVICE=cuda")
+
+
+def test_where_tensors_are() -> None:
+    x = tensor.tensor([1.0, 2.0], device="cuda")
+    assert x.is_cuda
+    assert x.device == tensor.device("cuda:0") == tensor.device(0)
+    assert str(x) == "tensor([1., 2.], device='cuda:0')"
+    assert x.to("cuda") is x.cuda() is x
+    assert x.cpu().device.type == "cpu"
+    assert not x.to("cpu", tensor.float64).is_cuda
+    assert tensor.tensor(x).is_cuda
+    assert x.new_zeros(2).is_cuda
+    assert tensor.ones_like(x).is_cuda
+    assert not tensor.ones_like(x, device="cpu").is_cuda
+    assert x.tolist() == [1.0, 2.0]
+    assert float(x[1]) == x[1].item() == 2.0
+    with pytest.raises(RuntimeError, match="invalid device ordinal"):
+        x.to("cuda:1")
+
+
+@pytest.mark.parametrize("make", ["zeros", "ones", "empty", "rand", "randn"])
+def test_makers(make: str) -> None:
+    for device in ("cuda", "cuda:0", tensor.device("cuda"), 0):
+        x = getattr(tensor, make)(2, 3, device=device)
+        assert x.is_cuda
+        assert x.shape == (2, 3)
+    with tensor.device("cuda"):
+        assert getattr(tensor, make)(2).is_cuda
+        assert not getattr(tensor, make)(2, device="cpu").is_cuda
+    tensor.set_default_device("cuda")
+    try:
+        assert getattr(tensor, make)(2).is_cuda
+    finally:
+        tensor.set_default_device(None)
+    assert not getattr(tensor, make)(2).is_cuda
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    tensor.manual_seed(3)
+    there = tensor.randn(5, device="cuda")
+    tensor.manual_seed(3)
+    assert there.tolist() == tensor.randn(5).tolist()
+
+
+def test_mixed_devices() -> None:
+    x, y = tensor.ones(2, device="cuda"), tensor.ones(2)
+    for meet in (
+        lambda: x + y, lambda: y * x, lambda: x.add_(y), lambda: y.add_(x), lambda: tensor.cat([x, y]),
+        lambda: tensor.tensor(1.0).add_(x[0]),
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match="Expected all tensors to be on the same device"):
+            meet()
+    number = tensor.tensor(3.0, requires_grad=True)
+    (number * x + number).sum().backward()
+    assert number.grad is not None
+    assert number.grad.item() == 4.0
+    assert not number.grad.is_cuda
+    assert x.add_(tensor.tensor(2.0)).tolist() == [3.0, 3.0]
+    y.copy_(x)
+    assert y.tolist() == [3.0, 3.0]
+    x.copy_(tensor.tensor([7, 8]))
+    assert x.tolist() == [7.0, 8.0]
+
+
+def test_numpy_is_refused() -> None:
+    x = tensor.ones(2, device="cuda")
+    for read in (x.numpy, lambda: np.asarray(x)):
+        with pytest.raises(TypeError, match=r"Use Tensor\.cpu\(\) to copy the tensor to host memory first"):
+            read()
+    assert x.numpy(force=True).tolist() == [1.0, 1.0]
+
+
+def test_gradients_cross_devices() -> None:
+    w = tensor.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x = tensor.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], device="cuda", requires_grad=True)
+    there = w.cuda()
+    loss = (there * x + there * 2).cpu().sum() + (w * w).sum()
+    loss.backward()
+    assert w.grad.tolist() == [5.0 + 4.0 + 2.0, 7.0 + 4.0 + 4.0, 9.0 + 4.0 + 6.0]
+    assert not w.grad.is_cuda
+    assert x.grad.is_cuda
+    assert x.grad.tolist() == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
+    (slope,) = tensor.autograd.grad((x**3).sum(), x, create_graph=True)
+    (curve,) = tensor.autograd.grad(slope.sum(), x)
+    assert curve.tolist() == (6 * x).tolist()
+
+
+def test_views_and_writing() -> None:
+    x = tensor.zeros(2, 3, device="cuda")
+    x[0] = 1.0
+    x[:, 1:].add_(2.0)
+    x.T[0].mul_(5)
+    assert x.tolist() == [[5.0, 3.0, 3.0], [0.0, 2.0, 2.0]]
+    assert x.view(-1).data_ptr() == x.data_ptr()
+    assert x.t().contiguous().stride() == (2, 1)
+    with pytest.raises(RuntimeError, match="more than one element"):
+        x[0].expand(2, 3).add_(1.0)
+    y = tensor.ones(2, device="cuda", requires_grad=True).exp()
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+def test_copies() -> None:
+    x = tensor.tensor([1.0, 2.0], device="cuda")
+    for again in (copy.deepcopy(x), pickle.loads(pickle.dumps(x)), x.clone()):
+        assert again.is_cuda
+        assert again.tolist() == [1.0, 2.0]
+        assert again.data_ptr() != x.data_ptr()
+
+
+def test_a_module_moves() -> None:
+    layer = tensor.nn.BatchNorm1d(3)
+    kept = layer.weight
+    layer.to("cuda")
+    assert layer.weight is kept
+    assert {t.device.type for t in layer.state_dict().values()} == {"cuda"}
+    assert {t.device.type for t in layer.cpu().state_dict().values()} == {"cpu"}
+    assert tensor.nn.Linear(2, 3, device="cuda").weight.is_cuda
+
+
+def test_memory_and_streams() -> None:
+    cuda = tensor.cuda
+    assert cuda.is_available()
+    assert cuda.device_count() == 1
+    assert cuda.current_device() == 0
+    assert cuda.get_device_name()
+    assert cuda.get_device_properties(0).total_memory >= cuda.mem_get_info()[0]
+    before = cuda.memory_allocated()
+    cuda.reset_peak_memory_stats()
+    x = tensor.ones(1000, device="cuda")
+    assert cuda.memory_allocated() == before + 4096
+    del x
+    assert cuda.memory_allocated() == before
+    assert cuda.max_memory_allocated() == before + 4096 <= cuda.memory_reserved()
+    cuda.empty_cache()
+    side, start, end = cuda.Stream(), cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
+    start.record()
+    with cuda.stream(side):
+        assert cuda.current_stream() == side
+        y = tensor.ones(3, device="cuda") * 2
+        end.record()
+    assert cuda.current_stream() == cuda.default_stream() != side
+    cuda.current_stream().wait_stream(side)
+    cuda.synchronize()
+    assert end.query()
+    assert start.elapsed_time(end) >= 0.0
+    assert y.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_out_of_memory() -> None:
+    if "simulator" in tensor.cuda.get_device_name():
+        with pytest.raises(tensor.cuda.OutOfMemoryError, match=r"Tried to allocate 4\.00 GiB"):
+            tensor.empty(1 << 30, device="cuda")
+    assert tensor.ones(2, device="cuda").tolist() == [1.0, 1.0]
+
+
+def test_saving() -> None:
+    file = io.BytesIO()
+    tensor.save({"x": tensor.tensor([1.0, 2.0], device="cuda")}, file)
+    file.seek(0)
+    there = tensor.load(file)["x"]
+    assert there.is_cuda
+    assert there.tolist() == [1.0, 2.0]
+    file.seek(0)
+    assert not tensor.load(file, map_location="cpu")["x"].is_cuda
