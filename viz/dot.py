@@ -26,7 +26,7 @@ FORM = {
     "output": {"fillcolor": FILL["output"], "penwidth": "2.5"},
     "op": {"shape": "oval", "fillcolor": FILL["op"], "margin": "0.08,0.04", "width": "0.6"},
     "module": {"fillcolor": "#ece6f6"},
-    "rest": {"shape": "box", "style": "dashed,rounded", "fontcolor": LINE},
+    "rest": {"shape": "plaintext", "style": "", "width": "0.3", "height": "0.2", "fontcolor": LINE},
 }
 """What the attributes of a node say of its kind: where it came from, and the oval of the operation itself."""
 

@@ -7,6 +7,9 @@ from viz.nodes import Node
 SHORTEST_RUN = 3
 """Fewer equal operations in a row are drawn one by one."""
 
+LEFT_OUT = -1
+"""The number of an operand that is not drawn."""
+
 
 def fold_runs(nodes: list[Node]) -> list[Node]:
     """Return `nodes` with each run of equal operations as one node that says how many it stands for.
@@ -63,10 +66,7 @@ def _fold(run: list[int], at: dict[int, Node], uses: Counter[int], gone: set[int
 
 
 def keep_nearest(nodes: list[Node], most: int) -> list[Node]:
-    """Return the `most` nodes nearest the root, by operations in between, and one that stands for the rest.
-
-    It comes first, with the number -1 and the kind "rest"; its count says how many values are left out.
-    """
+    """Return the `most` nodes nearest the root, by operations in between; other operands are `LEFT_OUT`."""
     if len(nodes) <= most:
         return nodes
     at = {node.number: node for node in nodes}
@@ -78,8 +78,7 @@ def keep_nearest(nodes: list[Node], most: int) -> list[Node]:
             if parent not in near and len(near) < most:
                 near.add(parent)
                 queue.append(parent)
-    rest = Node(-1, "rest", "", "", [], count=sum(node.count for node in nodes if node.number not in near))
     kept = [node for node in nodes if node.number in near]
     for node in kept:
-        node.parents = [parent if parent in near else rest.number for parent in node.parents]
-    return [rest, *kept]
+        node.parents = [parent if parent in near else LEFT_OUT for parent in node.parents]
+    return kept

@@ -8,7 +8,7 @@ from typing import Any
 from micro.text import shorten
 from viz.dot import EDGE, FORM, GRAPH, NODE, attributes, class_of, escape, escape_field, quote
 from viz.flow import Look, color_flows, label_derivatives
-from viz.folding import fold_runs, keep_nearest
+from viz.folding import LEFT_OUT, fold_runs, keep_nearest
 from viz.layout import Drawing
 from viz.legend import write_legend
 from viz.nodes import Drawable, Node, describe, read, read_recorded
@@ -94,6 +94,7 @@ def draw(
     graph.body.extend(_write(nodes, rankdir in ("TB", "BT"), labels, looks, result_looks))
     if legend:
         kinds = [node.kind for node in nodes[:-1]] + (["output"] if nodes[-1].parents else [nodes[-1].kind])
+        kinds += ["rest"] * any(LEFT_OUT in node.parents for node in nodes)
         words = {word for word, _ in (*looks.values(), *result_looks.values())}
         graph.body.extend(write_legend(set(kinds), any(node.op for node in nodes), words))
     return graph
@@ -150,10 +151,6 @@ def _write(
     plain: Look = ("", "")
     for node in nodes:
         n = node.number
-        if node.kind == "rest":
-            text = f"{node.count:,} more values,\nwhich are not shown"
-            yield f'\trest [label={quote(escape(text))} id="rest" class="rest"{form["rest"]}]\n'
-            continue
         classes, look = node.kind, form[node.kind]
         if node is root and node.parents:
             classes, look = f"{node.kind} output", form["output"]
@@ -165,8 +162,8 @@ def _write(
             yield f'\t{target} [label={label} id="{target}" class="op {word}"{form["op"]}]\n'
             word, look = result_looks.get(n, plain)
             yield f'\t{target} -> {n} [id="result{n}" class="{f"result {word}".rstrip()}"{look}]\n'
-        if node.count > 1 or -1 in node.parents:
-            yield from _write_merged(node, target)
+        if node.count > 1 or LEFT_OUT in node.parents:
+            yield from _write_merged(node, target, form["rest"])
             continue
         for place, source in enumerate(node.parents):
             word, look = looks.get((n, place), plain) if looks else plain
@@ -175,13 +172,21 @@ def _write(
             yield f'\t{source} -> {target} [id="edge{source}-{n}-{place}" class="{classes}"{look}{label}]\n'
 
 
-def _write_merged(node: Node, target: str) -> Iterator[str]:
-    """Yield one edge from each operand of what was folded, with the number of its uses."""
+def _write_merged(node: Node, target: str, form: str) -> Iterator[str]:
+    """Yield one edge from each operand of what was folded, with the number of its uses.
+
+    What is left out is an ellipsis of its own at each operation: edges from one place for all would hide the
+    rest.
+    """
     for source, uses in Counter(node.parents).items():
-        name = "rest" if source == -1 else str(source)
-        label = f' label="×{uses:,}"' if uses > 1 else ""
+        n, name, times = node.number, str(source), f"×{uses:,}" if uses > 1 else ""
+        if source == LEFT_OUT:
+            name = f"rest{n}"
+            yield f'\t{name} [label="{f"… {times}".rstrip()}" id="{name}" class="rest"{form}]\n'
+            times = ""
+        label = f' label="{times}"' if times else ""
         place = node.parents.index(source)
-        yield f'\t{name} -> {target} [id="edge{name}-{node.number}-{place}" class="operand"{label}]\n'
+        yield f'\t{name} -> {target} [id="edge{name}-{n}-{place}" class="operand"{label}]\n'
 
 
 @lru_cache(maxsize=1024)

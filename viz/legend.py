@@ -12,7 +12,7 @@ _KINDS = {
     "constant": "constant",
     "operation": "result",
     "output": "output",
-    "rest": "not shown",
+    "rest": "… not shown",
 }
 _FLOWS = {
     "positive": ("gradient above 0", f'color="{POSITIVE}" penwidth="3"'),

@@ -85,9 +85,10 @@ def test_the_nearest_values_are_kept_and_the_rest_is_counted():
         y = (y.tanh() + x).sin()
     source = viz.draw(y, most=10).source
     assert "The 10 of 151 values that are nearest the result" in source
-    assert 'rest [label="141 more values,\\nwhich are not shown"' in source
     assert source.count('id="node') == 10
-    assert len(re.findall(r"^\trest -> ", source, re.M)) == 1
+    # an ellipsis where an operand is missing
+    assert re.findall(r"^\t(rest\d+) -> (op\d+) ", source, re.M) == [("rest142", "op142")]
+    assert '\trest142 [label="…" ' in source
 
 
 def test_few_values_are_drawn_whole():
