@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from kernels import cpu
 from tensor import dtypes
 from tensor.autograd import Operation
 from tensor.engine import Tensor
@@ -18,8 +19,8 @@ _beneath = threading.local()
 
 
 def kernels() -> Any:
-    """Return the kernel table of arrays, that of the device of the node whose backward runs."""
-    return getattr(_beneath, "table", Tensor._kernels)
+    """Return the kernel table of arrays, that of the device of the node whose backward runs, or the CPU's."""
+    return getattr(_beneath, "table", cpu)
 
 
 @contextlib.contextmanager
