@@ -20,6 +20,6 @@ out.backward()
 path = Path(sys.argv[1] if len(sys.argv) > 1 else "neuron.svg")
 try:
     print(f"wrote {viz.save(out, path)}")
-except RuntimeError as error:  # no program `dot`: keep the graph as text, which any Graphviz can draw
+except RuntimeError as error:  # .png and .pdf need the program `dot`
     print(error)
-    print(f"wrote {viz.save(out, path.with_suffix('.dot'))}")
+    print(f"wrote {viz.save(out, path.with_suffix('.svg'))}")

@@ -5,13 +5,15 @@ from typing import Any
 
 from micro.text import shorten
 from viz.graph import read_nodes
-from viz.nodes import Node, describe
+from viz.nodes import Node, describe, show_array
 
 __all__ = ["show_tree"]
 
 MOST_LINES = 40
 DEEPEST = 15
 """Levels; each is three characters further to the right."""
+
+_TYPED = {"├": "|", "└": "`", "─": "-", "│": "|", "·": ".", "…": "...", "×": "x"}
 
 
 def show_tree(root: Any) -> str:
@@ -58,7 +60,10 @@ def _name(node: Node, again: bool) -> str:
 
 
 def _numbers(node: Node) -> list[str]:
-    return [line.replace(",\n", ", ").replace("\n", " ") for line in describe(node)]
+    lines = [line.replace(",\n", ", ").replace("\n", " ") for line in describe(node)]
+    if node.shape is not None and node.data is None:
+        lines.insert(1, show_array("data", None))  # a box leaves it out
+    return lines
 
 
 def _align(rows: list[tuple[str, list[str]]]) -> str:
@@ -81,5 +86,5 @@ def _as_printable(text: str) -> str:
     try:
         "├─└│·…".encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return text.translate(str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|", "·": ".", "…": "..."}))
+        return text.translate({ord(drawn): typed for drawn, typed in _TYPED.items()})
     return text
