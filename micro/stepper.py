@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from itertools import accumulate
 from typing import Any, TypeVar, overload
 
-from micro.text import NOT_THERE, shorten, show_corners, show_in_line, show_quantity, summarize
+from micro.text import EDGE, NOT_THERE, shorten, show_corners, show_in_line, show_quantity, summarize
 
 PHASES = ("forward", "loss", "backward")
 
@@ -459,7 +459,9 @@ def _write_array(label: str, array: Any, indent: int) -> list[str]:
     shape = getattr(array, "shape", None)
     if shape is None or len(shape) == 0:
         return [" " * indent + label + show_quantity(array)]
-    lines = [label + summarize(array), *show_corners(array).split("\n")]
+    # of a stack of matrices less of each, or they would fill the screen
+    corners = show_corners(array, 1 if len(shape) > 2 else EDGE)
+    lines = [label + summarize(array), *corners.split("\n")]
     return [" " * indent + line for line in lines]
 
 

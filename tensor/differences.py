@@ -11,6 +11,7 @@ from tensor import random
 from tensor.autograd.grad_mode import no_grad
 from tensor.autograd.keeping import paused
 from tensor.autograd.operation import Operation
+from tensor.devices import kernels_of, to_host
 
 _NO_FORWARD = Operation.forward
 _STEP = 1e-6  # of the size of the operand; the error of a central difference in float64 is about its square
@@ -27,7 +28,7 @@ def measure_flow(node, place: int, grad, added) -> tuple[float | None, str]:
         return None, "not measured: its operands were not kept"
     if not node.repeatable:
         return None, "not measured: it cannot be run again"
-    arrays = [_to_double(v._array) for v in notes.values]
+    arrays = [_to_double(to_host(v._array)) for v in notes.values]
     x = arrays[place]
     if x.dtype.kind != "f" or not x.size:
         return None, ""
@@ -35,10 +36,10 @@ def measure_flow(node, place: int, grad, added) -> tuple[float | None, str]:
         return None, "not measured: the operand is not finite"
     direction = np.random.default_rng(0).uniform(-1.0, 1.0, x.shape) if x.ndim else np.ones(())
     h = _STEP * max(float(np.abs(x).max()), 1e-3)
-    weights = np.asarray(grad, np.float64)
+    weights = _to_double(to_host(grad))
     try:
         sides = [
-            float((_run_again(node, arrays, place, x + sign * h * direction) * weights).sum())
+            float((_run_again(node, arrays, place, np.asarray(x + sign * h * direction)) * weights).sum())
             for sign in (1.0, -1.0)
         ]
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
@@ -46,7 +47,7 @@ def measure_flow(node, place: int, grad, added) -> tuple[float | None, str]:
     measured = (sides[0] - sides[1]) / (2.0 * h)
     if not math.isfinite(measured):
         return None, "not measured: not finite on both sides"
-    told = float((np.asarray(added, np.float64) * direction).sum())
+    told = float((_to_double(to_host(added)) * direction).sum())
     where = "along one direction " if x.ndim else ""
     return measured, f"{where}the backward says {show_number(told)}, differences {show_number(measured)}"
 
@@ -61,6 +62,7 @@ def _run_again(node, arrays: list, place: int, x) -> np.ndarray:
     fresh = kind.__new__(kind)
     fresh.needs = (False,) * len(arrays)
     options = {name: _copy_option(value) for name, value in node.notes.options.items()}
+    k = kernels_of(x)
     operands = [x if i == place else a for i, a in enumerate(arrays)]
     generator = random.find_generator()
     state = generator.get_state()
@@ -68,9 +70,9 @@ def _run_again(node, arrays: list, place: int, x) -> np.ndarray:
         with no_grad(), paused():
             if kind.forward is _NO_FORWARD:
                 operands[0] = operands[0].copy()
-                fresh.overwrite(node._kernels, *operands, **options)
+                fresh.overwrite(k, *operands, **options)
                 return operands[0]
-            out = fresh.forward(node._kernels, *operands, **options)
+            out = fresh.forward(k, *operands, **options)
             handed = [value for value in options.values() if isinstance(value, np.ndarray)]
             if any(out is value or out.base is value for value in handed):
                 raise ValueError("its result was found by another kernel, and is handed to it")
@@ -81,4 +83,5 @@ def _run_again(node, arrays: list, place: int, x) -> np.ndarray:
 
 def _copy_option(value):
     """Return an option that the operation may write to, as running means are."""
-    return _to_double(value).copy() if isinstance(value, np.ndarray) else copy.copy(value)
+    is_array = hasattr(value, "dtype") and hasattr(value, "strides")
+    return np.array(_to_double(to_host(value))) if is_array else copy.copy(value)

@@ -17,6 +17,7 @@ from tensor.autograd.backpropagation import _first_gradients, _propagate
 from tensor.autograd.grad_mode import _mode, set_grad_enabled
 from tensor.autograd.keeping import Leaf
 from tensor.autograd.operation import Operation
+from tensor.devices import to_host
 from tensor.differences import measure_flow
 
 LONGEST_ROW = 3
@@ -198,7 +199,7 @@ class _Recording:
             self._start = grad
         elif grad is not self._sums[key]:
             flow = self._last[key]
-            if flow[2].tobytes() != grad.tobytes():
+            if to_host(flow[2]).tobytes() != to_host(grad).tobytes():
                 flow[2], flow[3] = grad, "then changed by a hook"
 
     # --- what is made when it is looked at -----------------------------------------------------------
@@ -296,6 +297,8 @@ def write(node, names: list[str]) -> str:
     if formula is not None:
         template = write_forward(formula, tuple(options.get("options", ())))
         return fill(template, dict(zip(node.formula.variables, names, strict=False)))
+    if "index" in options and len(names) == 1:
+        return f"{names[0]}[{_show_index(options['index'])}]"
     if node.written and len(names) >= node.written.count("{"):
         return node.written.format(*names)
     said = [f"{name}={_show_option(value)}" for name, value in options.items() if _is_said(name, value)]
@@ -350,6 +353,18 @@ def _is_said(name: str, value) -> bool:
     if name in ("overload", "name", "has_weight", "has_bias"):
         return False
     return isinstance(value, bool | int | float | str | tuple | list | slice) and len(repr(value)) <= 40
+
+
+def _show_index(index) -> str:
+    """Return an index as it is written: `0, 1:, ::2, ...`."""
+    said = []
+    for part in index if isinstance(index, tuple) else (index,):
+        if isinstance(part, slice):
+            ends = [part.start, part.stop, part.step][: 2 if part.step in (None, 1) else 3]
+            said.append(":".join("" if end is None else str(end) for end in ends))
+        else:
+            said.append("..." if part is Ellipsis else str(part))
+    return ", ".join(said)
 
 
 def _show_option(value) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from micro.stepper import AROUND_CALLS
 from tensor.autograd.grad_mode import _GradMode, _mode
 from tensor.autograd.operation import Operation, next_sequence
+from tensor.devices import to_host
 
 _apply = Operation.__dict__["apply"].__func__
 _apply_in_place = Operation.__dict__["apply_in_place"].__func__
@@ -44,7 +45,7 @@ class Kept:
 
     def keep_grad(self, grad, k, wrap) -> None:
         """Keep a copy of a gradient, an array or a tensor; it takes the place of an earlier pass's."""
-        self.grad = wrap(k.copy(grad)) if isinstance(grad, np.ndarray) else _copy(grad)
+        self.grad = _copy(grad) if hasattr(grad, "_array") else wrap(k.copy(grad))
 
 
 class Leaf:
@@ -105,7 +106,8 @@ def _copy(t):
     return t._wrap(t._kernels.copy(t._array))
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
+def _same(a, b) -> bool:
+    a, b = to_host(a), to_host(b)
     return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
