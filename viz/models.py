@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from math import prod
 from typing import Any
 
-from micro.text import shorten, show_kind
+from micro.text import shorten, show_kind, show_number
 from viz.dot import EDGE, FORM, GRAPH, LINE, NODE, attributes, class_of, escape, escape_field, quote
 from viz.graph import check_options
 from viz.layout import Drawing
@@ -144,7 +144,7 @@ class _Writer:
     def _write_all(self, entries: list[Entry], path: str, level: int) -> Iterator[str]:
         for entry in entries:
             if entry.node is not None:
-                yield "\t" * level + self._write_node(entry).lstrip("\t")
+                yield "\t" * level + self._write_node(entry, path).lstrip("\t")
             elif entry.call is None:
                 self.groups += 1
                 name = f"group{self.groups}"
@@ -155,7 +155,9 @@ class _Writer:
                 yield "\t" * level + self._write_box(entry, path).lstrip("\t")
             else:
                 call = self.plan.trace.calls[entry.call]
-                title = "\n".join([self._title(entry, path), " · ".join(self._facts(entry))]).strip()
+                title = "\n".join(
+                    [self._title(entry, path), " · ".join(self._facts(entry)).replace("\n", ", ")]
+                ).strip()
                 name = f"call{entry.call}"
                 yield from self._frame(name, "module", title, entry, call.path, level, "rounded")
 
@@ -171,14 +173,17 @@ class _Writer:
         yield from self._write_all(entry.inside, path, level + 1)
         yield f"{tabs}}}\n"
 
-    def _write_node(self, entry: Entry) -> str:
+    def _write_node(self, entry: Entry, path: str) -> str:
         plan, n = self.plan, entry.node
         assert n is not None
         node = plan.nodes[n]
         if not plan.is_operation[n]:
             kind = plan.kinds[n]
-            name = plan.names[n].rpartition(".")[2]
-            return self._box(n, f"node{n}", kind, [*([name] if name else []), _show(node)])
+            name = _relative(plan.names[n], path)
+            lines = [name] if name else []
+            if not name or kind != "parameter" or getattr(node, "shape", None) is not None:
+                lines.append(_show(node))
+            return self._box(n, f"node{n}", kind, lines)
         shown = shorten(node.op) + _times(entry)
         text = "\n".join([shown, *([_show(node)] if getattr(node, "shape", None) is not None else [])])
         look = f'id="node{n}" class="operation op {class_of(node.op)}"{self.form["op"]}'
@@ -250,8 +255,9 @@ def _times(entry: Entry) -> str:
 
 
 def _show(node: Any) -> str:
+    """Return dtype and shape of an array; a number itself."""
     shape = getattr(node, "shape", None)
-    return "a value" if shape is None else show_kind(shape, getattr(node, "dtype", None))
+    return show_number(node.data) if shape is None else show_kind(shape, getattr(node, "dtype", None))
 
 
 def _show_outputs(kinds: Any) -> list[str]:
