@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from micro.stepper import step
+from micro.text import shorten
 from viz.boxes import draw_boxes
 from viz.document import escape_html, write_document
 from viz.dot import printable
@@ -20,6 +21,8 @@ __all__ = ["LARGEST_PAGE", "page", "write_page"]
 
 LARGEST_PAGE = 2000
 """A pass over more nodes is refused: nobody could read the drawing, and a browser is slow to show it."""
+
+LONGEST_TITLE = 120
 
 LIMIT = 10.0
 """Seconds that Graphviz may take; after them the boxes stand in plain layers."""
@@ -68,7 +71,7 @@ def write_page(root: Any, *, title: str | None = None, check: bool = False) -> s
         title = f"{steps.nodes[-1].label or 'Forward and backward'}, step by step"
     return write_document(
         "page",
-        printable(title),
+        shorten(printable(title), LONGEST_TITLE),
         recording,
         drawing=drawing,
         note=escape_html(" ".join(note for note in notes if note)),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from micro.text import LARGEST_SHOWN, NOT_THERE, show_corners, show_kind, show_quantity, summarize
+from micro.text import LARGEST_SHOWN, NOT_THERE, shorten, show_corners, show_kind, show_quantity, summarize
 from viz.dot import printable
 
 __all__ = ["Steps", "record"]
@@ -153,7 +153,7 @@ def _describe_node(node: Any) -> dict[str, Any]:
         "parents": list(node.parents),
     }
     if node.label and node.label != node.name:  # it cannot stand in a formula
-        described["label"] = printable(str(node.label))
+        described["label"] = shorten(printable(str(node.label)))
     if node.shape is not None:
         described["array"] = show_kind(node.shape, node.dtype)
     return described

@@ -497,6 +497,33 @@ def test_the_arrows_show_sign_and_size(page_of):
     assert zero[1] < value[1]
 
 
+def test_a_number_alone_and_a_tensor_without_gradients(open_page, tmp_path):
+    import tensor
+
+    stepper = step(Value(2.0))
+    page = open_page(viz.page(stepper, tmp_path / "leaf.html"), "#step=2")
+    check_state(page, stepper, 2)
+    root = tensor.ones(2, 2) + 1
+    page = open_page(viz.page(root, tmp_path / "tensor.html"), f"#step={len(step(root))}")
+    check_state(page, step(root), len(step(root)))
+    assert "no backward pass" in page.inner_text("#note")
+    assert page.inner_text("#panel h2") == "No gradient flows back"
+    assert page.locator("#phases span:visible").count() == 2
+
+
+def test_a_function_is_called_so_that_every_value_is_kept(page_of):
+    def loss():
+        import tensor
+
+        w = tensor.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        return ((w + w).sum(dim=0) * 2.0).sum()
+
+    page = page_of(loss)
+    page.keyboard.press("End")
+    assert page.inner_text("#note") == ""
+    assert NOT_THERE not in [row[0] for row in page.evaluate(READ)["rows"]]
+
+
 def test_the_policy_of_the_page_forbids_the_network(open_page, tmp_path):
     page = open_page(viz.page(example(), tmp_path / "steps.html"))
     policy = page.get_attribute("meta[http-equiv=Content-Security-Policy]", "content")

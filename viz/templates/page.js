@@ -190,6 +190,7 @@
     const step = steps[k - 1];
     const node = nodes[step.node];
     const kinds = { input: "an input", parameter: "a parameter", constant: "a constant" };
+    if (step.phase === 1 && quantities[step.result][0] === DOT) return ["No gradient flows back", ""];
     if (step.phase === 1)
       return [`The pass turns back at ${fullName(node)}`, "Its gradient is where all others begin."];
     if (step.phase === 2) return [`${fullName(node)} passes its gradient on`, ""];
@@ -567,6 +568,7 @@
     const count = steps.filter((step) => step.phase === p).length;
     const span = make("span", {}, p === 1 ? "" : phase);
     span.style.flexGrow = count;
+    span.hidden = count === 0; // a tensor that requires no gradient has no backward pass
     find("phases").append(span);
   });
   boxes[nodes.length - 1].group.classList.add("output");
