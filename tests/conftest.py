@@ -65,6 +65,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = chosen
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Note the GPU kernels that ran in the file that `LIFTGRAD_LAUNCHED` names, for `tests/cuda/page.py`."""
+    log = os.environ.get("LIFTGRAD_LAUNCHED")
+    kernels = sys.modules.get("kernels.cuda.compile")
+    if log and kernels is not None:
+        launched = [name for name, kernel in kernels.KERNELS.items() if kernel.was_launched]
+        with open(log, "a", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in launched)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item):
     """Skip a test that needs a kernel which the GPU does not have yet, with the kernel's name."""

@@ -164,6 +164,11 @@ class Kernel:
         self.kinds = [dict(zip(letters, map(np.dtype, kind.split()), strict=True)) for kind in kinds]
         self._compiled: dict[tuple, Any] = {}
 
+    @property
+    def was_launched(self) -> bool:
+        """Whether any variant has been compiled and launched."""
+        return bool(self._compiled)
+
     def types(self, kind: dict[str, np.dtype]) -> tuple[types.Type, ...]:
         """Return the types of the arguments of a variant."""
         return tuple(argument.type(kind) for argument in self.arguments)

@@ -1,6 +1,6 @@
 """The operations' tests once more, on numba-cuda's simulator: in a process of its own, which is slow.
 
-On a real GPU the same tests run by `LIFTGRAD_TEST_DEVICE=cuda pytest tests` (or `make gpu`).
+On a real GPU the same tests run by `LIFTGRAD_TEST_DEVICE=cuda pytest tests`.
 """
 
 import os

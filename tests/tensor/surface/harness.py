@@ -14,6 +14,7 @@ import contextlib
 import functools
 import json
 import math
+import os
 import pathlib
 import random
 import re
@@ -38,6 +39,8 @@ TOLERANCE = {
     "torch.bfloat16": (1.6e-2, 1e-2, 1e-2),
 }
 NUMBER = re.compile(r"-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf\b|nan\b)")
+DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
+"""The device that this engine makes tensors on; PyTorch's are on the CPU."""
 KEPT = 24  # elements of a result that are recorded one by one; of more, some are, and two sums of all
 FLOATS = ("x", "y", "p", "u", "d", "v", "w", "a", "c", "sq", "g", "s")
 
@@ -199,7 +202,7 @@ def run(T: ModuleType, program: str) -> dict:
 
 def _reset(T: ModuleType) -> None:
     T.set_grad_enabled(True)
-    T.set_default_device(None)
+    T.set_default_device(DEVICE if T.__name__ == "tensor" and DEVICE != "cpu" else None)
     T.set_default_dtype(T.float32)
     T.set_printoptions(profile="default")
     T.distributions.Distribution.set_default_validate_args(True)  # torch.compile turns it off for good
@@ -233,7 +236,7 @@ def _gradients(T: ModuleType, value: Any, inputs: dict[str, Any]) -> dict[str, A
         grad = inputs[name].grad
         if grad is not None:
             # of the input's shape and dtype, as `grad` cannot help being; a few numbers are enough
-            found[name] = _values(np.asarray(grad.detach().numpy()), 6)
+            found[name] = _values(np.asarray(grad.detach().cpu().numpy()), 6)
     return found
 
 
@@ -304,7 +307,7 @@ def _describe_tensor(value: Any) -> dict:
         found["requires_grad"] = True
     if value.grad_fn is not None:
         found["grad_fn"] = re.match(r"<(\w+)", repr(value.grad_fn)).group(1)  # type: ignore[union-attr]
-    detached = value.detach()
+    detached = value.detach().cpu()
     if found["dtype"] == "torch.bfloat16":
         detached = detached.float()
     if found["dtype"].startswith("torch.complex"):

@@ -1,0 +1,66 @@
+"""Write the table of `docs/gpu.md`: every GPU kernel, where it was run, and what the compiler makes of it.
+
+    python tests/cuda/page.py
+
+Between the two marks of the page stands what this writes; around them what people write. Needs the compiler
+(`pip install 'liftgrad[cuda-check]'`). What ran on the simulator is read from the file `LIFTGRAD_LAUNCHED`,
+which the tests there append to.
+"""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from kernels.cuda import offline
+from kernels.cuda.compile import Kernel
+
+PAGE = Path(__file__).parents[2] / "docs" / "gpu.md"
+BEGIN, END = "<!-- kernels: written by tests/cuda/page.py -->", "<!-- end of kernels -->"
+
+
+def telling(kernel: Kernel) -> list[dict]:
+    """Return the variants that are compiled: all of a few, else those of floats and the first and last."""
+    if len(kernel.kinds) <= 4:
+        return kernel.kinds
+    floats = [k for k in kernel.kinds if {d.name for d in k.values()} <= {"float32", "float64"}]
+    return [*floats, *[k for k in (kernel.kinds[0], kernel.kinds[-1]) if k not in floats]]
+
+
+def row(kernel: Kernel, ptxas: str, launched: set[str]) -> str:
+    """Return a kernel's line: over its variants and both architectures, the most of each count."""
+    reports = [
+        offline.examine(kernel, kind, capability, ptxas)
+        for kind in telling(kernel)
+        for capability in offline.CAPABILITIES
+    ]
+    name = f"{kernel.family}.{kernel.name}"
+    spilled = max(r.spilled_bytes + r.local_bytes for r in reports)
+    return (
+        f"| `{name}` | {len(kernel.kinds)} | {'ran' if name in launched else '-'} | compiles | "
+        f"{max(r.registers for r in reports)} | {max(r.shared_bytes for r in reports)} | {spilled} |"
+    )
+
+
+def table() -> str:
+    """Return the text between the marks."""
+    ptxas = offline.find_ptxas()
+    if ptxas is None:
+        raise SystemExit("page: no ptxas; pip install 'liftgrad[cuda-check]'")
+    log = os.environ.get("LIFTGRAD_LAUNCHED")
+    launched = set(Path(log).read_text(encoding="utf-8").split()) if log else set()
+    lines = [
+        f"numba-cuda {version('numba-cuda')}, nvvm {version('nvidia-nvvm')}, ptxas "
+        f"{version('nvidia-cuda-nvcc')}; for sm_80 and sm_90, the larger number of the two.",
+        "",
+        "| kernel | variants | simulator | PTX | registers | shared bytes | spilled or local bytes |",
+        "|---|---|---|---|---|---|---|",
+        *[row(kernel, ptxas, launched) for kernel in offline.all_kernels()],
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}", encoding="utf-8")
