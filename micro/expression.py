@@ -82,6 +82,8 @@ class _Reader:
     """One text on its way to a Value."""
 
     def __init__(self, text: str, names: Mapping[str, Any]) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"parse: expected the expression as a str, got {type(text).__name__}")
         self._text = " ".join(text.splitlines()).strip()
         self._names = {_check_name(name, name): self._label(name, given) for name, given in names.items()}
         self._used: set[str] = set()

@@ -116,7 +116,7 @@ class _Recording:
         names = [self._name(p) for p in parents]
         numbers = [show_number(self._data[p]) for p in parents]
         if _is_by_hand(node._rule):
-            return f"{node.op}({', '.join(names)})", f"{node.op}({', '.join(numbers)})"
+            return _write_by_hand(node.op, names), _write_by_hand(node.op, numbers)
         rule = node._rule
         template, variables = write_forward(rule.formula, rule.options), _variables(rule)
         return (
@@ -157,6 +157,15 @@ class _Recording:
 def _is_by_hand(rule: Any) -> bool:
     """Whether the user gave the node its closure: there is no formula then."""
     return not hasattr(rule, "formula")
+
+
+def _write_by_hand(op: str, operands: list[str]) -> str:
+    """Return `a + b`, `a**2` or `tanh(a)`, as micrograd names its operations."""
+    if op in ("+", "-", "*", "/", "**", "@") and len(operands) == 2:
+        return fill((f"x {op} y".replace(" ** ", "**"), True), {"x": operands[0], "y": operands[1]})
+    if op.startswith("**") and len(operands) == 1:
+        return fill((f"x{op}", True), {"x": operands[0]})
+    return f"{op}({', '.join(operands)})"
 
 
 def _variables(rule: Any) -> tuple[str, ...]:

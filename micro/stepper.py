@@ -325,12 +325,9 @@ class Stepper(Sequence[Step]):
         count = len(self.recorded.nodes)
         steps = {number + 1, *(count + 2 + place for place in self._uses_of(number))}
         steps |= {count + 1} if number == count - 1 else set()
-        if self.nodes[number].parents and number in self._places():
-            steps.add(count + 2 + self._places()[number])
+        if self.recorded.parents_of(number):
+            steps |= {count + 2 + place for place, of in enumerate(self.recorded.order) if of == number}
         return sorted(steps)
-
-    def _places(self) -> dict[int, int]:
-        return {number: place for place, number in enumerate(self.recorded.order)}
 
     def _by_name(self) -> dict[str, int]:
         if self._names is None:
@@ -473,7 +470,7 @@ def write_flow(flow: Flow, grad: Any) -> list[str]:
         local.append(show_quantity(flow.local))
     derivative = " = ".join(local) or NOT_THERE
     if flow.check is not None:
-        derivative += f" (measured {show_quantity(flow.check)})"
+        derivative += f" (measured {show_quantity(flow.check)}{': differs' * _differs(flow)})"
     contribution = show_quantity(flow.contribution)
     if flow.local is not None and flow.contribution is not None:
         contribution = f"{show_quantity(grad)} * {show_quantity(flow.local)} = {contribution}"
@@ -483,6 +480,13 @@ def write_flow(flow: Flow, grad: Any) -> list[str]:
     if flow.note:
         change += f"  ({flow.note})"
     return [write_name(flow.parent), derivative, contribution, change]
+
+
+def _differs(flow: Flow) -> bool:
+    """Whether the derivative is not what was measured, beyond the error of measuring."""
+    if flow.local is None or flow.check is None:
+        return False
+    return not abs(flow.local - flow.check) <= 1e-4 * max(1.0, abs(flow.local), abs(flow.check))
 
 
 def _is_number(text: str) -> bool:

@@ -197,7 +197,7 @@ class _Player:
         if len(lines) + 3 <= room:
             lines += ["", *self._lines(self._nodes(room - len(lines) - 1), width)]
         lines = [*lines[:room], *[""] * (room - len(lines)), *foot][:height]
-        sys.stdout.write("\x1b[H" + "\x1b[K\r\n".join(lines) + "\x1b[K\x1b[J")
+        sys.stdout.write("\x1b[H" + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J")
         sys.stdout.flush()
 
     def _lines(self, shown: Any, width: int) -> list[str]:

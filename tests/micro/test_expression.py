@@ -1,8 +1,11 @@
 """Expressions: what is read, and that all else is one clear line that says where and why."""
 
 import math
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from micro import Value
 from micro.expression import ExpressionError, parse, read_names
@@ -86,6 +89,43 @@ def test_unicode_names_are_read_as_python_reads_them():
 
 def test_long_chains():
     assert parse("+".join(["x"] * 2000), {"x": 1.0}).data == 2000.0
+
+
+def as_text(operands):
+    """Return longer expressions of these."""
+    return (
+        st.tuples(operands, st.sampled_from(["+", "-", "*", "/", "**"]), operands)
+        .map(" ".join)
+        .map("({})".format)
+        | operands.map("-{}".format)
+        | operands.map("({}).tanh()".format)
+        | operands.map("sigmoid({})".format)
+        | st.tuples(operands, operands).map(lambda pair: f"maximum({pair[0]}, {pair[1]})")
+    )
+
+
+@given(st.recursive(st.sampled_from(["x", "y", "2", "0.5", "-3"]), as_text, max_leaves=12))
+@settings(deadline=None)
+def test_what_is_parsed_is_what_python_computes(text):
+    names = {"x": 1.5, "y": -0.5}
+    values = {name: Value(number) for name, number in names.items()}
+    functions = {
+        "sigmoid": lambda v: v.sigmoid() if isinstance(v, Value) else Value(v).sigmoid(),
+        "maximum": lambda a, b: (a if isinstance(a, Value) else Value(a)).maximum(b),
+    }
+    used = {name: number for name, number in names.items() if name in re.findall(r"\w+", text)}
+    parsed = parse(text, used)
+    try:
+        expected = eval(text, {"__builtins__": {}}, {**values, **functions})
+    except (ArithmeticError, AttributeError):  # what Python's own numbers refuse: 1 / 0, (2).tanh()
+        return
+    if isinstance(expected, Value):
+        assert repr(parsed.data) == repr(expected.data)
+
+
+def test_parse_takes_text():
+    with pytest.raises(TypeError, match="parse: expected the expression as a str, got int"):
+        parse(3, {})
 
 
 @pytest.mark.parametrize(

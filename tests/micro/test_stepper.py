@@ -293,6 +293,25 @@ def test_a_node_of_three_children_and_one_twice():
     assert last.flows[0].after == s.grad(a)
 
 
+@pytest.mark.parametrize(
+    ("op", "children", "formula"),
+    [
+        ("+", "ab", "a + b"), ("**", "ab", "a**b"), ("**2", "a", "a**2"), ("ReLU", "a", "ReLU(a)"),
+        ("+", "aba", "+(a, b, a)"),
+    ],
+)  # fmt: skip
+def test_operations_as_micrograd_names_them(op, children, formula):
+    values = {"a": Value(-2.0, "a"), "b": Value(3.0, "b")}
+    last = step(Value(1.0, tuple(values[name] for name in children), op))[-1]
+    assert last.formula == formula
+    assert last.numbers.startswith("(-2.0)" if "a*" in formula or "a +" in formula else op)
+
+
+def test_a_wrong_derivative_is_told():
+    wrong = Formula("twice", lambda x: 2.0 * x, (lambda x, out, grad: grad * 3.0,), "twice")
+    assert "3.0 (measured 2.0: differs)" in str(step(Value(1.0, "x").apply(wrong), check=True)[-1])
+
+
 def test_an_operation_without_children():
     s = check_against_the_engine(Value(1.0, (), "noise") * 2.0)
     assert s[0].formula == "noise()"

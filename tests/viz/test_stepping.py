@@ -254,7 +254,7 @@ def test_the_position_of_a_stepper_stays():
 def test_the_check_stands_beside_each_derivative(capsys):
     assert liftgrad.main(["step", "x.relu() + log(y)", "x=0", "y=0", "--check"]) == 0
     out = capsys.readouterr().out
-    assert "(measured 0.5)" in out
+    assert "(0 if out <= 0 else 1) = 0.0 (measured 0.5: differs)" in out
     assert "kink at 0: slope 0 from the left, 1 from the right" in out
     assert "no slope can be measured where the value is -inf" in out
 
