@@ -63,7 +63,7 @@ class ModuleTrace:
         return self.calls[-1].outputs[0].dtype if self.calls and self.calls[-1].outputs else None
 
 
-@dataclass
+@dataclass(repr=False)
 class Trace:
     """One run of a model. Nodes are known by `id(node)`; the trace keeps those that lead to its roots alive.
 
@@ -81,12 +81,28 @@ class Trace:
     call: dict[int, int]
     names: dict[int, str]
     inputs: tuple[Node, ...]
-    nodes: list[Node] = field(repr=False)
+    nodes: list[Node]
 
     @property
     def kind(self) -> str:
         """The class of the model."""
         return self.modules[""].kind
+
+    def __repr__(self) -> str:
+        """Return a table of the modules: path, class, parameters, the output's shape, operations, calls."""
+        counts: dict[str, int] = {}
+        for node in self.nodes:
+            path = self.scope.get(id(node))
+            if path is not None and node.op:
+                counts[path] = counts.get(path, 0) + 1
+        rows = [("module", "class", "parameters", "output", "operations", "calls")]
+        for m in self.modules.values():
+            shape = "" if m.shape is None else str(m.shape)
+            cells = [m.path or "(model)", m.kind, f"{m.parameters:,}", shape, str(counts.get(m.path, 0))]
+            rows.append((*cells, str(len(m.calls))))
+        widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+        return "\n".join(line.rstrip() for line in lines)
 
 
 class Tracer:

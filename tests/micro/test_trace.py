@@ -190,3 +190,12 @@ def test_a_deep_computation_needs_no_recursion():
     assert len(trace.nodes) == 100_001
     assert trace.nodes[0].data == 0.0
     assert trace.roots[0].data == 50_000.0
+
+
+def test_it_prints_as_a_table_of_the_modules():
+    lines = [line.split() for line in repr(Twice().trace(Value(0.5))).splitlines()]
+    assert lines == [
+        ["module", "class", "parameters", "output", "operations", "calls"],
+        ["(model)", "Twice", "2", "()", "2", "1"],
+        ["inner", "Neuron", "2", "()", "4", "2"],
+    ]
