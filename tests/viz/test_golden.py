@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import viz
-from micro import Value
+from micro import Value, nn
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +74,32 @@ def arrays():
     return loss
 
 
+def transformer(**options):
+    import tensor
+    from tensor import nn
+
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = nn.Sequential(nn.Embedding(11, 8), nn.TransformerEncoder(layer, 12), nn.Linear(8, 11))
+    return viz.draw_model(model, tensor.zeros(2, 5, dtype=tensor.int64), **options)
+
+
+def odd_names():
+    """Return a model whose parts have names that DOT would read otherwise."""
+    import tensor
+    from tensor import nn
+
+    names = ["<b>x</b>", "{a|b}", 'say "hi"', "back\\slash \\n", "größe 重み", "a:b -> c;", "x" * 100]
+    model = nn.Sequential()
+    for name in names:
+        model.add_module(name, nn.Sequential(nn.Linear(2, 2), nn.Tanh()))
+    return viz.draw_model(model, tensor.zeros(1, 2), fold=False, parameters=True)
+
+
+def scalar_network():
+    inputs = [Value(1.0, label="x0"), Value(-1.0, label="x1")]
+    return viz.draw_model(nn.MLP(2, [3, 1]), inputs, expand=["layers.1.neurons.0"])
+
+
 DRAWINGS = {
     "scalars": lambda: viz.draw(scalars()),
     "scalars-down": lambda: viz.draw(scalars(), rankdir="TB", legend=True, splines="line"),
@@ -85,6 +111,10 @@ DRAWINGS = {
     "arrays": lambda: viz.draw(arrays()),
     "derivatives": lambda: viz.draw(scalars(), derivatives=True, flow=True, legend=True),
     "collapsed": lambda: viz.draw(without_order(), collapse=True),
+    "model": transformer,
+    "model-closed": lambda: transformer(depth=2, parameters=True, rankdir="LR"),
+    "model-names": odd_names,
+    "model-scalar": scalar_network,
     "nearest": lambda: viz.draw(without_order(), most=6, legend=True),
 }
 
