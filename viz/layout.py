@@ -94,6 +94,8 @@ def _run_program(program: str, source: str, format: str, limit: float) -> bytes:
     if process.returncode != 0 or not picture:
         reason = " ".join(complaint.decode(errors="replace").split())
         raise LayoutError(f"{program} failed: {reason or f'exit code {process.returncode}'}"[:300])
+    if format == "svg" and b"<svg" not in picture:  # another program of that name
+        raise LayoutError(f"{program} failed: it wrote no SVG")
     return picture
 
 

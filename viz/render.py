@@ -9,6 +9,7 @@ import secrets
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from typing import Any
 
 import graphviz
@@ -112,7 +113,7 @@ def save(
 
 
 def _check_timeout(name: str, timeout: float) -> None:
-    if not timeout > 0:
+    if not 0 < timeout < TIMEOUT_MAX:
         raise ValueError(f"{name}: timeout is the seconds a layout may take, above 0, got {timeout!r}")
 
 

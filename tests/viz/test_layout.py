@@ -149,6 +149,12 @@ def test_a_broken_dot_is_replaced_by_the_packaged_one(dot, script):
         lay_out(SMALL, "png")
 
 
+@on_posix
+def test_another_program_named_dot_is_replaced_by_the_packaged_one(dot):
+    dot("echo hello")
+    assert b"<svg" in lay_out(SMALL)
+
+
 def test_png_needs_dot_and_says_so(no_dot):
     with pytest.raises(GraphvizMissing, match=r"needs Graphviz's program `dot`, .*apt install graphviz"):
         lay_out(SMALL, "png")

@@ -211,7 +211,7 @@ def test_a_graph_that_graphviz_gives_up_is_treated_alike(slow, tmp_path):
         viz.save(example(), tmp_path / "graph.svg")
 
 
-@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf")])
 def test_a_timeout_is_a_time(timeout, tmp_path):
     with pytest.raises(ValueError, match="timeout is the seconds"):
         viz.svg(example(), timeout=timeout)
