@@ -22,18 +22,13 @@ __all__ = ["save", "svg"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
-NEAREST = 100
-"""Values that are drawn of a graph too large to be drawn whole; of a tangle 250 took more than 20 s."""
-
-# What is tried in turn, each with its part of the time, and what is said of it.
+# What is tried in turn, each with its part of the time, and what is said of it. Of a network 400 values take a
+# second, of a tangle 250 take more than twenty.
 _STEPS: tuple[tuple[float, dict[str, Any], str], ...] = (
-    (0.6, {}, ""),
-    (0.2, {"splines": "line"}, "drawn with straight edges"),
-    (
-        0.2,
-        {"splines": "line", "collapse": True, "most": NEAREST},
-        "drawn near its result only",
-    ),
+    (0.5, {}, ""),
+    (0.15, {"splines": "line"}, "drawn with straight edges"),
+    (0.2, {"splines": "line", "collapse": True, "most": 400}, "drawn near its result only"),
+    (0.15, {"splines": "line", "collapse": True, "most": 100}, "drawn near its result only"),
 )
 
 LARGEST_TRIED = 20_000
