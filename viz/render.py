@@ -22,8 +22,8 @@ __all__ = ["save", "svg"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
-# What is tried in turn, each with its part of the time, and what is said of it. Of a network 400 values take a
-# second, of a tangle 250 take more than twenty.
+# What is tried in turn, each with its part of the time, and what is said of it. 400 values of a network take
+# a second, 250 of a tangle more than twenty.
 _STEPS: tuple[tuple[float, dict[str, Any], str], ...] = (
     (0.5, {}, ""),
     (0.15, {"splines": "line"}, "drawn with straight edges"),
