@@ -444,6 +444,8 @@ interruption = Interruption()
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if sys.stdout is None:  # closed, as by `>&-`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     words = _complete(sys.argv[1:] if arguments is None else list(arguments))
     if empty := _find_empty_path(words):
         complain(f"{empty}: expected a path, got nothing")

@@ -33,6 +33,7 @@ def can_read_keys() -> bool:
     """Whether a person sits at a terminal that can be drawn on."""
     return (
         termios is not None
+        and sys.stdin is not None  # as after `<&-`
         and sys.stdin.isatty()
         and sys.stdout.isatty()
         and os.environ.get("TERM", "dumb") not in ("", "dumb")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from micro.stepper import PHASES, Flow, Step, Stepper, write_flow, write_name
-from micro.text import show_in_line, show_quantity
+from micro.text import shorten, show_in_line, show_quantity
 from viz.keys import Keys, can_read_keys
 
 __all__ = ["play", "table"]
@@ -210,7 +210,8 @@ class _Player:
 
         stepper = self._stepper
         number = f"step {stepper.position} of {len(stepper)}"
-        shown = Text.assemble((self._title, "bold"), "\n", (number, "bold cyan"), "  ")
+        title = shorten(self._title, max(self._console.width - 1, 2))
+        shown = Text.assemble((title, "bold"), "\n", (number, "bold cyan"), "  ")
         for name in PHASES:
             # brackets, since not every terminal shows the other
             active = step is not None and name == step.phase

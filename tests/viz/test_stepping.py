@@ -311,3 +311,24 @@ def test_the_page_is_written(capsys, tmp_path):
     assert liftgrad.main([*WORDS, "--html", str(path)]) == 0
     assert capsys.readouterr().out == f"wrote {path}\n"
     assert "<html" in path.read_text(encoding="utf-8")
+
+
+@on_a_terminal
+def test_closed_streams():
+    for closed in ("<&-", ">&-"):
+        run = subprocess.run(
+            f"'{sys.executable}' -m liftgrad step x x=1 {closed}",
+            shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        )  # fmt: skip
+        assert (run.returncode, run.stderr) == (0, "")
+
+
+@on_a_terminal
+def test_a_long_expression_leaves_room_for_its_steps():
+    terminal = Terminal("step", "+".join(["x*y"] * 600), "x=2", "y=3", columns=80, rows=14)
+    terminal.press("e")
+    screen = terminal.wait_for("step 2401 of 2401")
+    assert "1797.0 + 3.0 = 1800.0" in screen
+    assert "▶  v2 = x * y" in screen
+    terminal.press("q")
+    assert terminal.end() == 0
