@@ -8,7 +8,9 @@ autograd does not record, for want of anything that requires gradients, leave a 
 Outside of it nothing is asked: `keep_values` puts another `Operation.apply` in the place of the usual one.
 """
 
+import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -211,16 +213,18 @@ def share_notes(node, source) -> None:
 
 
 _switch_count = 0
+_lock = threading.Lock()
 
 
 def _switch(change: int) -> None:
     """Let operations keep as long as a thread wants it; at other times nobody asks."""
     global _switch_count
-    _switch_count += change
-    keep = _switch_count > 0
-    Operation.apply = classmethod(_apply_and_keep if keep else _apply)  # type: ignore
-    in_place = _apply_in_place_and_keep if keep else _apply_in_place
-    Operation.apply_in_place = classmethod(in_place)  # type: ignore
+    with _lock:
+        _switch_count += change
+        keep = _switch_count > 0
+        Operation.apply = classmethod(_apply_and_keep if keep else _apply)  # type: ignore
+        in_place = _apply_in_place_and_keep if keep else _apply_in_place
+        Operation.apply_in_place = classmethod(in_place)  # type: ignore
 
 
 def _set(keeping: Keeping | None) -> None:
@@ -260,14 +264,17 @@ def is_keeping_values() -> bool:
 
 
 class keep_values(_GradMode):
-    """Keep what operations pass through, to be looked at: `with keep_values(): ...`, or `@keep_values()`.
+    """Keep what operations pass through, to be looked at: `with keep_values(): ...` or `@keep_values`.
 
     Each node then answers `data`, `grad` (after a backward pass) and `parents`, constants among them, so that
     `viz.draw` and `micro.step` show every number. They are copies: in-place changes do not reach them. They
     take as much memory as all results together, and are freed with the graph. keep: False keeps nothing.
     """
 
-    def __init__(self, keep: bool = True):
+    def __new__(cls, keep: bool | Callable = True):
+        return cls()(keep) if callable(keep) else super().__new__(cls)
+
+    def __init__(self, keep: bool | Callable = True):
         super().__init__()
         self._keep = bool(keep)
         self._outer: list[Keeping | None] = []

@@ -35,6 +35,8 @@ class TensorTracer(Tracer):
     def tell_name(self, node: Any, name: str) -> None:
         if isinstance(node, Leaf):
             node.given_name = name
+            if node.kind == "constant":  # a number that is given to the model is one of its inputs
+                node.kind = "input"
 
     def describe(self, tree: Any) -> Iterator[Kind]:
         for _, t in results_in(tree, self):

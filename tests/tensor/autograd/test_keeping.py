@@ -293,7 +293,11 @@ def test_switching():
     def compute():
         return tensor.ones(1) * 2.0
 
-    assert compute().op == "Mul"
+    @tensor.keep_values
+    def compute_bare(factor):
+        return tensor.ones(1) / factor
+
+    assert (compute().op, compute_bare(2.0).op) == ("Mul", "Div")
     assert not tensor.is_keeping_values()
     assert Operation.__dict__["apply"].__func__ is apply
 

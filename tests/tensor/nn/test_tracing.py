@@ -169,6 +169,15 @@ def test_modules_that_compute_nothing_or_have_no_parameters():
     assert trace.names == {id(trace.roots[0]): "input"}
 
 
+def test_a_number_given_to_a_model_is_an_input_and_one_within_it_is_a_constant():
+    class Scaled(nn.Module):
+        def forward(self, x):
+            return x * 2.0
+
+    trace = Scaled().trace(tensor.tensor(3.0))
+    assert [node.kind for node in trace.nodes] == ["input", "constant", "operation"]
+
+
 def test_nested_outputs_and_inputs():
     class Nested(nn.Module):
         def forward(self, pair, more=None):
