@@ -10,7 +10,7 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -41,11 +41,13 @@ _DOCUMENT = """<!DOCTYPE html>
 """
 
 
-def write_document(name: str, title: str, data: Any, **holes: str) -> str:
-    """Return a whole page made of the templates `name`.html, `name`.css and `name`.js.
+def write_document(body: str, parts: Sequence[str], title: str, data: Any, **holes: str) -> str:
+    """Return a whole page.
 
     Args:
-        name: which templates, of those in `viz/templates`.
+        body: the template of what stands in it, such as "page.html".
+        parts: templates of its style, after base.css, and of its script, each kind in order: "page.css",
+            "page.js". The scripts are one: what one of them names, the others know, and nobody else.
         title: any text; it is escaped.
         data: what the script finds as JSON in the element with the id `data`.
         holes: HTML for each `{{hole}}` of the body, put in as it is; `{{title}}` is the escaped title.
@@ -53,16 +55,18 @@ def write_document(name: str, title: str, data: Any, **holes: str) -> str:
     Raises:
         KeyError: a hole that nothing fills.
     """
-    style = read_template("base.css") + read_template(f"{name}.css")
-    script = read_template(f"{name}.js")
+    styles = [read_template(part) for part in ("base.css", *parts) if part.endswith(".css")]
+    scripts = [read_template(part) for part in parts if part.endswith(".js")]
+    style = "\n".join(styles)
+    script = "\n".join(['"use strict";', "(() => {", *scripts, "})();", ""])
     title = escape_html(title)
-    body = _fill(read_template(f"{name}.html"), {"title": title, **holes})
+    body = _fill(read_template(body), {"title": title, **holes})
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    parts = {"style": style, "script": script, "body": body, "data": write_data(data)}
-    return _fill(_DOCUMENT, {"title": title, "policy": policy, **parts})
+    filled = {"style": style, "script": script, "body": body, "data": write_data(data)}
+    return _fill(_DOCUMENT, {"title": title, "policy": policy, **filled})
 
 
 def read_template(name: str) -> str:

@@ -22,6 +22,8 @@ __all__ = ["LARGEST_PAGE", "page", "write_page"]
 LARGEST_PAGE = 2000
 """A pass over more nodes is refused: nobody could read the drawing, and a browser is slow to show it."""
 
+PARTS = ("drawing.css", "page.css", "recording.js", "panel.js", "page.js")
+
 LONGEST_TITLE = 120
 
 LIMIT = 10.0
@@ -70,7 +72,8 @@ def write_page(root: Any, *, title: str | None = None, check: bool = False) -> s
     if title is None:
         title = f"{steps.nodes[-1].label or 'Forward and backward'}, step by step"
     return write_document(
-        "page",
+        "page.html",
+        PARTS,
         shorten(printable(title), LONGEST_TITLE),
         recording,
         drawing=drawing,

@@ -24,13 +24,18 @@ def test_data_that_is_no_json_is_refused():
 def test_a_hole_is_filled_once():
     parts = {"title": "{{drawing}}", "note": "{{nothing}}", "drawing": "<svg>{{note}}</svg>"}
     page = write_document(
-        "page", parts["title"], {"a": "{{title}}"}, note=parts["note"], drawing=parts["drawing"]
+        "page.html",
+        ["page.css", "page.js"],
+        parts["title"],
+        {"a": "{{title}}"},
+        note=parts["note"],
+        drawing=parts["drawing"],
     )
     assert '<h1 class="name">{{drawing}}</h1>' in page
     assert "<svg>{{note}}</svg>" in page
     assert '{"a":"{{title}}"}' in page
     with pytest.raises(KeyError, match="note"):
-        write_document("page", "title", {}, drawing="")
+        write_document("page.html", ["page.css", "page.js"], "title", {}, drawing="")
 
 
 def test_escape_html():
@@ -38,7 +43,7 @@ def test_escape_html():
 
 
 def test_a_page_names_no_file_and_no_address():
-    page = write_document("page", "title", {}, note="", drawing="")
+    page = write_document("page.html", ["page.css", "page.js"], "title", {}, note="", drawing="")
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|import\(", page)
     assert "'sha256-" in page

@@ -9,7 +9,7 @@ import pytest
 import viz
 from micro import Value
 from micro.stepper import step
-from micro.text import NOT_THERE, show_corners, show_quantity, summarize
+from micro.text import NOT_THERE, shorten, show_corners, show_quantity, summarize
 from viz.page import LARGEST_PAGE, write_page
 from viz.placement import place_in_layers
 
@@ -410,12 +410,12 @@ def test_labels_are_shown_as_themselves(page_of):
     page = page_of(out, "#step=23", viewport={"width": 390, "height": 844})
     stepper = step(out)
     check_state(page, stepper, 23)
-    title = out.label + ", step by step"
+    title = shorten(out.label + ", step by step", 120)
     assert page.evaluate("document.querySelector('title').textContent") == title
     assert page.evaluate("document.querySelector('h1').textContent") == title
     boxes = page.evaluate("[...document.querySelectorAll('.node title')].map((t) => t.textContent)")
     rows = page.evaluate("[...document.querySelectorAll('#rows button')].map((t) => t.textContent)")
-    assert boxes == rows == [f"{n.name}: {n.label}" if n.label else n.name for n in stepper.nodes]
+    assert boxes == rows == [f"{n.name}: {shorten(n.label)}" if n.label else n.name for n in stepper.nodes]
     assert set(HOSTILE) <= {node.label for node in stepper.nodes}
     assert page.evaluate("document.scripts.length") == 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
