@@ -49,7 +49,7 @@ def _telling(kernel: Kernel) -> list[dict[str, np.dtype]]:
 def test_what_must_not_be_is_found() -> None:
     def widens(size, x, out):
         for i in range(size):
-            out[i] = x[i] * np.float64(0.1)
+            out[i] = x[i] * (size / 7)  # the quotient of integers is a float64
 
     bad = Kernel(widens, "int64, T*, out T*", ["float32"])
     assert offline.examine(bad, bad.kinds[0], (9, 0), PTXAS).float64_instructions
