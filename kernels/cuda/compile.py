@@ -10,11 +10,13 @@ import math
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
+import numba.np.numpy_support
 import numpy as np
 from numba import cuda, types
 
@@ -264,6 +266,26 @@ def _without_warnings(function: Callable) -> Callable:
     made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
     made.__module__ = function.__module__
     return made
+
+
+_shared_lock = threading.Lock()
+
+
+def _shared_array(self, shape, dtype, alignment=None):
+    """Return the shared array of a block: one for all threads, for each place in the code that asks.
+
+    The simulator's own gives two threads that ask at once an array each, now and then.
+    """
+    frame = sys._getframe(1)
+    with _shared_lock:
+        place = frame.f_code, frame.f_lasti
+        if place not in self._allocations:
+            self._allocations[place] = np.empty(shape, numba.np.numpy_support.as_dtype(dtype))
+        return self._allocations[place]
+
+
+if SIMULATED:
+    sys.modules["numba.cuda.simulator.kernelapi"].FakeCUDAShared.array = _shared_array  # type: ignore[attr-defined]
 
 
 KERNELS: dict[str, Kernel] = {}
