@@ -8,6 +8,7 @@ from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.elementwise import derivative, forward
+from kernels.cuda.matmul import linear, matmul
 from kernels.cuda.memory import (
     cast,
     cat,
@@ -44,6 +45,8 @@ __all__ = [
     "from_host",
     "full",
     "isclose",
+    "linear",
+    "matmul",
     "on_device",
     "permute",
     "roll",
