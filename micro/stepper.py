@@ -415,7 +415,7 @@ def _write_step(step: Step) -> list[str]:
         return ["  " + " = ".join([*parts, result])]
     if step.phase == "loss":
         return [f"  {step.formula} = {result}"]
-    lines = [f"  {name} = {step.formula}, its gradient is {result}"]
+    lines = [f"  {write_equation(step)}, its gradient is {result}"]
     rows = [["to", "local derivative", "contribution", "old + contribution = new"]]
     rows += [write_flow(flow, step.result) for flow in step.flows]
     widths = [max(len(row[n]) for row in rows) for n in range(4)]
@@ -424,6 +424,13 @@ def _write_step(step: Step) -> list[str]:
         for row in rows
     ]
     return lines
+
+
+def write_equation(step: Step) -> str:
+    """Return `v2 = x * y`; where a local derivative reads the result, `v3 = out = tanh(x)`."""
+    reads = any(re.search(r"\bout\b", flow.derivative) for flow in step.flows)
+    own = " = out" if reads and step.node.name != "out" else ""
+    return f"{step.node.name}{own} = {step.formula}"
 
 
 def write_name(node: Node) -> str:

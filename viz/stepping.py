@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from micro.stepper import PHASES, Flow, Step, Stepper, write_flow, write_name
+from micro.stepper import PHASES, Flow, Step, Stepper, write_equation, write_flow, write_name
 from micro.text import shorten, show_in_line, show_quantity
 from viz.keys import Keys, can_read_keys
 
@@ -54,8 +54,7 @@ def _rows(step: Step) -> list[Sequence[str]]:
     number, result = str(step.number), show_quantity(step.result)
     if step.phase == "loss":
         return [(number, step.phase, step.formula, "", result)]
-    name = step.node.name
-    formula = f"{name} = {step.formula}" if step.formula else write_name(step.node)
+    formula = write_equation(step) if step.formula else write_name(step.node)
     if step.phase == "forward":
         return [(number, step.phase, formula, step.numbers if step.formula else "", result)]
     rows = [(number, step.phase, formula, "", f"gradient {result}")]
@@ -242,7 +241,7 @@ class _Player:
             return line
         if step.phase == "loss":
             return line.append(f"{step.formula} = ").append(result, "bold")
-        line.append(f"{name} = {step.formula}   its gradient is ").append(result, self._sign(step.result))
+        line.append(f"{write_equation(step)}   its gradient is ").append(result, self._sign(step.result))
         if self._console.width < NARROW:
             stacked = Text("\n")
             for flow in step.flows:

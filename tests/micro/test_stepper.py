@@ -131,7 +131,7 @@ def test_the_steps_of_an_example():
         "v5 = v2 + v4 = 6.0 + 4.0 = 10.0",
         "d v5 / d v5 = 1.0",
         "v5 = v2 + v4, its gradient is 1.0",
-        "v4 = relu(v3), its gradient is 1.0",
+        "v4 = out = relu(v3), its gradient is 1.0",
         "v3 = x**2, its gradient is 1.0",
         "v2 = x * y, its gradient is 1.0",
     ]

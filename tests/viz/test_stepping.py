@@ -221,7 +221,7 @@ step  phase     formula                                with numbers     result
 8     backward  v5 = v2 + v4                                            gradient 1.0
                   to v2: 1                             1.0 * 1.0 = 1.0  · + 1.0 = 1.0
                   to v4: 1                             1.0 * 1.0 = 1.0  · + 1.0 = 1.0
-9     backward  v4 = relu(v3)                                           gradient 1.0
+9     backward  v4 = out = relu(v3)                                     gradient 1.0
                   to v3: (0 if out <= 0 else 1) = 1.0  1.0 * 1.0 = 1.0  · + 1.0 = 1.0
 10    backward  v3 = x**2                                               gradient 1.0
                   to x: 2 * x = 4.0                    1.0 * 4.0 = 4.0  · + 4.0 = 4.0
