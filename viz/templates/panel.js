@@ -58,11 +58,11 @@ function writeFlow(flow, target) {
       make(
         "div",
         { class: "sum" },
-        figure("old gradient", quantities[flow.before], "before"),
+        figure("old", quantities[flow.before], "before"),
         make("span", {}, "+"),
         figure("contribution", quantities[flow.contribution], "contribution"),
         make("span", {}, "="),
-        figure("new gradient", quantities[flow.after], "after")
+        figure("new", quantities[flow.after], "after")
       )
     );
   } else if (!flow.note) {
