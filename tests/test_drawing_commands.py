@@ -249,6 +249,7 @@ def test_a_script_on_the_standard_input_is_run(home):
             'Traceback (most recent call last):\n  File "<-c>", line 1, in <module>\nZeroDivisionError',
         ),
         ("x =", 1, "SyntaxError"),
+        ("import signal; signal.raise_signal(signal.SIGINT)", 130, "KeyboardInterrupt\n"),
     ],
 )
 def test_a_script_ends_as_in_python(script, code, said, capfd):

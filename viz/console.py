@@ -50,6 +50,9 @@ def run(names: dict[str, Any], greeting: str, text: str | None = None, plain: bo
                 _run_plain(names, greeting)
         except SystemExit as error:
             return _code_of(error)
+        except KeyboardInterrupt:
+            print("KeyboardInterrupt", file=sys.stderr)
+            return 130
         except Exception as error:
             _show_traceback(error)
             return 1
