@@ -95,11 +95,11 @@ class Trace:
             path = self.scope.get(id(node))
             if path is not None and node.op:
                 counts[path] = counts.get(path, 0) + 1
-        rows = [("module", "class", "parameters", "output", "operations", "calls")]
+        rows = [["module", "class", "parameters", "output", "operations", "calls"]]
         for m in self.modules.values():
             shape = "" if m.shape is None else str(m.shape)
             cells = [m.path or "(model)", m.kind, f"{m.parameters:,}", shape, str(counts.get(m.path, 0))]
-            rows.append((*cells, str(len(m.calls))))
+            rows.append([*cells, str(len(m.calls))])
         widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
         return "\n".join(line.rstrip() for line in lines)
