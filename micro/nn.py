@@ -6,7 +6,7 @@ from operator import mul
 from typing import Any
 
 from micro.trace import Kind, Trace, Tracer, parts_of, trace_call
-from micro.value import Value
+from micro.value import Value, make_parameter
 
 
 class Module:
@@ -33,8 +33,8 @@ class Neuron(Module):
     """relu(w · x + b), or w · x + b alone with `nonlin=False`; weights uniform in [-1, 1), bias zero."""
 
     def __init__(self, nin: int, nonlin: bool = True) -> None:
-        self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]
-        self.b = Value(0.0)
+        self.w = [make_parameter(random.uniform(-1, 1)) for _ in range(nin)]
+        self.b = make_parameter(0.0)
         self.nonlin = nonlin
 
     def __call__(self, x: Sequence[Any]) -> Value:

@@ -129,8 +129,8 @@ _NOT_YET = float("0")
 """The gradient of a node that no backward pass has reached: 0.0, and this very object. What backward adds up
 is always a new float; so a drawing can tell a gradient that is not computed yet from one that is zero."""
 
-_CONSTANT = "constant"
-"""Stands in a leaf's empty operand slot where a plain number joined in: it costs no slot of its own."""
+_CONSTANT, _PARAMETER = "constant", "parameter"
+"""The kind of a leaf that is no input stands in its empty operand slot: it costs no slot of its own."""
 
 
 @lru_cache(maxsize=256)
@@ -261,10 +261,8 @@ class Value:
 
     @property
     def kind(self) -> str:
-        """What a drawing shows it as: "operation", "constant" (the 2 of `2 * x`) or "input"."""
-        if self._rule is not None:
-            return "operation"
-        return "constant" if self._x == _CONSTANT else "input"
+        """What a drawing shows it as: "operation", "constant" (the 2 of `2 * x`), "parameter" or "input"."""
+        return "operation" if self._rule is not None else self._x or "input"
 
     @property
     def has_grad(self) -> bool:
@@ -465,6 +463,13 @@ def sort_topologically(root: Value) -> list[Value]:
             if not path:
                 return order
             node = path.pop()
+
+
+def make_parameter(data: Any, label: str | None = None) -> Value:
+    """Return a leaf that training changes: a Value like any other, which drawings tell from an input."""
+    parameter = Value(data, label=label)
+    parameter._x = _PARAMETER
+    return parameter
 
 
 def to_value(operand: Any, operation: str) -> Value:

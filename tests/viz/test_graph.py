@@ -225,6 +225,17 @@ def test_a_number_that_joined_is_a_constant():
     assert 'class="constant"' not in body(x**2)
 
 
+def test_the_parameters_of_a_network_have_a_form_of_their_own():
+    from micro import Value, nn
+
+    x = [Value(1.0, label="x0"), Value(2.0, label="x1")]
+    lines = body(nn.Neuron(2)(x))
+    assert lines.count('class="parameter" shape="Mrecord"') == 3
+    assert lines.count('class="input"') == 2
+    assert [p.kind for p in nn.MLP(2, [2, 1]).parameters()] == ["parameter"] * 9
+    assert nn.Neuron(1).b.detach().kind == "input"
+
+
 def test_a_tensor_graph():
     import tensor
 
