@@ -6,7 +6,9 @@ CPU instead. Importing this package needs numba-cuda (`pip install 'liftgrad[cud
 
 from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
+from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
+from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
 from kernels.cuda.elementwise import derivative, forward
 from kernels.cuda.matmul import linear, matmul
 from kernels.cuda.memory import (
@@ -35,6 +37,9 @@ __all__ = [
     "cast",
     "cat",
     "compare",
+    "conv2d",
+    "conv2d_dweight",
+    "conv2d_dx",
     "copy",
     "copy_in_order",
     "derivative",
@@ -51,6 +56,7 @@ __all__ = [
     "permute",
     "roll",
     "sum",
+    "sum_channels",
     "sum_to",
     "take_over",
     "to_host",

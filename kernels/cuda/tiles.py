@@ -21,6 +21,7 @@ from kernels.cuda.compile import (
     Kernel,
     cuda,
     device,
+    element_type,
     kernel,
     register,
 )
@@ -68,8 +69,8 @@ def _product(
     """
     a_tile = cuda.shared.array(A_SIZE, T)  # noqa: F821
     b_tile = cuda.shared.array(B_SIZE, T)  # noqa: F821
-    a_rows = cuda.shared.array(ROWS, np.int64)  # noqa: F821
-    b_columns = cuda.shared.array(COLUMNS, np.int64)  # noqa: F821
+    a_rows = cuda.shared.array(ROWS, INDEX)  # noqa: F821
+    b_columns = cuda.shared.array(COLUMNS, INDEX)  # noqa: F821
     sums = cuda.local.array(SUMS, T)  # noqa: F821
     t = cuda.threadIdx.x
     down, across = t // SIDE_ACROSS, t % SIDE_ACROSS  # noqa: F821
@@ -145,7 +146,7 @@ def _variant(name: str, at, tables: str, sides: tuple[int, int], kinds: Sequence
     scope = {
         "at": at, "SIDE_DOWN": down, "SIDE_ACROSS": across, "THREADS": down * across, "ROWS": rows,
         "COLUMNS": columns, "A_SIZE": DEPTH * (rows + 1), "B_SIZE": DEPTH * (columns + 1),
-        "SUMS": PER_THREAD * PER_THREAD,
+        "SUMS": PER_THREAD * PER_THREAD, "INDEX": element_type(np.dtype(np.int64)),
     }  # fmt: skip
     return register(Kernel(_product, _SIGNATURE.format(tables=tables), kinds, scope, name))
 
@@ -261,7 +262,7 @@ def contract(
         min(tiles * parts, _MOST_BLOCKS), sides[0] * sides[1],
         down.size, across.size, depth.size, count, parts, chunk,
         down.first[0], depth.first[0], depth.second[0], across.first[0], down.second[0], across.second[0],
-        _is_along(down, depth.first), _is_along(across, depth.second), a_first, b_first,
+        _is_along(down, depth, depth.first), _is_along(across, depth, depth.second), a_first, b_first,
         len(batches), packed(batches, 1), packed(a_batch, 0), packed(b_batch, 0), packed(out_batch, 0),
         out.size, addend is not None, added[0], down.addend, across.addend,
         a, b, a if addend is None else addend, tables, target,
@@ -284,9 +285,11 @@ def _shape_of_tiles(rows: int, columns: int) -> tuple[bool, bool]:
     return turned < thin, True
 
 
-def _is_along(across: _Dims, depth: Sequence[int]) -> bool:
-    """Return whether the elements of an operand lie closer to each other along the sum."""
-    return across.size == 1 or abs(depth[-1]) <= abs(across.first[-1])
+def _is_along(across: _Dims, depth: _Dims, steps: Sequence[int]) -> bool:
+    """Return whether to read an operand along the sum: where its elements lie closer, and in longer rows."""
+    if across.size == 1:
+        return True
+    return (abs(steps[-1]), -depth.sizes[-1]) <= (abs(across.first[-1]), -across.sizes[-1])
 
 
 def _parts_of(tiles: int, inner: int) -> tuple[int, int]:

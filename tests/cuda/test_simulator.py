@@ -24,6 +24,8 @@ FAMILIES = {
     ],
     "reduction": ["tests/tensor/test_reduction.py"],
     "shape": ["tests/tensor/test_shape.py"],
+    "products": ["tests/tensor/test_products.py", "-k", "linear or itself or expanded"],
+    "convolution": ["tests/tensor/test_conv.py", "-k", "groups and not without"],
 }
 
 

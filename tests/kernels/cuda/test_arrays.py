@@ -41,7 +41,11 @@ def test_views_are_views() -> None:
         assert view.may_share_memory(x)
         assert view.whole().address == x.address
     with pytest.raises(ValueError, match="copy"):
-        x.T.reshape(-1)
+        x.T.reshape(-1, copy=False)
+    same(x.T.reshape(-1), X.T.reshape(-1))
+    assert not x.T.reshape(-1).may_share_memory(x)
+    with pytest.raises(ValueError, match="into shape"):
+        x.T.reshape(5)
     with pytest.raises(TypeError, match="integers and slices"):
         x[[0, 1]]
 

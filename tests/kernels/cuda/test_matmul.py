@@ -1,0 +1,113 @@
+"""kernels/cuda/matmul.py and tiles.py: products of any strides and sizes, beside NumPy's."""
+
+import os
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != "cuda":
+    pytest.skip("runs on a GPU or the simulator: LIFTGRAD_TEST_DEVICE=cuda", allow_module_level=True)
+
+from kernels import cuda as k
+from kernels.cuda import tiles
+from kernels.cuda.array import empty
+
+pytestmark = pytest.mark.usefixtures("device")
+RNG = np.random.default_rng(0)
+
+
+def numbers(*shape: int, dtype="float64") -> np.ndarray:
+    wide = RNG.uniform(-2, 2, shape)
+    return wide.astype(dtype) if np.dtype(dtype).kind == "f" else (60 * wide).astype(dtype)
+
+
+def agrees(a: np.ndarray, b: np.ndarray) -> None:
+    found = k.matmul(k.from_host(a), k.from_host(b))
+    expected = np.matmul(a, b)
+    assert found.dtype == expected.dtype
+    rtol = 1e-5 if a.dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(found.to_host(), expected, rtol, rtol)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int8", "int16", "int32", "int64"])
+def test_element_types(dtype) -> None:
+    agrees(numbers(3, 5, dtype=dtype), numbers(5, 2, dtype=dtype))
+
+
+def test_bools_have_no_product() -> None:
+    with pytest.raises(NotImplementedError, match="bool"):
+        agrees(np.ones((2, 2), bool), np.ones((2, 2), bool))
+
+
+@pytest.mark.parametrize("sizes", [(17, 3, 5), (2, 3, 33), (33, 3, 2), (1, 9, 1), (70, 2, 3)], ids=str)
+def test_more_than_a_tile(sizes) -> None:
+    rows, inner, columns = sizes
+    agrees(numbers(rows, inner), numbers(inner, columns))
+    agrees(numbers(inner, rows).T, numbers(columns, inner).T)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 2), (1, 1), (9, 1)])
+def test_long_sums_are_cut(rows, columns) -> None:
+    inner = 3 * tiles._SHORTEST_PART + 7
+    a, b = numbers(rows, inner, dtype="float32"), numbers(inner, columns, dtype="float32")
+    parts, chunk = tiles._parts_of(1, inner)
+    assert parts == 3
+    assert (parts - 1) * chunk < inner <= parts * chunk
+    agrees(a, b)
+    first, second = (k.matmul(k.from_host(a), k.from_host(b)).to_host() for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_long_sums_into_a_transposed_result_and_onto_it() -> None:
+    inner = 2 * tiles._SHORTEST_PART
+    a, b, c = numbers(3, inner), numbers(inner, 4), numbers(3, 4)
+    out = k.from_host(c.T).T
+    tiles.contract(k.from_host(a), k.from_host(b), out, 0, 1, out)
+    np.testing.assert_allclose(out.to_host(), a @ b + c, 1e-11)
+
+
+def test_a_result_with_gaps() -> None:
+    a, b = numbers(3, 2 * tiles._SHORTEST_PART), numbers(2 * tiles._SHORTEST_PART, 2)
+    whole = k.zeros((3, 5), np.dtype("float64"))
+    tiles.contract(k.from_host(a), k.from_host(b), whole[:, 1:4:2], 0, 1)
+    expected = np.zeros((3, 5))
+    expected[:, 1:4:2] = a @ b
+    np.testing.assert_allclose(whole.to_host(), expected, 1e-11)
+
+
+def test_steps_that_go_back_or_stay() -> None:
+    a, b = numbers(3, 4), numbers(4, 2)
+    found = k.matmul(k.from_host(a)[::-1, ::-1], k.from_host(b)[:, ::-1])
+    np.testing.assert_allclose(found.to_host(), a[::-1, ::-1] @ b[:, ::-1], 1e-12)
+    found = k.matmul(k.from_host(a[:, :1]).broadcast_to((3, 4)), k.from_host(b))
+    np.testing.assert_allclose(found.to_host(), np.broadcast_to(a[:, :1], (3, 4)) @ b, 1e-12)
+
+
+def test_batches_of_more_dims_than_a_kernel_takes() -> None:
+    a, b = numbers(2, 1, 2, 1, 2, 1, 2, 2, 2), numbers(1, 2, 1, 2, 1, 2, 1, 2, 1)
+    agrees(a, b)
+
+
+def test_nothing_to_sum_up() -> None:
+    x, weight = k.from_host(numbers(2, 3, 0)), k.from_host(numbers(4, 0))
+    bias = numbers(4)
+    np.testing.assert_array_equal(
+        k.linear(x, weight, k.from_host(bias)).to_host(), np.zeros((2, 3, 4)) + bias
+    )
+    np.testing.assert_array_equal(k.linear(x, weight, None).to_host(), np.zeros((2, 3, 4)))
+    assert k.matmul(k.from_host(numbers(0, 3)), k.from_host(numbers(3, 2))).shape == (0, 2)
+
+
+def test_infinities_stay_in_their_row() -> None:
+    a, b = numbers(3, 3), numbers(3, 3)
+    a[1, 1], b[2, 2] = np.inf, np.nan
+    np.testing.assert_allclose(k.matmul(k.from_host(a), k.from_host(b)).to_host(), a @ b, 1e-12)
+
+
+def test_sums_over_several_dims() -> None:
+    a, b = numbers(2, 3, 4, 5), numbers(2, 5, 4, 3)
+    out = empty((2, 3, 2, 3), np.float64)
+    turned = k.from_host(b).transpose(2, 1, 0, 3)  # (4, 5, 2, 3)
+    tiles.contract(k.from_host(a), turned, out, 0, 2)
+    np.testing.assert_allclose(out.to_host(), np.einsum("abij,cjid->abcd", a, b), 1e-11)
