@@ -10,6 +10,7 @@ from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
 from kernels.cuda.elementwise import derivative, forward
+from kernels.cuda.fold import fold, unfold
 from kernels.cuda.matmul import linear, matmul
 from kernels.cuda.memory import (
     cast,
@@ -46,6 +47,7 @@ __all__ = [
     "driver",
     "expand",
     "flip",
+    "fold",
     "forward",
     "from_host",
     "full",
@@ -61,6 +63,7 @@ __all__ = [
     "take_over",
     "to_host",
     "transpose",
+    "unfold",
     "where",
     "write",
     "zeros",

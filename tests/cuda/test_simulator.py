@@ -25,6 +25,7 @@ FAMILIES = {
     "reduction": ["tests/tensor/test_reduction.py"],
     "shape": ["tests/tensor/test_shape.py"],
     "products": ["tests/tensor/test_products.py", "-k", "linear or itself or expanded"],
+    "fold": ["tests/tensor/test_fold.py"],
     "convolution": ["tests/tensor/test_conv.py", "-k", "groups and not without"],
 }
 
