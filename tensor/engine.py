@@ -203,6 +203,11 @@ class Tensor(Methods):
                     f"assigned grad has data of a different size: {tuple(value.shape)}, expected "
                     f"{tuple(self.shape)}"
                 )
+            if value.device is not self.device:
+                raise RuntimeError(
+                    f"assigned grad has data located on a different device: {value.device}, expected "
+                    f"{self.device}; use .to({str(self.device)!r})"
+                )
         self._grad = value
 
     @property

@@ -147,12 +147,8 @@ def nadam(arrays: Arrays, grads, factors, lr, beta1, beta2, eps, weight_decay, d
     _update(_NADAM, arrays, grads, factors, (beta1, beta2), eps, decay, maximize, shrink)
 
 
-def radam(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, decoupled, maximize) -> None:
-    """RAdam (Liu et al. 2020): no division by the root mean square until enough squares have come.
-
-    arrays: parameters, running averages of the gradients and of their squares. counts: (parameters,) float64,
-    the number of each one's step, from 1.
-    """
+def rectified_rates(counts, lr: float, beta1: float, beta2: float) -> np.ndarray:
+    """Return (parameters, 2): RAdam's step size, and 1 where the root mean square is divided by, else 0."""
     # The length of the average: how many squares it stands for, in the end and now.
     end = 2 / (1 - beta2) - 1
     factors = np.zeros((len(counts), 2))
@@ -164,5 +160,15 @@ def radam(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, de
             rest = (length - 4) * (length - 2) * end / ((end - 4) * (end - 2) * length)
             row[0] *= math.sqrt(correction * rest)
             row[1] = 1.0
+    return factors
+
+
+def radam(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, decoupled, maximize) -> None:
+    """RAdam (Liu et al. 2020): no division by the root mean square until enough squares have come.
+
+    arrays: parameters, running averages of the gradients and of their squares. counts: (parameters,) float64,
+    the number of each one's step, from 1.
+    """
+    factors = rectified_rates(counts, lr, beta1, beta2)
     decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     _update(_RADAM, arrays, grads, factors, (beta1, beta2), eps, decay, maximize, shrink)

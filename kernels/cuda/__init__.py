@@ -29,10 +29,17 @@ from kernels.cuda.memory import (
     zeros_like,
 )
 from kernels.cuda.missing import kernel_that_is_missing
+from kernels.cuda.optim import Arrays, adagrad, adam, rmsprop, sgd
+from kernels.cuda.optim_adaptive import adadelta, adamax, nadam, radam
 from kernels.cuda.reduce import all, any, sum, sum_to
 
 __all__ = [
+    "Arrays",
     "DeviceArray",
+    "adadelta",
+    "adagrad",
+    "adam",
+    "adamax",
     "all",
     "any",
     "cast",
@@ -54,9 +61,13 @@ __all__ = [
     "isclose",
     "linear",
     "matmul",
+    "nadam",
     "on_device",
     "permute",
+    "radam",
+    "rmsprop",
     "roll",
+    "sgd",
     "sum",
     "sum_channels",
     "sum_to",

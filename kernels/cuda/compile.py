@@ -280,7 +280,8 @@ def _shared_array(self, shape, dtype, alignment=None):
     with _shared_lock:
         place = frame.f_code, frame.f_lasti
         if place not in self._allocations:
-            self._allocations[place] = np.empty(shape, numba.np.numpy_support.as_dtype(dtype))
+            kind = dtype if isinstance(dtype, type) else numba.np.numpy_support.as_dtype(dtype)  # np.int64
+            self._allocations[place] = np.empty(shape, kind)
         return self._allocations[place]
 
 

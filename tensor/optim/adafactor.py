@@ -57,8 +57,8 @@ class Adafactor(OneByOne):
     def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         if p.ndim > 1:
             *rest, rows, columns = p.shape
-            state["row_var"] = creation.zeros((*rest, rows, 1), dtype=p.dtype)
-            state["col_var"] = creation.zeros((*rest, 1, columns), dtype=p.dtype)
+            state["row_var"] = creation.zeros((*rest, rows, 1), dtype=p.dtype, device=p.device)
+            state["col_var"] = creation.zeros((*rest, 1, columns), dtype=p.dtype, device=p.device)
         else:
             state["variance"] = creation.zeros_like(p)
 
@@ -85,4 +85,4 @@ class Adafactor(OneByOne):
 
 
 def _root_mean_square(x: Tensor) -> float:
-    return float((x * x).sum()) ** 0.5 / x.numel() ** 0.5
+    return float((x * x).sum()) ** 0.5 / max(x.numel(), 1) ** 0.5

@@ -47,8 +47,8 @@ class ASGD(OneByOne):
         )
 
     def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["eta"] = creation.tensor(float(group["lr"]))
-        state["mu"] = creation.tensor(1.0)
+        state["eta"] = creation.tensor(float(group["lr"]), device="cpu")
+        state["mu"] = creation.tensor(1.0, device="cpu")
         state["ax"] = creation.zeros_like(p)
 
     def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

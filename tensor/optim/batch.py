@@ -3,8 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 
+from tensor.devices import device_of
 from tensor.engine import Tensor
 
 
@@ -56,17 +56,21 @@ class Batch:
         grads = []
         for p in self.params:
             array, grad = p._array, p._grad._array
-            if grad.shape != array.shape or grad.dtype != array.dtype:
-                raise _does_not_fit(array, grad)
+            check_fit(array, grad)
             grads.append(grad if grad.flags.c_contiguous else self.kernels.copy(grad))
         for array, copy in self.copies:
             self.kernels.write(copy, array)
         return grads
 
     def count(self) -> np.ndarray:
-        """Add one to the steps of each parameter, and return them: (parameters,) float64."""
+        """Add one to the steps of each parameter, and return them: (parameters,) float64.
+
+        They are counted on the host whatever the parameter's device: nothing waits for a GPU.
+        """
         counts = np.empty(len(self.params))
         for i, state in enumerate(self.states):
+            if state["step"].is_cuda:  # put there by the user
+                state["step"] = state["step"].cpu()
             step = state["step"]._array
             counts[i] = step[...] = step.item() + 1
         return counts
@@ -80,18 +84,30 @@ class Batch:
             p._version.count += 1
 
 
-def _does_not_fit(array, other) -> RuntimeError:
-    return RuntimeError(
-        f"step: a parameter of shape {array.shape} and type {array.dtype} has a gradient or state of "
-        f"shape {other.shape} and type {other.dtype}; after changing parameters make a new optimizer"
-    )
-
-
 def check_fit(array, other) -> None:
+    """Raise RuntimeError unless a gradient or state has its parameter's shape, element type and device."""
     if other.shape != array.shape or other.dtype != array.dtype:
-        raise _does_not_fit(array, other)
+        raise RuntimeError(
+            f"step: a parameter of shape {array.shape} and type {array.dtype} has a gradient or state of "
+            f"shape {other.shape} and type {other.dtype}; after changing parameters make a new optimizer"
+        )
+    if device_of(other) is not device_of(array):
+        raise RuntimeError(
+            "step: Expected all tensors to be on the same device, but found at least two devices: a "
+            f"parameter on {device_of(array)} has a gradient or state on {device_of(other)}; move the model "
+            "before the optimizer is made, or load the state again: optimizer.load_state_dict("
+            "optimizer.state_dict())"
+        )
 
 
 def share_memory(params: list[Tensor]) -> bool:
-    spans = sorted(byte_bounds(p._array) for p in params)
-    return any(start < end for (_, end), (start, _) in pairwise(spans))
+    """Return whether an element of one parameter may be one of another's, too."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for p in params:
+        array = p._array
+        steps = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+        first = array.ctypes.data + sum(s for s in steps if s < 0)
+        end = array.ctypes.data + sum(s for s in steps if s > 0) + array.itemsize
+        if array.size:
+            spans.setdefault(p.device.type, []).append((first, end))
+    return any(start < end for found in spans.values() for (_, end), (start, _) in pairwise(sorted(found)))

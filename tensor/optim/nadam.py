@@ -55,7 +55,7 @@ class NAdam(Optimizer):
     def _init_state(self, p: Tensor, state: dict[str, Any], names: tuple[str, ...]) -> bool:
         if not self._init_counted(p, state, {}):
             return False
-        state["mu_product"] = creation.tensor(1.0)
+        state["mu_product"] = creation.tensor(1.0, device="cpu")
         for name in names:
             state[name] = creation.zeros_like(p)
         return True

@@ -25,7 +25,7 @@ class OneByOne(Optimizer):
                     continue
                 state = self.state[p]
                 if not state:
-                    state["step"] = creation.tensor(0.0)
+                    state["step"] = creation.tensor(0.0, device="cpu")
                     self._begin(p, state, group)
                 state["step"].add_(1)
                 grad = -p.grad if group["maximize"] else p.grad

@@ -229,7 +229,7 @@ class Optimizer:
             batch.written()
 
     def _arrange(self, params: list[Tensor], names: tuple[str, ...]) -> list["Batch"]:
-        """Return batches of the parameters of one element type; one for each if any share memory."""
+        """Return batches of the parameters of one device and type; one for each if any share memory."""
         for p in params:
             p._check_memory("step", ())
             assert p._grad is not None
@@ -241,7 +241,7 @@ class Optimizer:
             fresh = bool(names) and self._init_state(p, state, names)
             for name in names:
                 check_fit(p._array, state[name]._array)
-            together.setdefault(i if alone else p._array.dtype, []).append((p, state, fresh))
+            together.setdefault(i if alone else (p.device.type, p._array.dtype), []).append((p, state, fresh))
         return [Batch(names, *zip(*rows, strict=True)) for rows in together.values()]
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
@@ -260,7 +260,8 @@ class Optimizer:
         """Fill an empty state with a count of steps and tensors filled with numbers."""
         if state:
             return False
-        state["step"] = creation.tensor(0.0)  # a tensor, as in PyTorch: what is saved here loads there
+        # A tensor, as in PyTorch: what is saved here loads there. Of the host: see `Batch.count`.
+        state["step"] = creation.tensor(0.0, device="cpu")
         for name, value in values.items():
             state[name] = p._wrap(p._kernels.full(p._array.shape, value, p._array.dtype))
         return True
@@ -339,23 +340,23 @@ class Optimizer:
             hook(self)
 
     def _fit(self, name: str, value, p: Tensor):
-        """Return a copy of one saved value, its tensors in the parameter's dtype."""
+        """Return a copy of one saved value, its tensors in the parameter's dtype and on its device."""
         if isinstance(value, dict):
             return {key: self._fit(key, entry, p) for key, entry in value.items()}
         if isinstance(value, list | tuple):
             return type(value)(self._fit("", entry, p) for entry in value)
         if name == "step" and isinstance(value, int | float) and self._counts_in_tensors:
-            return creation.tensor(float(value))  # as early versions of PyTorch saved it
+            return creation.tensor(float(value), device="cpu")  # as early versions of PyTorch saved it
         if not isinstance(value, Tensor):
             return deepcopy(value)
         if name == "step":  # a count, whatever the parameter's type
-            return value.detach().clone()
+            return value.detach().cpu().clone() if value.is_cuda else value.detach().clone()
         if name in self._like_parameter and value.shape != p.shape:  # kernels run over both by one count
             raise ValueError(
                 f"loaded state dict does not fit: {name} has shape {tuple(value.shape)}, its parameter "
                 f"{tuple(p.shape)}"
             )
-        value = value.detach().to(p.dtype if p.is_floating_point() else value.dtype)
+        value = value.detach().to(p.device, p.dtype if p.is_floating_point() else value.dtype)
         return value._wrap(value._kernels.copy(value._array))
 
     def __repr__(self) -> str:

@@ -22,6 +22,7 @@ FAMILIES = {
         "-k",
         "tanh or mul or div or pow or clamp",
     ],
+    "optimisers": ["tests/tensor/optim/test_on_device.py"],
     "reduction": ["tests/tensor/test_reduction.py"],
     "shape": ["tests/tensor/test_shape.py"],
     "products": ["tests/tensor/test_products.py", "-k", "linear or itself or expanded"],

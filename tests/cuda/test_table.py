@@ -14,7 +14,7 @@ from kernels import cpu, cuda
 
 # What is about the CPU itself.
 OF_THE_CPU = {
-    "Arrays", "Host", "available_threads", "compile_seconds", "describe", "get_num_threads",
+    "Host", "available_threads", "compile_seconds", "describe", "get_num_threads",
     "set_num_threads", "threading_layer",
 }  # fmt: skip
 MISSING = set((Path(__file__).parent / "missing.txt").read_text(encoding="utf-8").split())

@@ -47,15 +47,16 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """Return the norm of all tensors as one vector; norm_type may be math.inf, foreach has no effect.
+    """Return the norm of all tensors as one vector, on the device of the first.
 
-    error_if_nonfinite: raise RuntimeError if it is inf or nan.
+    norm_type may be math.inf; foreach has no effect. error_if_nonfinite: raise RuntimeError if
+    it is inf or nan.
     """
     tensors, norm_type = [tensors] if isinstance(tensors, Tensor) else list(tensors), float(norm_type)
     if not tensors:
         return creation.tensor(0.0)
     norms = [t.norm(norm_type) for t in tensors]
-    total = stack([norm.to(norms[0].dtype) for norm in norms]).norm(norm_type)
+    total = stack([norm.to(norms[0]) for norm in norms]).norm(norm_type)
     if error_if_nonfinite and not total.isfinite():
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
@@ -70,12 +71,11 @@ def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale all gradients by max_norm / total_norm, if that is less than 1. foreach has no effect."""
-    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(
-        max=1.0
-    )  # 1e-6: PyTorch's guard against a norm of 0
+    # 1e-6: PyTorch's guard against a norm of 0
+    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     for parameter in _listed(parameters):
         if parameter.grad is not None:
-            parameter.grad.mul_(factor)
+            parameter.grad.mul_(factor.to(parameter.grad.device))
 
 
 @no_grad()
