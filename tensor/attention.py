@@ -150,7 +150,7 @@ def scaled_dot_product_attention(
             mask = mask.expand(scores).reshape(q.shape[0], *scores[-3:])
     kept, factor = None, 1.0
     if dropout_p > 0.0:
-        kept = dropout.draw(dropout_p, (*q.shape[:2], *scores[-2:]))
+        kept = q._kernels.from_host(dropout.draw(dropout_p, (*q.shape[:2], *scores[-2:])))
         factor = dropout.scale_for(dropout_p)
     numbers = None if mask is None else mask._array
     out = ScaledDotProductAttention.apply(
@@ -168,7 +168,7 @@ def _composed(query, key, value, lead, mask, dropout_p, is_causal, scale):
     scores = matmul(query, key.transpose(-2, -1)) * scale
     scores = scores.reshape(*lead, *scores.shape[-2:]) + mask
     if is_causal:
-        later = creation.ones(scores.shape[-2:], dtype=dtypes.bool).tril().logical_not()
+        later = creation.ones(scores.shape[-2:], dtype=dtypes.bool, device=query.device).tril().logical_not()
         scores = scores.masked_fill(later, -math.inf)
     blind = (scores == -math.inf).all(-1, keepdim=True)
     weights = dropout.dropout(softmax(scores, -1).masked_fill(blind, 0.0), dropout_p)

@@ -6,6 +6,7 @@ CPU instead. Importing this package needs numba-cuda (`pip install 'liftgrad[cud
 
 from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
+from kernels.cuda.attention import attention, attention_dx
 from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
@@ -42,6 +43,8 @@ __all__ = [
     "adamax",
     "all",
     "any",
+    "attention",
+    "attention_dx",
     "cast",
     "cat",
     "compare",
