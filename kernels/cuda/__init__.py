@@ -32,7 +32,19 @@ from kernels.cuda.memory import (
 from kernels.cuda.missing import kernel_that_is_missing
 from kernels.cuda.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cuda.optim_adaptive import adadelta, adamax, nadam, radam
-from kernels.cuda.reduce import all, any, sum, sum_to
+from kernels.cuda.reduce import (
+    all,
+    any,
+    bounds,
+    extreme,
+    extreme_value,
+    prod,
+    prod_dx,
+    square_deviation,
+    sum,
+    sum_to,
+)
+from kernels.cuda.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 
 __all__ = [
     "Arrays",
@@ -45,6 +57,7 @@ __all__ = [
     "any",
     "attention",
     "attention_dx",
+    "bounds",
     "cast",
     "cat",
     "compare",
@@ -53,9 +66,15 @@ __all__ = [
     "conv2d_dx",
     "copy",
     "copy_in_order",
+    "cumextreme",
+    "cumprod",
+    "cumprod_dx",
+    "cumsum",
     "derivative",
     "driver",
     "expand",
+    "extreme",
+    "extreme_value",
     "flip",
     "fold",
     "forward",
@@ -63,14 +82,18 @@ __all__ = [
     "full",
     "isclose",
     "linear",
+    "logcumsumexp",
     "matmul",
     "nadam",
     "on_device",
     "permute",
+    "prod",
+    "prod_dx",
     "radam",
     "rmsprop",
     "roll",
     "sgd",
+    "square_deviation",
     "sum",
     "sum_channels",
     "sum_to",

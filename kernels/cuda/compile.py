@@ -20,10 +20,13 @@ import numba.np.numpy_support
 import numpy as np
 from numba import cuda, types
 
-from kernels.cuda import simulated_math
+from kernels.cuda import simulated_math, simulator
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in the simulator. A kernel asks only where the simulator lacks what it needs."""
+
+if SIMULATED:
+    simulator.repair(*[sys.modules[f"numba.cuda.simulator.{name}"] for name in ("kernel", "kernelapi")])
 
 FLOATS = ("float32", "float64")
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")

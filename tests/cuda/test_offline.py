@@ -25,6 +25,9 @@ LARGER_BUDGET: dict[str, int] = {
     "tiles.product_of_dims": 192,
     "tiles.thin_product": 232,
     "tiles.thin_product_of_dims": 232,
+    "reduce.extreme": 72,
+    "reduce.extreme_of_parts": 72,
+    "scan.logcumsumexp": 72,
 }
 """By "family.name": kernels that may take more, as tiles of accumulators do."""
 
