@@ -32,6 +32,7 @@ from kernels.cuda.memory import (
 from kernels.cuda.missing import kernel_that_is_missing
 from kernels.cuda.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cuda.optim_adaptive import adadelta, adamax, nadam, radam
+from kernels.cuda.recurrent import recurrent, recurrent_dx
 from kernels.cuda.reduce import (
     all,
     any,
@@ -90,6 +91,8 @@ __all__ = [
     "prod",
     "prod_dx",
     "radam",
+    "recurrent",
+    "recurrent_dx",
     "rmsprop",
     "roll",
     "sgd",
