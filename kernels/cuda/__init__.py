@@ -46,6 +46,16 @@ from kernels.cuda.reduce import (
     sum_to,
 )
 from kernels.cuda.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
+from kernels.cuda.softmax import (
+    cross_entropy,
+    cross_entropy_dx,
+    log_softmax,
+    log_softmax_dx,
+    nll,
+    nll_dx,
+    softmax,
+    softmax_dx,
+)
 
 __all__ = [
     "Arrays",
@@ -67,6 +77,8 @@ __all__ = [
     "conv2d_dx",
     "copy",
     "copy_in_order",
+    "cross_entropy",
+    "cross_entropy_dx",
     "cumextreme",
     "cumprod",
     "cumprod_dx",
@@ -83,9 +95,13 @@ __all__ = [
     "full",
     "isclose",
     "linear",
+    "log_softmax",
+    "log_softmax_dx",
     "logcumsumexp",
     "matmul",
     "nadam",
+    "nll",
+    "nll_dx",
     "on_device",
     "permute",
     "prod",
@@ -96,6 +112,8 @@ __all__ = [
     "rmsprop",
     "roll",
     "sgd",
+    "softmax",
+    "softmax_dx",
     "square_deviation",
     "sum",
     "sum_channels",

@@ -101,7 +101,7 @@ def test_losses(check, name, shapes, reduction, weighted) -> None:
                 options["label_smoothing"] = smoothing
 
             def run(T, x, t, options=options):
-                w = None if weight is None else T.tensor(weight, dtype=x.dtype)
+                w = None if weight is None else x.new_tensor(weight)
                 return loss(T, name)(x, t, w, **options)
 
             check.op(name, run, [x, labels], differences=ignored == -100, all_layouts=smoothing == 0.1)
@@ -118,7 +118,7 @@ def test_targets_that_are_probabilities(check, shape, reduction, weighted) -> No
     for smoothing in (0.0, 0.2):
 
         def run(T, x, t, s=smoothing):
-            w = None if weight is None else T.tensor(weight, dtype=x.dtype)
+            w = None if weight is None else x.new_tensor(weight)
             return loss(T, "cross_entropy")(x, t, w, reduction=reduction, label_smoothing=s)
 
         check.op("cross_entropy", run, [x, target], all_layouts=smoothing == 0.2)
