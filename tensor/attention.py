@@ -16,6 +16,7 @@ class ScaledDotProductAttention(Operation):
     """softmax(q @ k.T * scale + mask) @ v on (batch, heads, length, size); the mask gets no gradient."""
 
     name = "ScaledDotProductFlashAttentionForCpu"
+    drawn_name = "Attention"
     constants = ("stats",)  # the recorded derivative computes them again
     gradients_in_words = ("scale * dscores @ k", "scale * dscores.T @ q", "softmax(scores).T @ grad")
 

@@ -42,12 +42,14 @@ class BatchMatmul(Matmul):
     """a @ b with batch dims that broadcast."""
 
     name = "UnsafeView"
+    drawn_name = "Matmul"
 
 
 class FoldedMatmul(Matmul):
     """A matrix @ a batch: PyTorch's last step, of products it makes transposed, is a copy."""
 
     name = "Clone"
+    drawn_name = "Matmul"
 
 
 class Mv(Operation):
@@ -127,6 +129,7 @@ class Linear(Operation):
     """x @ weight.T + bias."""
 
     name = "Addmm"
+    drawn_name = "Linear"
     gradients_in_words = ("grad @ {1}", "grad.T @ {0}", "grad, summed over the rows")
 
     @property

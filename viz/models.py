@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -117,6 +118,8 @@ class _Writer:
         self.plan, self.parameters, self.vertical = plan, parameters, vertical
         self.form = {kind: f" {attributes(style)}" if style else "" for kind, style in FORM.items()}
         self.groups = 0
+        self.frames: tuple[str, ...] = ()  # those around what is being written, outermost first
+        self.frames_of: dict[int | str, tuple[str, ...]] = {}
 
     def write(self) -> Iterator[str]:
         """Yield inputs, frames with what is in them, outputs, edges."""
@@ -140,10 +143,28 @@ class _Writer:
             yield f'\t{source} -> {target} [id="edge-{source}-{target}" class="operand"]\n'
         for source in dict.fromkeys(merged.get(a, a) for a in plan.outputs):
             yield f'\t{source} -> output [id="edge-{source}-output" class="result"]\n'
+        if self.vertical:
+            yield from self._hold_titles(edges)
+
+    def _hold_titles(self, edges: Collection[tuple[int | str, int | str]]) -> Iterator[str]:
+        """Yield invisible edges that keep each title at the top of its frame, below what the frame is fed."""
+        held: dict[tuple[int | str, int | str], str] = {}
+        for source, target in edges:
+            outside = self.frames_of.get(source, ())
+            entered = [f"title_{name}" for name in self.frames_of.get(target, ()) if name not in outside]
+            if entered:
+                held.update(dict.fromkeys(pairwise([source, *entered, target]), ""))
+        fed = {target for _, target in edges}
+        for unit, frames in self.frames_of.items():
+            if frames and unit not in fed:  # it stands beside what it feeds, however far down that is
+                held |= dict.fromkeys(pairwise([*map("title_{}".format, frames), unit]), ' weight="0"') | held
+        for (above, below), weight in held.items():
+            yield f'\t{above} -> {below} [style="invis"{weight}]\n'
 
     def _write_all(self, entries: list[Entry], path: str, level: int) -> Iterator[str]:
         for entry in entries:
             if entry.node is not None:
+                self.frames_of[entry.node] = self.frames
                 yield "\t" * level + self._write_node(entry, path).lstrip("\t")
             elif entry.call is None:
                 self.groups += 1
@@ -152,6 +173,7 @@ class _Writer:
                     name, "group", _times(entry).strip(), entry, path, level, "dashed,rounded"
                 )
             elif self.plan.is_box[entry.call]:
+                self.frames_of[f"call{entry.call}"] = self.frames
                 yield "\t" * level + self._write_box(entry, path).lstrip("\t")
             else:
                 call = self.plan.trace.calls[entry.call]
@@ -168,9 +190,16 @@ class _Writer:
         look = f'style="{style}" color={quote(LINE)} fontsize="12" labeljust="l" labelloc="t"'
         yield f"{tabs}subgraph cluster_{name} {{\n"
         # each line ends in a break that says: from the left
-        label = "".join(f"{escape(line)}\\l" for line in title.split("\n"))
-        yield f'{tabs}\tlabel={quote(label)} id="{name}" class="{word}" {look} {_FONT}\n'
+        label = quote("".join(f"{escape(line)}\\l" for line in title.split("\n")))
+        # Edges run downwards through a frame's own label, but around a node.
+        shown = '""' if self.vertical else label
+        yield f'{tabs}\tlabel={shown} id="{name}" class="{word}" {look} {_FONT}\n'
+        if self.vertical:
+            look = 'shape="plaintext" style="" margin="0" height="0.2"'
+            yield f'{tabs}\ttitle_{name} [label={label} id="title-{name}" class="title" {look}]\n'
+        outside, self.frames = self.frames, (*self.frames, name)
         yield from self._write_all(entry.inside, path, level + 1)
+        self.frames = outside
         yield f"{tabs}}}\n"
 
     def _write_node(self, entry: Entry, path: str) -> str:

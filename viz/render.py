@@ -14,6 +14,7 @@ from typing import Any
 
 import graphviz
 
+from micro.stepper import step
 from viz.graph import draw
 from viz.layout import LIMIT, GraphvizMissing, LayoutError, LayoutTimeout, lay_out, tidy
 from viz.nodes import Drawable, sort_by_computation
@@ -22,13 +23,15 @@ __all__ = ["save", "svg"]
 
 FORMATS = ("svg", "png", "pdf", "dot")
 
+_NEAREST = "drawn with equal operations in a row as one, and no more than the {} values nearest its result"
+
 # What is tried in turn, each with its part of the time, and what is said of it. 400 values of a network take
 # a second, 250 of a tangle more than twenty.
 _STEPS: tuple[tuple[float, dict[str, Any], str], ...] = (
     (0.5, {}, ""),
     (0.15, {"splines": "line"}, "drawn with straight edges"),
-    (0.2, {"splines": "line", "collapse": True, "most": 400}, "drawn near its result only"),
-    (0.15, {"splines": "line", "collapse": True, "most": 100}, "drawn near its result only"),
+    (0.2, {"splines": "line", "collapse": True, "most": 400}, _NEAREST.format(400)),
+    (0.15, {"splines": "line", "collapse": True, "most": 100}, _NEAREST.format(100)),
 )
 
 LARGEST_TRIED = 20_000
@@ -114,7 +117,12 @@ def _check_timeout(name: str, timeout: float) -> None:
 
 def _climb_down(root: Any, format: str, timeout: float, options: dict[str, Any]) -> tuple[bytes, str]:
     """Return the picture in the first form that can be laid out in time, and what is to be said of it."""
-    reason = ""
+    reason, values = "", 0
+    if not isinstance(root, graphviz.Digraph):
+        values = len(_nodes_of(root))
+        if (options.get("derivatives") or options.get("flow")) and hasattr(root, "record_pass"):
+            root = step(root)  # recorded once, for all that is tried
+            root.goto(len(root))
     for part, simpler, note in _STEPS:
         if isinstance(root, graphviz.Digraph):
             if "most" in simpler:  # it is DOT text, of which nothing can be left out any more
@@ -122,7 +130,6 @@ def _climb_down(root: Any, format: str, timeout: float, options: dict[str, Any])
             graph = root.copy()
             graph.graph_attr.update(simpler)
         else:
-            values = len(_nodes_of(root))
             if values > LARGEST_TRIED and "most" not in simpler:
                 reason = f"{values:,} values are too many to be laid out"
                 continue

@@ -119,6 +119,7 @@ class Operation:
     # whether it hands its gradient over to the operation before it instead of returning it.
     written: str = ""
     gradients_in_words: tuple[str, ...] = ()
+    drawn_name = ""  # where PyTorch's name is that of the last of several steps, such as View
     broadcasts = False
     repeatable = True
     hands_over = False
@@ -320,7 +321,7 @@ class Operation:
     @property
     def op(self) -> str:
         """The operation's name."""
-        return self.printed_name or type(self).__name__
+        return self.drawn_name or self.printed_name or type(self).__name__
 
     @property
     def parents(self) -> tuple:

@@ -1,5 +1,6 @@
 """What is drawn of a model, read from the DOT text; each model is one that people draw."""
 
+import html
 import re
 import shutil
 import subprocess
@@ -85,11 +86,14 @@ class Picture:
         self.kind = {name: kind for name, _, _, kind in line.findall(self.source)}
         self.edges = [
             (self.label[a].split(" | ")[0], self.label[b].split(" | ")[0])
-            for a, b in re.findall(r"^\t(\w+) -> (\w+)", self.source, re.M)
+            for a, b in re.findall(r"^\t(\w+) -> (\w+) \[id=", self.source, re.M)  # others are invisible
         ]
         self.frames = [
-            title.replace("\\l", "|").strip("|")
-            for title in re.findall(r'subgraph cluster_\w+ \{\n\t+label="([^"]*)"', self.source)
+            (label or title).replace("\\l", "|").strip("|")
+            for label, title in re.findall(
+                r'subgraph cluster_\w+ \{\n\t+label="([^"]*)".*(?:\n\t+title_\w+ \[label="([^"]*)")?',
+                self.source,
+            )
         ]
         self.title = re.search(r'^\tlabel="([^"]*)"', self.source, re.M).group(1)
 
@@ -117,6 +121,39 @@ def test_a_sequential_is_a_row_of_boxes():
     assert picture.of("parameter") == []
 
 
+class Reader(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(11, 8), nn.Linear(8, 11)
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 3)
+
+    def forward(self, tokens):
+        return self.head(self.encoder(self.embedding(tokens)))
+
+
+@pytest.mark.parametrize("options", [{}, {"expand": {"Linear", "MultiheadAttention"}}])
+def test_no_edge_runs_through_the_title_of_a_frame_from_top_to_bottom(options):
+    svg = html.unescape(viz.svg(viz.draw_model(Reader(), TOKENS, rankdir="TB", **options)))
+    titles = re.findall(r'<g id="title-\w+" class="node title">(.*?)</g>', svg, re.DOTALL)
+    lines = [
+        (float(x), float(x) + 4.5 * len(text), float(y))
+        for title in titles
+        for x, y, text in re.findall(r'<text [^>]*x="([-\d.]+)" y="([-\d.]+)"[^>]*>([^<]+)<', title)
+    ]
+    assert len(lines) >= 4
+    for path in re.findall(r'<g id="edge-[^>]*>.*?<path [^>]* d="([^"]*)"', svg, re.DOTALL):
+        numbers = [float(number) for number in re.findall(r"-?[\d.]+", path)]
+        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        for k in range(0, len(points) - 1, 3):
+            for t in (step / 20 for step in range(21)):
+                weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+                x, y = (
+                    sum(w * p[axis] for w, p in zip(weights, points[k : k + 4], strict=True))
+                    for axis in (0, 1)
+                )
+                assert not any(left < x < right and base - 9 < y < base for left, right, base in lines)
+
+
 def test_frozen_parameters_are_counted_apart():
     model = nn.Linear(3, 2)
     model.weight.requires_grad_(False)
@@ -133,10 +170,10 @@ def test_parameters_are_listed_on_request():
 def test_a_leaf_module_as_the_model_shows_its_operation_and_parameters():
     picture = Picture(nn.Linear(3, 2), torch.zeros(1, 3))
     assert set(picture.edges) == {
-        ("input", "Addmm float32 (1, 2)"),
-        ("weight", "Addmm float32 (1, 2)"),
-        ("bias", "Addmm float32 (1, 2)"),
-        ("Addmm float32 (1, 2)", "output"),
+        ("input", "Linear float32 (1, 2)"),
+        ("weight", "Linear float32 (1, 2)"),
+        ("bias", "Linear float32 (1, 2)"),
+        ("Linear float32 (1, 2)", "output"),
     }
     assert picture.of("parameter") == ["weight | float32 (2, 3)", "bias | float32 (2,)"]
 

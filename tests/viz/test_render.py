@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 import viz
+from micro import Value
 from viz import render
 from viz.layout import LayoutError, LayoutTimeout
 
@@ -160,13 +161,25 @@ def chain(length):
 
 def test_what_is_near_the_result_comes_third(slow, tmp_path):
     sources, limits = slow(3)
-    with pytest.warns(UserWarning, match="drawn near its result only, since Graphviz took"):
+    with pytest.warns(UserWarning, match="values nearest its result, since Graphviz took"):
         viz.save(chain(1000), tmp_path / "graph.svg", timeout=5)
     counts = [source.count('"relu"') for source in sources]
     assert counts[:2] == [500, 500]
     assert 150 < counts[2] <= 200
     assert 25 < counts[3] <= 50
     assert sum(limits) <= 5
+
+
+def test_the_pass_is_recorded_once_for_all_that_is_tried(slow, monkeypatch):
+    recorded = []
+    record = Value.record_pass
+    monkeypatch.setattr(Value, "record_pass", lambda *args, **kw: recorded.append(1) or record(*args, **kw))
+    sources, _ = slow(3)
+    with pytest.warns(UserWarning, match="nearest its result"):
+        viz.svg(Value(2.0, "x") * 3.0, derivatives=True)
+    assert len(sources) == 4
+    assert 'label=" 3.0' in sources[0]
+    assert len(recorded) == 1
 
 
 def test_nobody_waits_for_what_cannot_be_laid_out(slow):
@@ -190,7 +203,7 @@ def test_a_tangle_is_drawn_in_part(no_dot):
     for _ in range(3000):
         nodes.append(Node(1.0, (choose.choice(nodes), choose.choice(nodes)), "+"))
     root = Node(1.0, tuple(nodes[-40:]), "sum")
-    with pytest.warns(UserWarning, match="svg: drawn near its result only, since Graphviz took"):
+    with pytest.warns(UserWarning, match="svg: drawn .* nearest its result, since Graphviz took"):
         text = viz.svg(root, timeout=6)
     assert "that are nearest the result" in text.replace("\xa0", " ")
 
