@@ -32,6 +32,10 @@ _INSTEAD: dict[type[ast.AST], str] = {
 }
 
 
+_SIGNS = {"×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "−": "-", "–": "-", "²": "**2", "³": "**3"}
+"""Signs of print, and how they are written here."""
+
+
 class ExpressionError(ValueError):
     """The text is no expression of the kind that is read here; one line that says where and why."""
 
@@ -128,8 +132,10 @@ class _Reader:
             rest, problem = rest[:8] + "…", "a number of so many digits cannot be read; write it as 1e5000"
         elif rest.startswith("=") and not rest.startswith("=="):
             problem = "nothing is assigned here; give a name its number after the expression, as in x=2"
-        elif rest.startswith("²") or rest.startswith("³"):
-            problem = "a power is written **"
+        elif rest[:1] in _SIGNS:
+            problem = f"{rest[0]} is written {_SIGNS[rest[0]]}"
+        elif problem == "invalid decimal literal":
+            problem = "a product needs its *, as in 2*x"
         elif problem == "invalid syntax" and self._text[-1] in "+-*/,.":
             column, rest, problem = len(self._text), self._text[-1], "something is missing after it"
         elif problem == "invalid syntax":
@@ -258,6 +264,8 @@ class _Reader:
                 problem = "nothing can be read off a value; a formula is called, as in x.tanh()"
             case ast.BinOp(op=op) | ast.UnaryOp(op=op):
                 problem = _INSTEAD.get(type(op), "of operators there are + - * / **")
+            case ast.Call(func=ast.Constant() | ast.BinOp()):
+                problem = "a product needs its *, as in 2*(x)"
             case ast.Call():
                 problem = "only formulas can be called, as in tanh(x) or x.tanh()"
             case ast.Compare() | ast.BoolOp() | ast.IfExp():

@@ -9,7 +9,7 @@ from typing import Any
 from micro.differences import measure_slope
 from micro.ieee import calculate
 from micro.stepper import Flow, Made, Node, Pass, name_nodes
-from micro.symbolic import fill, show_constant, write_derivatives, write_forward
+from micro.symbolic import fill, show_constant, write_derivative, write_forward
 from micro.text import show_number
 
 
@@ -136,11 +136,16 @@ class _Recording:
             )
         names = dict(zip(_variables(rule), [self._name(p) for p in parents], strict=True))
         names["out"] = self._name(number) if "out" in names.values() else "out"
+        constants = {
+            variable: self._data[parent]
+            for variable, parent in zip(_variables(rule), parents, strict=True)
+            if self._kind(parent) == "constant" and parent not in self._names
+        }
         operands = [self._data[p] for p in parents]
         arguments = [*operands, self._data[number], 1.0, *rule.options]
         flows = []
         for place, (parent, numbers) in enumerate(zip(parents, triples, strict=True)):
-            template = write_derivatives(rule.formula, rule.options)[place]
+            template = write_derivative(rule.formula, rule.options, place, constants)
             local = calculate(rule.formula.derivatives[place], *arguments)
             slope, note = None, ""
             if self._check:

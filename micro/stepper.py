@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import accumulate
-from typing import Any, TypeVar, overload
+from typing import Any, TypeGuard, TypeVar, overload
 
 from micro.text import EDGE, NOT_THERE, shorten, show_corners, show_in_line, show_quantity, summarize
 
@@ -157,15 +157,17 @@ def step(root: Any, check: bool = False) -> "Stepper":
     it is called so that tensors keep all that a step can show.
     check: compute a finite difference beside each local derivative.
     """
-    record = getattr(root, "record_pass", None)
-    if record is None and callable(root) and not isinstance(root, type):
+    if isinstance(root, type):
+        raise TypeError(f"step: expected a Value or a Tensor, got the class {root.__name__}")
+    record, came = getattr(root, "record_pass", None), "got"
+    if record is None and callable(root):
         with ExitStack() as stack:
             for around in AROUND_CALLS:
                 stack.enter_context(around())
-            root = root()
+            root, came = root(), "the function returned"
         record = getattr(root, "record_pass", None)
     if record is None:
-        raise TypeError(f"step: expected a Value or a Tensor, got {type(root).__name__}")
+        raise TypeError(f"step: expected a Value or a Tensor, {came} {type(root).__name__}")
     return Stepper(record(check=check))
 
 
@@ -380,26 +382,32 @@ class Stepper(Sequence[Step]):
 # --- names -------------------------------------------------------------------------------------------
 
 _NAME = re.compile(r"(?:\d+\.)*[^\W\d][\w.\[\]']*")
-_NUMBERED = re.compile(r"v\d+|out")
+_NUMBERED = re.compile(r"v(0|[1-9]\d{0,8})")
 
 
 def name_nodes(labels: Iterable[str | None]) -> dict[int, str]:
     """Return a name for each labelled node by its number; the others are called v0, v1, ...
 
     A label is the name if it can stand in a formula. Of several nodes with one label the later ones get
-    their number too: w, w#7. So does a label that looks like another node's name.
+    their number too: w, w#7. So does a label such as v3 if that is what another node is called.
     """
+    labels = list(labels)
     names: dict[int, str] = {}
     taken: set[str] = set()
     for number, label in enumerate(labels):
-        if not label or len(label) > 30 or not _NAME.fullmatch(label):
+        if not _is_name(label):
             continue
-        name = label
-        if label in taken or (_NUMBERED.fullmatch(label) and label not in (f"v{number}", "out")):
-            name = f"{label}#{number}"
+        numbered = _NUMBERED.fullmatch(label)
+        other = int(numbered[1]) if numbered else number
+        clashes = other != number and other < len(labels) and not _is_name(labels[other])
+        name = f"{label}#{number}" if clashes or label in taken else label
         taken.add(name)
         names[number] = name
     return names
+
+
+def _is_name(label: str | None) -> TypeGuard[str]:
+    return bool(label and len(label) <= 30 and _NAME.fullmatch(label))
 
 
 # --- as text -----------------------------------------------------------------------------------------
@@ -429,7 +437,8 @@ def _write_step(step: Step) -> list[str]:
 def write_equation(step: Step) -> str:
     """Return `v2 = x * y`; where a local derivative reads the result, `v3 = out = tanh(x)`."""
     reads = any(re.search(r"\bout\b", flow.derivative) for flow in step.flows)
-    own = " = out" if reads and step.node.name != "out" else ""
+    named = any(flow.parent.name == "out" for flow in step.flows)  # then it is that operand
+    own = " = out" if reads and not named and step.node.name != "out" else ""
     return f"{step.node.name}{own} = {step.formula}"
 
 
@@ -446,8 +455,11 @@ def _write_arrays(step: Step) -> list[str]:
         return ["  " + " = ".join(parts), *_write_array("", step.result, 4)]
     if step.phase == "loss":
         return _write_array(f"{step.formula} = ", step.result, 2)
-    lines = [f"  {name} = {step.formula}", *_write_array("its gradient is ", step.result, 4)]
+    lines = [f"  {write_equation(step)}", *_write_array("its gradient is ", step.result, 4)]
     for flow in step.flows:
+        if not flow.derivative and flow.contribution is None and flow.note:
+            lines.append(f"    to {write_name(flow.parent)}: {flow.note}")
+            continue
         lines.append(f"    to {write_name(flow.parent)}: {flow.derivative or NOT_THERE}")
         if flow.contribution is not None:
             lines += _write_array("contribution ", flow.contribution, 6)

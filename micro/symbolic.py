@@ -37,7 +37,9 @@ def fill(template: Template, names: Mapping[str, str]) -> str:
         name = names.get(match[0])
         if name is None:
             return match[0]
-        return f"({name})" if operators and name.startswith("-") else name
+        before, after = text[: match.start()], text[match.end() :]
+        alone = (before.endswith(("(", ", ")) and after.startswith((")", ","))) or not (before or after)
+        return f"({name})" if operators and not alone and name.startswith("-") else name
 
     return re.sub(r"(?<![\w.])[^\W\d]\w*", put, text)
 
@@ -58,11 +60,26 @@ def write_forward(formula: Formula, options: tuple[float, ...]) -> Template:
     return f"{formula.name}({', '.join(given)})", False
 
 
+def write_derivative(
+    formula: Formula, options: tuple[float, ...], place: int, constants: Mapping[str, float]
+) -> Template:
+    """Return the local derivative towards variable number `place`; of its cases those that can occur.
+
+    constants: the variables that are, with their numbers.
+    """
+    template = write_derivatives(formula, options)[place]
+    if constants and " if " in template[0]:
+        return write_derivatives(formula, options, tuple(constants.items()))[place]
+    return template
+
+
 @lru_cache(maxsize=512)
-def write_derivatives(formula: Formula, options: tuple[float, ...]) -> tuple[Template, ...]:
+def write_derivatives(
+    formula: Formula, options: tuple[float, ...], constants: tuple[tuple[str, float], ...] = ()
+) -> tuple[Template, ...]:
     """Return the local derivative towards each variable, in their order."""
     formula, fixed = _unfold(formula)
-    filled = {**fixed, **dict(zip(formula.options, options, strict=True)), "grad": 1.0}
+    filled = {**fixed, **dict(constants), **dict(zip(formula.options, options, strict=True)), "grad": 1.0}
     written = []
     variables = [name for name in formula.variables if name not in fixed]
     for variable, derivative in zip(variables, formula.derivatives, strict=False):
@@ -141,6 +158,8 @@ def _simplify(node: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
             return _decide(op, [_simplify(value, names) for value in values])
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             left, right = _simplify(left, names), _simplify(right, names)
+            if (type(op), getattr(right, "value", None)) in ((ast.LtE, math.inf), (ast.GtE, -math.inf)):
+                return ast.Constant(True)  # a bound that was not given
             if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
                 return ast.Constant(_COMPARISONS[type(op)](left.value, right.value))  # type: ignore[arg-type]
             return ast.Compare(left, [op], [right])

@@ -93,7 +93,8 @@ def summarize(array: Any) -> str:
     functions = getattr(array, "__array_namespace__", lambda: None)()
     if functions is None:
         return kind
-    numbers = functions.asarray(array).astype("float64")
+    array = functions.asarray(array)
+    numbers = array.astype("float64")
     finite = numbers[functions.isfinite(numbers)]
     left_out = [
         f"{count:,} {name}"
@@ -111,8 +112,10 @@ def summarize(array: Any) -> str:
         scaled = finite / scale
         norm = scale * float((scaled * scaled).sum()) ** 0.5
         mean = scale * float(scaled.mean())
-        parts += [f"{name} {show_number(number)}" for name, number in (("norm", norm), ("min", low))]
-        parts += [f"{name} {show_number(number)}" for name, number in (("mean", mean), ("max", high))]
+        # the extremes of whole numbers, such as class indices, are whole
+        least, most = (int(low), int(high)) if array.dtype.kind in "biu" else (low, high)
+        for name, number in (("norm", norm), ("min", least), ("mean", mean), ("max", most)):
+            parts.append(f"{name} {show_number(number)}")
     parts += [", ".join(left_out)] * bool(left_out)
     return "  ".join(parts)
 

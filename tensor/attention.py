@@ -18,7 +18,7 @@ class ScaledDotProductAttention(Operation):
     name = "ScaledDotProductFlashAttentionForCpu"
     drawn_name = "Attention"
     constants = ("stats",)  # the recorded derivative computes them again
-    gradients_in_words = ("scale * dscores @ k", "scale * dscores.T @ q", "softmax(scores).T @ grad")
+    gradients_in_words = ("scale * dscores @ {1}", "scale * dscores.T @ {0}", "softmax(scores).T @ grad")
 
     def forward(self, k, query, key, value, mask=None, causal=False, scale=1.0, kept=None, factor=1.0):
         self.options = mask, causal, scale, kept, factor

@@ -235,6 +235,7 @@ class Clone(Operation):
 class Where(Operation):
     """Choose by a condition; the gradient goes where the value came from."""
 
+    written = "where({2}, {0}, {1})"
     gradients_in_words = ("grad where {2}, else 0", "0 where {2}, else grad")
     broadcasts = True
 

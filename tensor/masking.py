@@ -10,7 +10,8 @@ from tensor.operands import as_tensor_like, check_range, require_tensor
 class MaskedFill(Operation):
     """The first input, with the second, one number, where the mask holds; overload 1 if it is a tensor."""
 
-    gradients_in_words = ("0 where the mask holds, else grad", "grad where the mask holds, summed")
+    written = "masked_fill({0}, {2}, {1})"
+    gradients_in_words = ("0 where {2}, else grad", "grad where {2}, summed")
 
     def forward(self, k, x, value, mask, overload):
         self.saved, self.input_shape, self.overload = (mask,), x.shape, overload

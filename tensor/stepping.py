@@ -6,12 +6,10 @@ flows. Forward values are those that `keep_values` kept, or that autograd has sa
 """
 
 import functools
-import re
 from typing import Any
 
-from micro.formulas import POW, Formula
 from micro.stepper import Flow, Made, Node, Pass, name_nodes
-from micro.symbolic import fill, show_constant, write_derivatives, write_forward
+from micro.symbolic import show_constant
 from micro.text import NOT_THERE, show_kind, show_quantity
 from tensor.autograd.backpropagation import _first_gradients, _propagate
 from tensor.autograd.grad_mode import _mode, set_grad_enabled
@@ -19,6 +17,7 @@ from tensor.autograd.keeping import Leaf
 from tensor.autograd.operation import Operation
 from tensor.devices import to_host
 from tensor.differences import measure_flow
+from tensor.wording import options_of, write, write_flow
 
 LONGEST_ROW = 3
 """In a formula with numbers, rows of more elements stand as their shapes."""
@@ -146,8 +145,18 @@ class _Recording:
                 place = n if i is None else self._number.get(id(node.edges[i]))
                 if place is not None and self._data[place] is None and version.count == seen:
                     self._data[place] = self._wrap(self._root._kernels.copy(array))
+            if self._data[n] is None and node.is_view:
+                self._data[n] = self._view_again(node, self._parents[n])
         if self._data[-1] is None:
             self._data[-1] = self._wrap(self._root._kernels.copy(self._root._array))
+
+    def _view_again(self, node, parents: tuple[int, ...]):
+        """Return a view of what is known of its operand, as a copy; None where that is not known."""
+        base, options = self._data[parents[0]] if parents else None, options_of(node)
+        if base is None or not options:
+            return None
+        view = node.show(base._array, options)
+        return self._wrap(self._root._kernels.copy(view)) if view.shape == tuple(node.shape) else None
 
     # --- backward ----------------------------------------------------------------------------------
 
@@ -159,12 +168,24 @@ class _Recording:
         only_inputs, _mode.only_inputs = _mode.only_inputs, True
         try:
             with set_grad_enabled(False):
+                if root._array.size != 1:
+                    raise RuntimeError(
+                        f"step: gradients start from one number, such as a loss; got shape "
+                        f"{tuple(root.shape)}: reduce it, by .sum() or .mean()"
+                    )
                 (start,) = _first_gradients("step", [root], None)
                 self._start = start._array
                 found = {}
                 if root.grad_fn is not None:
                     inputs = list(leaves.values())
                     found = _propagate([root], [self._start], True, inputs, None, self._run)
+        except RuntimeError as error:
+            if any(node.saved is None for node in operations):
+                raise RuntimeError(
+                    "step: backward() has freed what this graph had saved; step before it, call "
+                    "backward(retain_graph=True), or pass step a function that computes the loss"
+                ) from error
+            raise
         finally:
             _mode.only_inputs = only_inputs
             for notes, grad in before:
@@ -286,86 +307,3 @@ def _summed(node, shape: tuple[int, ...], target: tuple[int, ...]) -> str:
     *rest, last = map(str, dims)
     listed = f"dims {', '.join(rest)} and {last}" if rest else f"dim {last}"
     return f"summed over {listed}: {shape} -> {target}"
-
-
-# --- in words ----------------------------------------------------------------------------------------
-
-
-def write(node, names: list[str]) -> str:
-    """Return an operation as it is written, of operands of these names: `x * y`, `sum(x, dims=(0,))`."""
-    formula, options = _formula_of(node), _options_of(node)
-    if formula is not None:
-        template = write_forward(formula, tuple(options.get("options", ())))
-        return fill(template, dict(zip(node.formula.variables, names, strict=False)))
-    if "index" in options and len(names) == 1:
-        return f"{names[0]}[{_show_index(options['index'])}]"
-    if node.written and len(names) >= node.written.count("{"):
-        return node.written.format(*names)
-    said = [f"{name}={_show_option(value)}" for name, value in options.items() if _is_said(name, value)]
-    return f"{_function_name(node)}({', '.join([*names, *said])})"
-
-
-def write_flow(node, place: int, names: list[str], own: str) -> str:
-    """Return in words what an operation's backward computes for operand number `place`."""
-    formula = _formula_of(node)
-    if formula is not None:
-        known = dict(zip(node.formula.variables, names, strict=False))
-        known["out"] = own if "out" in names else "out"
-        return fill(write_derivatives(formula, tuple(_options_of(node).get("options", ())))[place], known)
-    texts = node.gradients_in_words
-    if not texts:
-        return f"the backward of {_function_name(node)}"
-    text = texts[min(place, len(texts) - 1)]
-    return re.sub(r"\{(\d)\}", lambda m: names[int(m[1])] if int(m[1]) < len(names) else NOT_THERE, text)
-
-
-def _formula_of(node):
-    """Return the formula an operation is; of a power by a constant, the formula of that power."""
-    formula = getattr(node, "formula", None)
-    if formula is POW and node.notes is not None and node.notes.parents[1].kind == "constant":
-        exponent = node.notes.parents[1].data
-        if exponent is not None and exponent.ndim == 0:
-            forward = functools.partial(POW.forward, float(exponent.item()))
-            return Formula("pow", forward, POW.derivatives[:1], "")
-    if formula is not None and len(formula.options) != len(_options_of(node).get("options", ())):
-        return None
-    return formula
-
-
-def _options_of(node) -> dict:
-    if node.notes is not None and node.notes.options:
-        return node.notes.options
-    options = node.__dict__.get("options", {})
-    return options if isinstance(options, dict) else {"options": options}
-
-
-def _function_name(node) -> str:
-    function = getattr(node, "function", None)
-    if function is not None:
-        return function.__name__
-    name = node.op if type(node).__name__.startswith("_") else type(node).__name__
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _is_said(name: str, value) -> bool:
-    if value is None or value is False or hasattr(value, "shape") or (name, value) == ("ignore_index", -100):
-        return False
-    if name in ("overload", "name", "has_weight", "has_bias"):
-        return False
-    return isinstance(value, bool | int | float | str | tuple | list | slice) and len(repr(value)) <= 40
-
-
-def _show_index(index) -> str:
-    """Return an index as it is written: `0, 1:, ::2, ...`."""
-    said = []
-    for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, slice):
-            ends = [part.start, part.stop, part.step][: 2 if part.step in (None, 1) else 3]
-            said.append(":".join("" if end is None else str(end) for end in ends))
-        else:
-            said.append("..." if part is Ellipsis else str(part))
-    return ", ".join(said)
-
-
-def _show_option(value) -> str:
-    return show_constant(value) if type(value) is float else repr(value)

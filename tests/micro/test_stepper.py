@@ -430,8 +430,9 @@ def test_step_refuses_what_records_no_computation(root):
 
 def test_names():
     assert name_nodes(["x", None, "x", "a b", "", "v1", "w[0]", "v6'", "v7", "é", "x" * 31]) == {
-        0: "x", 2: "x#2", 5: "v1#5", 6: "w[0]", 7: "v6'", 8: "v7#8", 9: "é",
+        0: "x", 2: "x#2", 5: "v1#5", 6: "w[0]", 7: "v6'", 8: "v7", 9: "é",
     }  # fmt: skip
+    assert name_nodes(["v2", "v1", "v0", "v99"]) == {0: "v2", 1: "v1", 2: "v0", 3: "v99"}  # none is called so
 
 
 def test_a_label_that_no_formula_can_hold_is_found_all_the_same():
@@ -444,6 +445,9 @@ def test_a_label_that_no_formula_can_hold_is_found_all_the_same():
 def test_an_operand_named_out():
     s = step(Value(0.5, "out").tanh())
     assert s[-1].flows[0].derivative == "1 - v1**2"
+    s = step(Value(2.0, "out") * Value(3.0, "y"))
+    assert str(s[-1]).splitlines()[1] == "  v2 = out * y, its gradient is 1.0"
+    assert s[-1].flows[1].derivative == "out"  # the operand, not the result
 
 
 def test_constants_are_named_as_they_are_written():
@@ -452,3 +456,8 @@ def test_constants_are_named_as_they_are_written():
     assert [n.name for n in s.nodes if n.kind == "constant"] == ["-2", "0.1"]
     assert s[2].formula == "(-2) * x"
     assert s[2].numbers == "(-2.0) * 3.0"
+
+
+def test_of_a_constant_only_the_case_that_holds_is_written():
+    s = step(2.0 ** Value(3.0, "x"))
+    assert [flow.derivative for flow in s[-1].flows] == ["x * 2**(x - 1) if x != 0 else 0", "out * log(2)"]

@@ -89,8 +89,8 @@ def test_an_array_without_elements_has_no_corners():
     ("array", "text"),
     [
         (np.array([3.0, -4.0]), "float64 (2,)  norm 5.0  min -4.0  mean -0.5  max 3.0"),
-        (np.array([[True, False]]), "bool (1, 2)  norm 1.0  min 0.0  mean 0.5  max 1.0"),
-        (np.array([200, 200], dtype=np.uint8), "uint8 (2,)  norm 282.8427  min 200.0  mean 200.0  max 200.0"),
+        (np.array([[True, False]]), "bool (1, 2)  norm 1.0  min 0  mean 0.5  max 1"),
+        (np.array([200, 200], dtype=np.uint8), "uint8 (2,)  norm 282.8427  min 200  mean 200.0  max 200"),
         (np.zeros(3, dtype=np.float32), "float32 (3,)  norm 0.0  min 0.0  mean 0.0  max 0.0"),
         (np.zeros((0, 2)), "float64 (0, 2)"),
         (np.array([1e300, 1e300]), "float64 (2,)  norm 1.414e+300  min 1e+300  mean 1e+300  max 1e+300"),
