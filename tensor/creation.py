@@ -7,6 +7,7 @@ import numpy as np
 from kernels import cpu
 from tensor import devices, dtypes
 from tensor.engine import Tensor
+from tensor.interop import from_interface
 from tensor.layouts import preserve_format
 from tensor.making import check_layout, element_type, size_of
 from tensor.memory import own_memory
@@ -17,6 +18,7 @@ def finish(array: np.ndarray, device, requires_grad: bool, layout=None, pin_memo
     """Return a tensor of a new array, on a device; check what every maker of tensors is asked for."""
     check_layout(layout, pin_memory)
     out = Tensor._wrap(devices.put(array, device))
+    out = out.pin_memory() if pin_memory else out
     return out.requires_grad_() if requires_grad else out
 
 
@@ -28,6 +30,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
 
     dtype: by default float32 for Python floats, int64 for ints, and that of an array or tensor.
     """
+    if _tells_of_gpu(data):
+        data = from_interface(data).clone()
     if device is None and isinstance(data, Tensor):
         device = data.device
     return finish(to_array(data, dtype, "tensor"), device, requires_grad, None, pin_memory)
@@ -41,8 +45,18 @@ def scalar_tensor(
     return finish(array, device, requires_grad, layout, pin_memory)
 
 
+def _tells_of_gpu(data) -> bool:
+    """Return whether `data` is another library's array on a GPU."""
+    return not isinstance(data, Tensor | np.ndarray) and hasattr(data, "__cuda_array_interface__")
+
+
 def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """Return `data` as a tensor, sharing the memory of arrays and tensors where the dtype allows."""
+    """Return `data` as a tensor, sharing the memory of arrays and tensors where the dtype allows.
+
+    Arrays on a GPU are known by `__cuda_array_interface__`.
+    """
+    if _tells_of_gpu(data):
+        data = from_interface(data)
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
     if isinstance(data, np.ndarray) and (dtype is None or dtypes.array_dtype(dtype) == data.dtype):
@@ -85,7 +99,10 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
         out = tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device)
         return out.requires_grad_() if requires_grad else out
     out = as_tensor(obj, dtype, device)
-    shared = out is obj or (isinstance(obj, np.ndarray) and np.may_share_memory(out._array, obj))
+    if _tells_of_gpu(obj):
+        shared = out.is_cuda and out.data_ptr() == obj.__cuda_array_interface__["data"][0]
+    else:
+        shared = out is obj or (isinstance(obj, np.ndarray) and np.may_share_memory(out._array, obj))
     if copy is False and not shared:
         raise ValueError("asarray: can't alias data of this kind or change its dtype without a copy")
     return out.requires_grad_() if requires_grad else out

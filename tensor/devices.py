@@ -167,10 +167,15 @@ def table(named: "str | device | int | None" = None) -> Any:
     return cuda_kernels()
 
 
-def put(array, named: "str | device | int | None" = None):
-    """Return an array on a device, or the default one: itself if it is there, else a copy."""
+def put(array, named: "str | device | int | None" = None, wait: bool = True):
+    """Return an array on a device, or the default one: itself if it is there, else a copy.
+
+    wait: False to return before a copy from pinned memory to the GPU has ended.
+    """
     source, target = kernels_of(array), table(named)
-    return array if source is target else target.from_host(source.to_host(array))
+    if source is target:
+        return array
+    return source.to_host(array) if target is cpu else target.from_host(array, wait)
 
 
 def to_host(array) -> np.ndarray:

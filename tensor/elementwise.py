@@ -212,9 +212,9 @@ class Move(Operation):
     name = "ToCopy"
     crosses_devices = True
 
-    def forward(self, k, x, device):
+    def forward(self, k, x, device, wait=True):
         self.source = device_of(x)
-        return put(x, device)
+        return put(x, device, wait)
 
     def backward(self, k, grad):
         return (grad.to(self.source) if hasattr(grad, "_array") else put(grad, self.source),)

@@ -510,8 +510,8 @@ class Tensor(Methods):
     ) -> Tensor:
         """Return this tensor as another dtype and on another device; itself if nothing changes.
 
-        Takes a dtype, a device, another tensor to follow, or dtype= and device=. A copy to or from the GPU
-        waits for nothing but itself, whatever non_blocking says.
+        Takes a dtype, a device, another tensor to follow, or dtype= and device=. non_blocking: do not wait
+        for the end of a copy from pinned memory to the GPU; what comes from the GPU is always there.
         """
         for arg in args:
             if isinstance(arg, Tensor):
@@ -523,7 +523,7 @@ class Tensor(Methods):
         array_dtype = self._array.dtype if dtype is None else dtypes.array_dtype(dtype)
         found = self
         if device is not None and devices.table(device) is not self._kernels:
-            found, copy = elementwise.Move.apply(self, device=device), False
+            found, copy = elementwise.Move.apply(self, device=device, wait=not non_blocking), False
         if array_dtype != self._array.dtype:
             found = elementwise.ToCopy.apply(found, dtype=array_dtype)
         elif copy:
@@ -586,9 +586,10 @@ class Tensor(Methods):
         """Return this tensor in the CPU's memory; itself if it is there."""
         return self.to(devices.CPU)
 
-    def cuda(self, device=None) -> Tensor:
-        """Return this tensor in a GPU's memory."""
-        return self.to("cuda" if device is None else device)
+    def cuda(self, device=None, non_blocking: builtins.bool = False, memory_format=None) -> Tensor:
+        """Return this tensor in a GPU's memory; non_blocking and memory_format as in `to`."""
+        device = "cuda" if device is None else device
+        return self.to(device, non_blocking=non_blocking, memory_format=memory_format)
 
     def clone(self, *, memory_format=layouts.preserve_format) -> Tensor:
         """Return a copy; gradients flow through it. Its elements lie in memory in the same order.
@@ -608,7 +609,7 @@ class Tensor(Methods):
         if not isinstance(source, Tensor):
             source = as_tensor_like(self, source, self.dtype, "copy_")
         elif source._kernels is not self._kernels:
-            source = source.to(self.device)
+            source = source.to(self.device, non_blocking=non_blocking)
         return elementwise.Copy.apply_in_place(self, source)
 
     def fill_(self, value) -> Tensor:

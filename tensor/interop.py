@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tensor import dtypes
+from tensor import devices, dtypes
 from tensor.autograd import Version
 from tensor.memory import strided_view, whole_memory
 from tensor.operands import as_tensor_like
@@ -86,6 +86,7 @@ class DLDeviceType(enum.IntEnum):
     kDLCUDAHost = 3
     kDLMetal = 8
     kDLROCM = 10
+    kDLCUDAManaged = 13
 
 
 class _Capsule:
@@ -109,34 +110,93 @@ def to_dlpack(tensor):
 def from_dlpack(ext_tensor, *, device=None, copy=None):
     """Return a tensor on the memory of another library's, without copying unless `copy` is True.
 
-    ext_tensor: an object with `__dlpack__` and `__dlpack_device__`, such as an array of NumPy or JAX or a
-    tensor of PyTorch in the CPU's memory, or a capsule. The memory lives as long as the tensor. What its
-    owner says must not be written to, cannot be written to.
+    ext_tensor: an object with `__dlpack__` and `__dlpack_device__`, such as an array of NumPy, CuPy or JAX or
+    a tensor of PyTorch, in the memory of the CPU or of the GPU in use, or a capsule. The memory lives as long
+    as the tensor. What its owner says must not be written to, cannot be written to. device: where the tensor
+    is wanted; copy=False: ValueError if that needs a copy.
     """
+    found = _shared(ext_tensor)
+    moved = found if device is None else found.to(device)
+    if moved is not found:
+        if copy is False:
+            raise ValueError(f"from_dlpack: copy=False, but from {found.device} to {device} is a copy")
+        return moved
+    return found.clone() if copy else found
+
+
+def _shared(ext_tensor):
+    """Return a tensor on the memory that an object or a DLPack capsule gives."""
     from tensor.creation import from_numpy  # which needs this file
 
-    capsule = ext_tensor
+    capsule, on_gpu = ext_tensor, False
     if hasattr(ext_tensor, "__dlpack__"):
-        kind = ext_tensor.__dlpack_device__()[0]
-        if int(kind) not in (DLDeviceType.kDLCPU, DLDeviceType.kDLCUDAHost):
+        kind, number = map(int, ext_tensor.__dlpack_device__())
+        on_gpu = kind in (DLDeviceType.kDLCUDA, DLDeviceType.kDLCUDAManaged)
+        if not on_gpu and kind not in (DLDeviceType.kDLCPU, DLDeviceType.kDLCUDAHost):
             raise RuntimeError(
-                f"from_dlpack: the memory is a device's (DLPack's number {int(kind)}); copy it to the CPU"
+                f"from_dlpack: the memory is a device's (DLPack's number {kind}); copy it to the CPU"
             )
+        options = {}
+        if on_gpu:
+            missing = devices.missing_for_cuda()
+            if missing is not None:
+                raise RuntimeError(
+                    f"from_dlpack: the memory is a GPU's, and {missing}; copy it to the CPU first"
+                )
+            if number != 0:
+                raise RuntimeError(
+                    f"from_dlpack: the memory is GPU {number}'s; one GPU is used, number 0 of those that "
+                    "CUDA_VISIBLE_DEVICES chooses"
+                )
+            # What the other side has queued ends before what this stream does next.
+            options["stream"] = devices.cuda_kernels().driver.current_number()
         try:
-            capsule = ext_tensor.__dlpack__(max_version=(1, 0))
+            capsule = ext_tensor.__dlpack__(max_version=(1, 0), **options)
         except TypeError:  # written before DLPack 1.0
-            capsule = ext_tensor.__dlpack__()
+            capsule = ext_tensor.__dlpack__(**options)
     elif type(ext_tensor).__name__ != "PyCapsule":
         raise RuntimeError(
             "from_dlpack: expected an object with __dlpack__, or a DLPack capsule, got "
             f"{type(ext_tensor).__name__}; tensor(...) copies lists and numbers"
         )
+    elif devices.missing_for_cuda() is None:
+        on_gpu = devices.cuda_kernels().is_of_device(capsule)
+    if on_gpu:
+        return _tensor_on(devices.cuda_kernels().from_capsule(capsule))
     versioned = "versioned" in repr(capsule)  # only such a capsule tells whether it may be written to
     array = np.from_dlpack(_Capsule(capsule))
     if not array.flags.writeable and not versioned:
         array = _writable(array)
-    found = from_numpy(array.copy() if copy else array, warn=False)
-    return found if device is None else found.to(device)
+    return from_numpy(array, warn=False)
+
+
+def _tensor_on(array):
+    from tensor.engine import Tensor  # which needs this file
+
+    return Tensor._wrap(array)
+
+
+def from_interface(x):
+    """Return a tensor on a GPU's memory that an object tells of by `__cuda_array_interface__`.
+
+    CuPy's and Numba's arrays and PyTorch's tensors do. The memory lives as long as the tensor.
+    """
+    kernels = devices.table("cuda")
+    return _tensor_on(kernels.from_interface(x))
+
+
+def cuda_array_interface(self: Any) -> dict:
+    """Return the interface by which CuPy, Numba and PyTorch take this tensor's memory over without a copy."""
+    if not self.is_cuda:  # AttributeError: for such a tensor hasattr is False
+        raise AttributeError(
+            f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()}; use .cuda()"
+        )
+    if self.requires_grad:
+        raise RuntimeError(
+            "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't "
+            "required, use var.detach() to get Variable that doesn't require grad."
+        )
+    return self._array.__cuda_array_interface__
 
 
 def _writable(array: np.ndarray) -> np.ndarray:
@@ -144,15 +204,30 @@ def _writable(array: np.ndarray) -> np.ndarray:
 
 
 def dlpack(self: Any, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """Return a DLPack capsule on the memory, for another library's `from_dlpack`."""
+    """Return a DLPack capsule on the memory, for another library's `from_dlpack`.
+
+    stream: on a GPU, the number of the stream that will use it: it waits for what is queued here.
+    """
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return self._array.__dlpack__(stream=None, max_version=max_version, dl_device=dl_device, copy=copy)
+    if not self.is_cuda:
+        return self._array.__dlpack__(stream=None, max_version=max_version, dl_device=dl_device, copy=copy)
+    wanted = None if dl_device is None else tuple(map(int, dl_device))
+    if wanted == (DLDeviceType.kDLCPU, 0):
+        if copy is False:
+            raise BufferError("__dlpack__: copy=False, but to the CPU it is a copy")
+        return self.cpu()._array.__dlpack__(max_version=max_version)
+    if wanted not in (None, (DLDeviceType.kDLCUDA, 0)):
+        raise BufferError(
+            f"__dlpack__: the memory is cuda:0's; it cannot be given to DLPack's device {wanted}"
+        )
+    found = self.clone() if copy else self
+    return self._kernels.to_capsule(found._array, stream, max_version, bool(copy))
 
 
 def dlpack_device(self: Any) -> tuple:
     """Return where the memory lies, as DLPack numbers it."""
-    return DLDeviceType.kDLCPU, 0
+    return DLDeviceType.kDLCUDA if self.is_cuda else DLDeviceType.kDLCPU, 0
 
 
 # --- copies ----------------------------------------------------------------------------------------

@@ -12,11 +12,14 @@ _PYTHON_TYPES = (builtins.float, builtins.int, builtins.bool)
 
 
 def check_layout(layout, pin_memory: bool) -> None:
-    """Raise RuntimeError for other layouts than strided, and for pinned memory: it serves GPUs."""
+    """Raise RuntimeError for other layouts than strided, and for pinned memory without a GPU."""
     if layout not in (None, strided):
         raise RuntimeError(f"layout: expected torch.strided, got {layout!r}; there are no sparse ones")
-    if pin_memory:
-        raise RuntimeError("pin_memory=True requires a CUDA or other accelerator backend; leave it out")
+    missing = devices.missing_for_cuda() if pin_memory else None
+    if missing is not None:
+        raise RuntimeError(
+            f"pin_memory=True requires a CUDA or other accelerator backend; leave it out ({missing})"
+        )
 
 
 def size_of(args, size=None) -> tuple[int, ...]:
@@ -43,6 +46,7 @@ def element_type(operation: str, dtype, default: dtypes.dtype | None = None) -> 
 def _new(input, array, device, requires_grad, layout, pin_memory):
     check_layout(layout, pin_memory)
     out = input._wrap(devices.put(array, input.device if device is None else device))
+    out = out.pin_memory() if pin_memory else out
     return out.requires_grad_() if requires_grad else out
 
 

@@ -401,6 +401,7 @@ class Methods:
     __array__, __array_ufunc__, __array_wrap__ = interop.to_array, interop.array_ufunc, interop.array_wrap
     __array_priority__ = 1000  # ndarray * Tensor is a Tensor
     __dlpack__, __dlpack_device__ = interop.dlpack, interop.dlpack_device
+    __cuda_array_interface__ = property(interop.cuda_array_interface)
     __deepcopy__, __reduce__ = interop.deepcopy, interop.reduce
 
     def __len__(self: Any) -> builtins.int:

@@ -5,7 +5,8 @@ import warnings
 
 import numpy as np
 
-from tensor import layouts
+from tensor import devices, layouts
+from tensor.autograd import Operation
 from tensor.memory import whole_memory
 from tensor.operands import to_sizes
 
@@ -179,16 +180,44 @@ def share_memory_(x):
     return x
 
 
-def is_pinned(x) -> bool:
-    """Return False: pages are locked for copies to a GPU, and there is none."""
-    return False
+def is_pinned(x, device=None) -> bool:
+    """Return whether the memory is the CPU's, and stays in place for copies to a GPU."""
+    if not isinstance(x._array, np.ndarray) or devices.missing_for_cuda() is not None:
+        return False
+    return devices.cuda_kernels().driver.is_pinned(x._array)
 
 
-def pin_memory(x):
-    """Raise RuntimeError, as PyTorch without a GPU: pages are locked for copies to one."""
-    raise RuntimeError(
-        "pin_memory: Cannot access accelerator device when none is available; on the CPU leave it out"
-    )
+def pin_memory(x, device=None):
+    """Return a copy in memory that stays in place, from which a GPU copies faster; `x` if it lies in such.
+
+    RuntimeError without a GPU, and for a tensor on one.
+    """
+    missing = devices.missing_for_cuda()
+    if missing is not None:
+        raise RuntimeError(
+            "pin_memory: Cannot access accelerator device when none is available; on the CPU leave it out "
+            f"({missing})"
+        )
+    if not isinstance(x._array, np.ndarray):
+        raise RuntimeError(f"cannot pin '{x.type()}' only dense CPU tensors can be pinned")
+    return x if is_pinned(x) else Pin.apply(x)
+
+
+class Pin(Operation):
+    """A copy in pinned memory."""
+
+    name = "PinMemory"
+    gradients_in_words = ("grad",)
+
+    def forward(self, k, x):
+        order = sorted(range(x.ndim), key=lambda d: -x.strides[d])
+        pinned = devices.cuda_kernels().driver.empty_pinned(tuple(x.shape[d] for d in order), x.dtype)
+        out = pinned.transpose(np.argsort(order)) if order else pinned
+        k.write(out, x)
+        return out
+
+    def backward(self, k, grad):
+        return (grad,)
 
 
 def is_same_size(x, other) -> bool:

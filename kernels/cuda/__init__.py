@@ -11,6 +11,7 @@ from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
 from kernels.cuda.elementwise import derivative, forward
+from kernels.cuda.exchange import from_capsule, from_interface, is_of_device, to_capsule
 from kernels.cuda.fold import fold, unfold
 from kernels.cuda.matmul import linear, matmul
 from kernels.cuda.memory import (
@@ -91,8 +92,11 @@ __all__ = [
     "flip",
     "fold",
     "forward",
+    "from_capsule",
     "from_host",
+    "from_interface",
     "full",
+    "is_of_device",
     "isclose",
     "linear",
     "log_softmax",
@@ -119,6 +123,7 @@ __all__ = [
     "sum_channels",
     "sum_to",
     "take_over",
+    "to_capsule",
     "to_host",
     "transpose",
     "unfold",

@@ -230,12 +230,11 @@ class DeviceArray:
 
     @property
     def __cuda_array_interface__(self) -> dict:
-        stream = driver.stream_number(driver.streams.current)
         return {
             "shape": self.shape, "typestr": self.dtype.str, "version": 3,
             "strides": None if self.flags.c_contiguous else self.strides,
-            "data": (self.address, not self.flags.writeable),
-            "stream": stream or 1,  # 1 is the default stream
+            "data": (self.address if self.size else 0, not self.flags.writeable),
+            "stream": driver.current_number(),
         }  # fmt: skip
 
 
@@ -262,14 +261,17 @@ def take_over(owner: Any, address: int, shape, strides, dtype, read_only: bool =
     return DeviceArray(np.asarray(_Place(owner, address, shape, strides, np.dtype(dtype), read_only)))
 
 
-def from_host(x: Any) -> DeviceArray:
-    """Return a copy of a host array, or a number, in the GPU's memory; the dims lie in the same order."""
+def from_host(x: Any, wait: bool = True) -> DeviceArray:
+    """Return a copy of a host array, or a number, in the GPU's memory; the dims lie in the same order.
+
+    wait: see `driver.upload`.
+    """
     x = np.asarray(x)
     order = sorted(range(x.ndim), key=lambda d: -abs(x.strides[d]))
     packed = np.ascontiguousarray(x.transpose(order)) if order else np.asarray(x)
     packed = packed.reshape(tuple(x.shape[d] for d in order))
     made = empty(packed.shape, x.dtype)
-    driver.upload(made.address, packed)
+    driver.upload(made.address, packed, wait)
     return made.transpose(np.argsort(order)) if order else made
 
 

@@ -1,12 +1,14 @@
 """The GPU as seen from the host: is there one, its memory, streams, events, and copies to and from it."""
 
 import ctypes
+import math
 import threading
+from collections import deque
 from typing import Any
 
 import numpy as np
 
-from kernels.cuda.allocator import Allocator
+from kernels.cuda.allocator import Allocator, Block
 from kernels.cuda.compile import SIMULATED, cuda
 
 SIMULATED_MEMORY = 1 << 30
@@ -114,6 +116,26 @@ def stream_number(stream: Any) -> int:
     return int(getattr(handle, "value", handle) or 0)
 
 
+def foreign_stream(number: int | None) -> Any:
+    """Return another library's stream by its number; None and 1 for the default stream, as in DLPack."""
+    if number in (None, 0, 1):
+        return None
+    if SIMULATED:
+        return _SimulatedStream()
+    return cuda.per_thread_default_stream() if number == 2 else cuda.external_stream(number)
+
+
+def current_number() -> int:
+    """Return the number under which other libraries know the current stream; 1 for the default stream."""
+    return stream_number(streams.current) or 1
+
+
+def wait_between(first: Any, then: Any) -> None:
+    """Let what is queued on the stream `then` from now on begin after what is queued on `first`."""
+    if stream_number(first) != stream_number(then):
+        wait_event(record_event(first), then)
+
+
 def synchronize() -> None:
     """Wait until all work has ended; errors of kernels are raised here."""
     if not SIMULATED:
@@ -167,16 +189,72 @@ def milliseconds_between(start: Any, end: Any) -> float | None:
 # --- copies ----------------------------------------------------------------------------------------
 
 
-def upload(address: int, source: np.ndarray) -> None:
-    """Copy a contiguous host array to device memory."""
+def _lock(nbytes: int) -> tuple[int, Any]:
+    if SIMULATED:
+        memory = np.empty(nbytes, np.uint8)
+    else:
+        memory = cuda.pinned_array(nbytes, np.uint8)
+    return memory.ctypes.data, memory
+
+
+pinned = Allocator(_lock, memory_info)
+"""Memory of the host whose pages stay in place, so that the GPU fetches from it by itself."""
+
+
+class _Pinned:
+    """Pinned memory as NumPy takes it over."""
+
+    def __init__(self, block: Block, shape: tuple[int, ...], dtype: np.dtype):
+        self.block = block
+        self.__array_interface__ = {
+            "shape": shape, "typestr": dtype.str, "version": 3, "data": (block.address, False)
+        }  # fmt: skip
+
+
+def empty_pinned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return a host array in pinned memory that is yet to be written."""
+    block = pinned.allocate(math.prod(shape) * dtype.itemsize)
+    return np.asarray(_Pinned(block, shape, dtype))
+
+
+def is_pinned(array: np.ndarray) -> bool:
+    """Return whether a host array lies in memory of `empty_pinned`."""
+    return _pinned_owner(array) is not None
+
+
+def _pinned_owner(array: Any) -> Any:
+    while array is not None and not isinstance(array, _Pinned):
+        array = getattr(array, "base", getattr(array, "array", None))
+    return array
+
+
+_under_way: deque[tuple[Any, Any]] = deque()
+"""(event, pinned memory) of copies that may not have ended: it must not be used anew before."""
+
+
+def upload(address: int, source: np.ndarray, wait: bool = True) -> None:
+    """Copy a contiguous host array to device memory.
+
+    wait: return when `source` may be changed; False: at once, if it is pinned.
+    """
     if source.nbytes == 0:
         return
     if SIMULATED:
         ctypes.memmove(address, source.ctypes.data, source.nbytes)
         return
-    _bytes_at(address, source.nbytes).copy_to_device(
-        source.reshape(-1).view(np.uint8), stream=streams.current or 0
-    )
+    stream: Any = streams.current or 0
+    owner = None if wait and not stream else _pinned_owner(source)
+    if owner is not None:  # then a copy on any stream but 0, which stands for no stream, returns at once
+        stream = stream or cuda.default_stream()
+    _bytes_at(address, source.nbytes).copy_to_device(source.reshape(-1).view(np.uint8), stream=stream)
+    if owner is None:
+        return
+    if wait:
+        stream.synchronize()
+        return
+    while _under_way and _under_way[0][0].query():
+        _under_way.popleft()
+    _under_way.append((record_event(stream), owner))
 
 
 def download(address: int, target: np.ndarray) -> None:

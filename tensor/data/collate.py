@@ -58,6 +58,17 @@ def default_convert(data: Any) -> Any:
     return data
 
 
+def pin(batch: Any) -> Any:
+    """Return a batch with its tensors in pinned memory; what has a method `pin_memory` sees to it itself."""
+    if hasattr(batch, "pin_memory"):
+        return batch.pin_memory()
+    if isinstance(batch, Mapping):
+        return _like_mapping(batch, {key: pin(value) for key, value in batch.items()})
+    if isinstance(batch, Sequence) and not isinstance(batch, str | bytes):
+        return _like_sequence(batch, [pin(value) for value in batch])
+    return batch
+
+
 def _stack(tensors: Sequence[Tensor]) -> Tensor:
     for i, t in enumerate(tensors):
         if t.shape != tensors[0].shape:

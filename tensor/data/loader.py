@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from tensor.data.collate import default_collate, default_convert
+from tensor.data.collate import default_collate, default_convert, pin
 from tensor.data.dataset import Dataset, IterableDataset
 from tensor.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from tensor.data.workers import Ahead, Fetcher, Fetching, Pool, find_context, get_worker_info, start_pool
+from tensor.devices import missing_for_cuda
 from tensor.random import Generator, find_generator
 
 __all__ = ["DataLoader", "get_worker_info"]
@@ -30,7 +31,9 @@ class DataLoader(Generic[T_co]):
         are processes. See `tensor.data.workers`.
     collate_fn: joins a list of samples to a batch; `default_collate` (`default_convert` where batch_size is
         None) by default. With the default, the batches of a TensorDataset are gathered as a whole.
-    pin_memory, pin_memory_device: accepted; without effect on the CPU.
+    pin_memory: put the tensors of each batch into memory from which a GPU copies faster, and by itself: see
+        `Tensor.to(non_blocking=True)`. Without a GPU there is no such memory, and it has no effect.
+        pin_memory_device: accepted; there is one GPU.
     drop_last: leave out a last batch that is smaller.
     generator: what the shuffling draws from; by default each epoch's order is seeded from the default
         generator.
@@ -222,7 +225,7 @@ class _Iteration:
                 raise
         self._count += 1
         self._warn_of_length()
-        return batch
+        return pin(batch) if self._loader.pin_memory and missing_for_cuda() is None else batch
 
     def _warn_of_length(self) -> None:
         length = self._loader._reported_length

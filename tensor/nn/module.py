@@ -408,6 +408,7 @@ class Module(Called, Saved):
             lambda t: t.to(
                 device=device,
                 dtype=dtype if dtype and t.is_floating_point() else None,
+                non_blocking=non_blocking,
                 memory_format=memory_format if t.ndim in (4, 5) else None,
             )
         )
