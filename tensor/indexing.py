@@ -124,7 +124,9 @@ def _as_position(item, x):
             stacklevel=5,
         )
         found = found.to(dtypes.bool)  # as in PyTorch, where uint8 was the mask before bool existed
-    return int(found._array) if found.ndim == 0 and found.dtype is not dtypes.bool else found
+    if x.is_cuda and not found.is_cuda:
+        found = found.to(x.device)
+    return int(found.item()) if found.ndim == 0 and found.dtype is not dtypes.bool else found
 
 
 def _parse(x, index) -> tuple[tuple, Any, list]:

@@ -10,9 +10,22 @@ from kernels.cuda.attention import attention, attention_dx
 from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
+from kernels.cuda.dropout import keep_scaled
 from kernels.cuda.elementwise import derivative, forward
 from kernels.cuda.exchange import from_capsule, from_interface, is_of_device, to_capsule
 from kernels.cuda.fold import fold, unfold
+from kernels.cuda.indexing import (
+    along,
+    embedding_dx,
+    limit_norms,
+    nonzero,
+    put,
+    repeat,
+    scatter_add,
+    scatter_reduce,
+    take,
+    unravel,
+)
 from kernels.cuda.matmul import linear, matmul
 from kernels.cuda.memory import (
     cast,
@@ -33,6 +46,16 @@ from kernels.cuda.memory import (
 from kernels.cuda.missing import kernel_that_is_missing
 from kernels.cuda.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cuda.optim_adaptive import adadelta, adamax, nadam, radam
+from kernels.cuda.pad import pad_constant, pad_constant_dx, pad_from, pad_from_dx
+from kernels.cuda.pool import (
+    adaptive_windows,
+    average_pool,
+    average_pool_dx,
+    max_pool,
+    max_pool_dx,
+    max_pool_indices,
+    sliding_windows,
+)
 from kernels.cuda.recurrent import recurrent, recurrent_dx
 from kernels.cuda.reduce import (
     all,
@@ -46,6 +69,8 @@ from kernels.cuda.reduce import (
     sum,
     sum_to,
 )
+from kernels.cuda.resize import resize, resize_dx, resize_table
+from kernels.cuda.rounding import divide_rounded, remainder, round
 from kernels.cuda.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
 from kernels.cuda.softmax import (
     cross_entropy,
@@ -65,10 +90,14 @@ __all__ = [
     "adagrad",
     "adam",
     "adamax",
+    "adaptive_windows",
     "all",
+    "along",
     "any",
     "attention",
     "attention_dx",
+    "average_pool",
+    "average_pool_dx",
     "bounds",
     "cast",
     "cat",
@@ -85,7 +114,9 @@ __all__ = [
     "cumprod_dx",
     "cumsum",
     "derivative",
+    "divide_rounded",
     "driver",
+    "embedding_dx",
     "expand",
     "extreme",
     "extreme_value",
@@ -98,35 +129,57 @@ __all__ = [
     "full",
     "is_of_device",
     "isclose",
+    "keep_scaled",
+    "limit_norms",
     "linear",
     "log_softmax",
     "log_softmax_dx",
     "logcumsumexp",
     "matmul",
+    "max_pool",
+    "max_pool_dx",
+    "max_pool_indices",
     "nadam",
     "nll",
     "nll_dx",
+    "nonzero",
     "on_device",
+    "pad_constant",
+    "pad_constant_dx",
+    "pad_from",
+    "pad_from_dx",
     "permute",
     "prod",
     "prod_dx",
+    "put",
     "radam",
     "recurrent",
     "recurrent_dx",
+    "remainder",
+    "repeat",
+    "resize",
+    "resize_dx",
+    "resize_table",
     "rmsprop",
     "roll",
+    "round",
+    "scatter_add",
+    "scatter_reduce",
     "sgd",
+    "sliding_windows",
     "softmax",
     "softmax_dx",
     "square_deviation",
     "sum",
     "sum_channels",
     "sum_to",
+    "take",
     "take_over",
     "to_capsule",
     "to_host",
     "transpose",
     "unfold",
+    "unravel",
     "where",
     "write",
     "zeros",

@@ -135,7 +135,10 @@ class _Memory:
         return self._array[self._checked(i)]
 
     def __setitem__(self, i, value):
-        self._array[self._checked(i)] = value
+        try:
+            self._array[self._checked(i)] = value
+        except OverflowError:  # on the GPU the lowest bits are stored
+            self._array[i] = np.asarray(value).astype(self._array.dtype)
 
     def _checked(self, i) -> int:
         if not 0 <= i < self._array.size:

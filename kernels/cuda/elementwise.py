@@ -4,6 +4,7 @@ The names and the rules are those of `kernels.cpu.elementwise`. A kernel takes o
 broadcast; a formula's options are numbers. It is made and compiled on first use.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -87,6 +88,21 @@ INTEGER: dict[str, Callable] = {
 """What takes integers to integers."""
 
 
+# --- powers of one number ----------------------------------------------------------------------------
+
+
+def _power_of_number(x, y):
+    """As on the CPU, and in PyTorch: the usual exponent is a product, and 0.5 the root: nan of -inf."""
+    if y == 2.0:
+        return x * x
+    if y == 0.5:
+        return math.sqrt(x)
+    return math.pow(x, y)
+
+
+_POWER = lift("elementwise", "power_of_number", _power_of_number, {"x": "T", "y": "T"}, FLOATS)
+
+
 _lifted: dict[tuple, tuple[Kernel, tuple[str, ...]]] = {}
 
 
@@ -137,6 +153,8 @@ def forward(name: str, x, *more, out: DeviceArray | None = None) -> DeviceArray:
     count = len(FORMULAS[name].variables)
     arrays = [on_device(a) for a in (x, *more)[:count]]
     dtype = arrays[0].dtype
+    if name == "pow" and dtype.kind == "f" and arrays[1].ndim == 0:
+        return run(_POWER, arrays, out=out)
     made = _forward_kernel(name, dtype.kind == "f")
     defaults = tuple(FORMULAS[name].options.values())
     options = [*more[count - 1 :], *defaults[len(more) - count + 1 :]]

@@ -31,6 +31,11 @@ FAMILIES = {
     ],
     "shape": ["tests/tensor/test_shape.py"],
     "products": ["tests/tensor/test_products.py", "-k", "linear or itself or expanded"],
+    "indexing": ["tests/tensor/test_indexing.py", "-k", "gather"],
+    "scattering": ["tests/tensor/test_scattering.py", "-k", "take_along or scatter or products"],
+    "embedding": ["tests/tensor/test_embedding.py", "-k", "test_embedding"],
+    "pooling": ["tests/tensor/test_pool.py", "-k", "nan_ties or adaptive_pairs or integers"],
+    "padding": ["tests/tensor/test_pad.py", "-k", "cropped or wider"],
     "fold": ["tests/tensor/test_fold.py"],
     "convolution": ["tests/tensor/test_conv.py", "-k", "groups and not without"],
 }

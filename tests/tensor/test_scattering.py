@@ -9,22 +9,22 @@ POSITIONS = np.random.default_rng(0).integers(0, 3, (3, 4))
 DISTINCT = np.array([[2, 0, 1, 1], [0, 1, 2, 0], [1, 2, 0, 2]])  # no column names a row twice
 
 
-def place(T, positions):
-    return T.tensor(positions)
+def place(T, x, positions):
+    return T.tensor(positions, device=x.device)
 
 
 OPERATIONS = {
-    "gather": lambda T, x, y: x.gather(0, place(T, POSITIONS)) * y,
-    "gather, 1": lambda T, x, y: T.gather(x, 1, place(T, POSITIONS[:, :2])) * y[:, :2],
-    "take_along_dim": lambda T, x, y: T.take_along_dim(x, place(T, POSITIONS[:1]), 0) + y,
-    "scatter": lambda T, x, y: T.scatter(x, 0, place(T, DISTINCT), y),
-    "scatter in place": lambda T, x, y: x.clone().scatter_(0, place(T, DISTINCT), y),
-    "scatter a number": lambda T, x, y: x.scatter(1, place(T, POSITIONS), 2.5) * y,
-    "scatter_add": lambda T, x, y: T.scatter_add(x, 0, place(T, POSITIONS), y),
-    "scatter_add in place": lambda T, x, y: x.clone().scatter_add_(1, place(T, POSITIONS), y),
+    "gather": lambda T, x, y: x.gather(0, place(T, x, POSITIONS)) * y,
+    "gather, 1": lambda T, x, y: T.gather(x, 1, place(T, x, POSITIONS[:, :2])) * y[:, :2],
+    "take_along_dim": lambda T, x, y: T.take_along_dim(x, place(T, x, POSITIONS[:1]), 0) + y,
+    "scatter": lambda T, x, y: T.scatter(x, 0, place(T, x, DISTINCT), y),
+    "scatter in place": lambda T, x, y: x.clone().scatter_(0, place(T, x, DISTINCT), y),
+    "scatter a number": lambda T, x, y: x.scatter(1, place(T, x, POSITIONS), 2.5) * y,
+    "scatter_add": lambda T, x, y: T.scatter_add(x, 0, place(T, x, POSITIONS), y),
+    "scatter_add in place": lambda T, x, y: x.clone().scatter_add_(1, place(T, x, POSITIONS), y),
     **{
         f"scatter_reduce, {reduce}, {include}": lambda T, x, y, reduce=reduce, include=include: (
-            x.scatter_reduce(0, place(T, POSITIONS), y, reduce, include_self=include)
+            x.scatter_reduce(0, place(T, x, POSITIONS), y, reduce, include_self=include)
         )
         for reduce in ("sum", "prod", "mean", "amax", "amin")
         for include in (True, False)
