@@ -38,18 +38,27 @@ def measure_flow(node, place: int, grad, added) -> tuple[float | None, str]:
     h = _STEP * max(float(np.abs(x).max()), 1e-3)
     weights = _to_double(to_host(grad))
     try:
-        sides = [
+        right, middle, left = (
             float((_run_again(node, arrays, place, np.asarray(x + sign * h * direction)) * weights).sum())
-            for sign in (1.0, -1.0)
-        ]
+            for sign in (1.0, 0.0, -1.0)
+        )
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         return None, f"not measured: {error}"
-    measured = (sides[0] - sides[1]) / (2.0 * h)
+    measured = (right - left) / (2.0 * h)
     if not math.isfinite(measured):
         return None, "not measured: not finite on both sides"
     told = float((_to_double(to_host(added)) * direction).sum())
     where = "along one direction " if x.ndim else ""
-    return measured, f"{where}the backward says {show_number(told)}, differences {show_number(measured)}"
+    note = f"{where}the backward says {show_number(told)}, differences {show_number(measured)}"
+    return measured, note + _find_kink(told, measured, (middle - left) / h, (right - middle) / h)
+
+
+def _find_kink(told: float, measured: float, left: float, right: float) -> str:
+    """Return what to say where both are right: where slopes differ there is none, and any between them is."""
+    size = 1e-3 * max(abs(told), abs(measured), 1e-3)
+    if abs(told - measured) < size or abs(right - left) < size:
+        return ""
+    return f" (a kink: {show_number(left)} on one side, {show_number(right)} on the other)"
 
 
 def _to_double(array: np.ndarray) -> np.ndarray:

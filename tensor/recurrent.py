@@ -14,6 +14,8 @@ from tensor.products import linear
 class Recurrence(Operation):
     """One direction of a layer: the states after each step, and below them those after the last."""
 
+    gradients_in_words = ("grad, through time, from the last step to the first",)
+
     def forward(self, k, x, h0, *rest, kind, sizes, backwards):
         c0, weights = (rest[0], rest[1:]) if kind == "LSTM" else (None, rest)
         weight_ih, weight_hh, bias_ih, bias_hh = weights if len(weights) == 4 else (*weights, None, None)
@@ -60,6 +62,9 @@ class Recurrence(Operation):
 
 class _Rows(Operation):
     """Some rows of the states, copied: what a user writes into them leaves the saved states alone."""
+
+    written = "rows({0})"
+    gradients_in_words = ("grad at the rows it shows, else 0",)
 
     def forward(self, k, states, first, last, shape, name):
         self.name, self.first, self.shape_before = name, first, states.shape

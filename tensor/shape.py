@@ -98,6 +98,8 @@ class Transpose(View):
 class T(Transpose):
     """A matrix transposed."""
 
+    written = "{0}.T"
+
 
 class Expand(View):
     """Size-1 dims repeated without copying; the gradient is summed over the repeats."""

@@ -152,6 +152,8 @@ def _snake(name: str) -> str:
 def _said(node, options: Mapping) -> dict[str, Any]:
     """Return the options that are worth saying, by the names under which PyTorch takes them."""
     said = {name: value for name, value in options.items() if _is_said(name, value)}
+    if "pair" in said and "offset" not in options:
+        said |= dict(zip(("dim0", "dim1"), said.pop("pair"), strict=True))
     if "keepdim" in options and "dims" in options:
         dims = said.pop("dims", None)
         known = node.notes is not None and node.notes.parents

@@ -156,7 +156,7 @@ class _Player:
         elif key in ("q", "Q", "interrupt"):
             return False
         elif key and key.isprintable() and len(key) == 1:
-            self._message = f"no step has the key {key}; ? shows the keys"
+            self._message = f"{key} does nothing here; ? shows the keys"
         return True
 
     def _next_phase(self) -> Any:

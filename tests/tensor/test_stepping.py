@@ -428,6 +428,7 @@ def written(compute):
             lambda x, i: F.conv2d(x[None, None], tensor.ones(1, 1, 3, 3), padding=1, stride=(1, 2)),
             "convolution(v1, v2, stride=(1, 2), padding=1)",
         ),
+        (lambda x, i: x.transpose(0, 1), "transpose(x, dim0=0, dim1=1)"),
         (lambda x, i: F.interpolate(x[None, None], size=(3, 6)), "upsample_nearest2d(v2, dim=3)"),
     ],
 )
@@ -486,3 +487,25 @@ def test_what_is_no_loss_is_refused(make, error, words):
     x = tensor.tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(error, match=re.escape(words)):
         micro.step(lambda: make(x))
+
+
+def test_layers_of_a_recurrent_network_are_written_without_their_plumbing():
+    layer, x = nn.GRU(2, 3), tensor.ones(4, 1, 2)
+    formulas = dict(written(lambda: layer(x)[0].sum()))
+    assert any(re.fullmatch(r"rows\(v\d+\)", formula) for formula in formulas)
+    words = [derivative for derivatives in formulas.values() for derivative in derivatives]
+    assert not any("the backward of" in derivative for derivative in words)
+
+
+def test_a_kink_says_why_differences_are_others():
+    x = tensor.tensor([[0.0, 0.0], [0.0, 0.0]], requires_grad=True)  # all four are the largest
+    stepper = micro.step(lambda: F.max_pool2d(x[None, None], 2).sum(), check=True)
+    notes = [flow.note for step in stepper for flow in step.flows if step.formula.startswith("max_pool")]
+    assert len(notes) == 1
+    assert "(a kink: " in notes[0]
+    stepper = micro.step(
+        lambda: F.max_pool2d(tensor.arange(4.0).reshape(1, 1, 2, 2) * x, 2).sum(), check=True
+    )
+    smooth = [flow.note for step in stepper for flow in step.flows if " * v" in step.formula]
+    assert smooth
+    assert not any("kink" in note for note in smooth)
