@@ -13,6 +13,7 @@ class Matmul(Operation):
     """a @ b for at least two dims each; batch dims broadcast."""
 
     name = "Mm"
+    drawn_name = "Matmul"
     written = "{0} @ {1}"
     gradients_in_words = ("grad @ {1}.T", "{0}.T @ grad")
     broadcasts = True
@@ -42,14 +43,12 @@ class BatchMatmul(Matmul):
     """a @ b with batch dims that broadcast."""
 
     name = "UnsafeView"
-    drawn_name = "Matmul"
 
 
 class FoldedMatmul(Matmul):
     """A matrix @ a batch: PyTorch's last step, of products it makes transposed, is a copy."""
 
     name = "Clone"
-    drawn_name = "Matmul"
 
 
 class Mv(Operation):

@@ -352,13 +352,18 @@ def test_a_home_that_cannot_be_written_is_not_needed(home, monkeypatch):
 @pytest.mark.skipif(importlib.util.find_spec("readline") is None, reason="Python was built without readline")
 def test_the_plain_session_completes_and_remembers(home):
     up = "\x1b[A"
-    for typed in ("print('first ' + 'line')", up + up):  # two lines up in the history of the first session
+    for typed in ("print('first ' + 'line')", 3 * up):  # three lines up in the history of the first session
         terminal, prompt, _ = start("plain")
         terminal.type(typed + "\r")
         terminal.wait_for(r"\nfirst line\n")
         terminal.wait_for(prompt)
         terminal.type("Val\t(5)\r")
         terminal.wait_for(r"\nValue\(data=5\.0")
+        terminal.wait_for(prompt)
+        terminal.type("1/0\r")  # as Python shows it, from the user's own line on
+        terminal.wait_for(
+            r'\nTraceback \(most recent call last\):\n  File "<console>", line 1, in <module>\nZeroDiv'
+        )
         terminal.wait_for(prompt)
         terminal.type("\x04")
         assert terminal.finish()[0] == 0

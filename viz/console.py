@@ -40,7 +40,7 @@ def run(names: dict[str, Any], greeting: str, text: str | None = None, plain: bo
         plain: Python's own console, also where IPython is.
     """
     names = {"__name__": "__main__", "__doc__": None, **names}
-    with _usual_signals():
+    with _as_in_python():
         try:
             if text is not None:
                 exec(compile(text, "<-c>", "exec"), names)
@@ -75,14 +75,16 @@ def _show_traceback(error: Exception) -> None:
 
 
 @contextmanager
-def _usual_signals() -> Iterator[None]:
-    """Let Ctrl-C be a KeyboardInterrupt, as in any Python."""
+def _as_in_python() -> Iterator[None]:
+    """Let Ctrl-C be a KeyboardInterrupt, and tracebacks be Python's: the command line has changed both."""
+    hook, sys.excepthook = sys.excepthook, sys.__excepthook__
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         yield
     finally:
+        sys.excepthook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -15,8 +15,11 @@ LONGEST_FORMULA = 16
 """A local derivative of more characters is shown as a number alone; its formula waits under the pointer."""
 
 
-def label_derivatives(recorded: Any, position: int | None) -> dict[tuple[int, int], str]:
-    """Return the attributes that show the local derivative on each edge, by node and place of the operand."""
+def label_derivatives(recorded: Any, position: int | None, vertical: bool) -> dict[tuple[int, int], str]:
+    """Return the attributes that show the local derivative on each edge, by node and place of the operand.
+
+    vertical: whether edges run upwards or downwards.
+    """
     shown = {}
     for number in steps_done(recorded, position):
         for place, flow in enumerate(recorded.flows[number]):
@@ -27,8 +30,9 @@ def label_derivatives(recorded: Any, position: int | None) -> dict[tuple[int, in
             if full and (_is_number(flow.derivative) or len(flow.derivative) > LONGEST_FORMULA):
                 text = show_number(flow.local)
             tip = "\n".join(filter(None, [full or flow.derivative, flow.note]))
-            # the second line, which is empty, lifts the first off the edge
-            label = " " + escape(shorten(text, 2 * LONGEST_FORMULA)) + "\\n "
+            # Spaces hold it off an edge to its left; a second line, which is empty, off one below it.
+            label = escape(shorten(text, 2 * LONGEST_FORMULA))
+            label = f"   {label}   " if vertical else f" {label}\\n "
             shown[number, place] = (
                 f" label={quote(label)} labeltooltip={quote(escape(tip))} edgetooltip={quote(escape(tip))}"
             )

@@ -89,9 +89,10 @@ def draw(
     )
     if note:
         graph.body.append(f'\tlabel={quote(escape(note))} labelloc="t" fontname={quote(NODE["fontname"])}\n')
-    labels = label_derivatives(recorded, position) if derivatives else {}
+    vertical = rankdir in ("TB", "BT")
+    labels = label_derivatives(recorded, position, vertical) if derivatives else {}
     looks, result_looks = color_flows(recorded, position) if flow else ({}, {})
-    graph.body.extend(_write(nodes, rankdir in ("TB", "BT"), labels, looks, result_looks))
+    graph.body.extend(_write(nodes, vertical, labels, looks, result_looks))
     if legend:
         kinds = [node.kind for node in nodes[:-1]] + (["output"] if nodes[-1].parents else [nodes[-1].kind])
         kinds += ["rest"] * any(LEFT_OUT in node.parents for node in nodes)

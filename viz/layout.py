@@ -215,7 +215,7 @@ def _render(engine: Any, module: Any, source: str, is_wanted: Callable[[], bool]
         return bytes(memory.read(store, address, address + size))
     except (wasmtime.Trap, wasmtime.WasmtimeError) as error:  # its stack or its memory was too small
         reason = str(error).strip().splitlines()[-1].strip()
-        raise LayoutError(f"Graphviz gave up: {reason}") from None
+        raise LayoutError(f"Graphviz gave up, the graph is too large for it ({reason})") from None
 
 
 # --- SVG -------------------------------------------------------------------------------------------

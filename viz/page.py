@@ -15,7 +15,7 @@ from viz.document import escape_html, write_document
 from viz.dot import printable
 from viz.layout import lay_out
 from viz.recording import Steps, record
-from viz.render import _replace
+from viz.render import write_whole
 
 __all__ = ["LARGEST_PAGE", "page", "write_page"]
 
@@ -51,7 +51,7 @@ def page(root: Any, path: str | os.PathLike[str], *, title: str | None = None, c
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"page: the name must end in .html, got {path.name!r}")
-    _replace(path, write_page(root, title=title, check=check).encode())
+    write_whole(path, write_page(root, title=title, check=check).encode())
     return path
 
 

@@ -46,12 +46,12 @@ def svg(root: Drawable | graphviz.Digraph, *, timeout: float = LIMIT, **options:
     Args:
         root: what `draw` takes, or a graph that `draw` or `draw_model` returned.
         timeout: seconds the layout may take. Then a simpler drawing takes its place, and a warning says so.
-        options: as for `draw`.
+        options: as for `draw`, except `format`; for a graph there are none.
 
     Raises:
         RuntimeError: it could not be drawn within the time, or there is no Graphviz.
     """
-    _check_timeout("svg", timeout)
+    _check("svg", root, timeout, options)
     try:
         content, note = _climb_down(root, "svg", timeout, options)
     except LayoutError as error:
@@ -74,7 +74,7 @@ def save(
     Args:
         root: what `draw` takes, or a graph that `draw` or `draw_model` returned.
         timeout: seconds the layout may take. Then a simpler drawing takes its place, and a warning says so.
-        options: as for `draw`.
+        options: as for `draw`, except `format`; for a graph there are none.
 
     Raises:
         ValueError: another ending.
@@ -85,9 +85,9 @@ def save(
     format = path.suffix.removeprefix(".").lower()
     if format not in FORMATS:
         raise ValueError(f"save: the name must end in .svg, .png, .pdf or .dot, got {path.name!r}")
-    _check_timeout("save", timeout)
+    _check("save", root, timeout, options)
     if format == "dot":
-        _replace(path, _graph_of(root, options).source.encode())
+        write_whole(path, _graph_of(root, options).source.encode())
         return path
     try:
         content, note = _climb_down(root, format, timeout, options)
@@ -96,7 +96,7 @@ def save(
         raise GraphvizMissing(f"save: {path.name} {error}, or save {other}, which needs nothing") from None
     except LayoutError as error:
         text = path.with_suffix(".dot")
-        _replace(text, _graph_of(root, options).source.encode())
+        write_whole(text, _graph_of(root, options).source.encode())
         warnings.warn(
             f"save: wrote {text.name}, the graph as text, and no {path.name}: {error}", stacklevel=2
         )
@@ -104,15 +104,21 @@ def save(
     if format == "svg":
         picture = tidy(content, *caption(root))
         content = f'<?xml version="1.0" encoding="UTF-8"?>\n{picture}'.encode()
-    _replace(path, content)
+    write_whole(path, content)
     if note:
         warnings.warn(f"save: {path.name} was {note}", stacklevel=2)
     return path
 
 
-def _check_timeout(name: str, timeout: float) -> None:
+def _check(name: str, root: Any, timeout: float, options: dict[str, Any]) -> None:
+    """Raise for a time that is none, and for options that would have no effect."""
     if not 0 < timeout < TIMEOUT_MAX:
         raise ValueError(f"{name}: timeout is the seconds a layout may take, above 0, got {timeout!r}")
+    if options and isinstance(root, graphviz.Digraph):
+        raise TypeError(f"{name}: {', '.join(options)}: this graph is drawn already; give options to draw")
+    if "format" in options:
+        given = "it returns SVG" if name == "svg" else "the ending of the name says it"
+        raise TypeError(f"{name}: there is no option format: {given}")
 
 
 def _climb_down(root: Any, format: str, timeout: float, options: dict[str, Any]) -> tuple[bytes, str]:
@@ -183,7 +189,8 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file as a whole, or leave the one that is there as it was."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         temporary.write_bytes(content)
@@ -192,5 +199,7 @@ def _replace(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None  # nobody knows the temporary one
+            raise type(error)(
+                error.errno, error.strerror, str(path)
+            ) from None  # nobody knows the temporary one
         raise

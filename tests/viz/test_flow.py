@@ -60,6 +60,15 @@ def test_a_long_formula_waits_under_the_pointer():
     assert "1.0" in edge["edgetooltip"]
 
 
+def test_a_derivative_stands_clear_of_its_edge():
+    for rankdir in (
+        "TB",
+        "BT",
+    ):  # beside a line that runs down: the packaged Graphviz measures text too short
+        assert edges(product(), derivatives=True, rankdir=rankdir)["edge0-2-0"]["label"] == "   y = -3.0   "
+    assert edges(product(), derivatives=True)["edge0-2-0"]["label"] == " y = -3.0\\n "
+
+
 def test_results_have_the_names_that_derivatives_speak_of():
     x = Value(2.0, label="x")
     source = viz.draw((x * 3) * x, derivatives=True).source

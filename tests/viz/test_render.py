@@ -93,7 +93,7 @@ def test_save_leaves_nothing_behind_where_it_cannot_write(tmp_path):
     absent = tmp_path / "absent" / "graph.dot"
     with pytest.raises(FileNotFoundError) as caught:
         viz.save(example(), absent)
-    assert caught.value.filename == str(absent)
+    assert str(caught.value) == f"[Errno 2] No such file or directory: {str(absent)!r}"
 
 
 @needs_dot
@@ -188,6 +188,23 @@ def test_nobody_waits_for_what_cannot_be_laid_out(slow):
         viz.svg(chain(30_000), most=50)
     (source,) = sources
     assert 0 < source.count('"relu"') <= 25
+
+
+def test_an_option_that_would_have_no_effect_is_refused(tmp_path):
+    graph = viz.draw(example())
+    for draw, name in (
+        (lambda **o: viz.save(graph, tmp_path / "a.svg", **o), "save"),
+        (lambda **o: viz.svg(graph, **o), "svg"),
+    ):
+        with pytest.raises(
+            TypeError, match=f"{name}: legend, flow: this graph is drawn already; give options to draw"
+        ):
+            draw(legend=True, flow=True)
+    with pytest.raises(TypeError, match="save: there is no option format: the ending of the name says it"):
+        viz.save(example(), tmp_path / "a.svg", format="png")
+    with pytest.raises(TypeError, match="svg: there is no option format: it returns SVG"):
+        viz.svg(example(), format="png")
+    assert not list(tmp_path.iterdir())
 
 
 def test_of_a_finished_graph_nothing_is_left_out(slow):
