@@ -17,7 +17,7 @@ class Determinant(Operation):
         self.saved = (x,)
         self.result = out = k.determinant(x)
         zero = k.compare("eq", out, k.zeros((), out.dtype))
-        self.singular = bool(k.any(zero, tuple(range(out.ndim))))
+        self.singular = k.any(zero, tuple(range(out.ndim))).item()
         return out
 
     def backward(self, k, grad):

@@ -21,6 +21,11 @@ BUDGET = 64
 LARGER_BUDGET: dict[str, int] = {
     "attention.weigh": 96,
     "attention.weigh_dx": 96,
+    "jacobi.diagonalise": 176,
+    "jacobi.orthogonalise": 224,
+    "linalg.eliminate": 88,
+    "linalg.factor_positive": 88,
+    "linalg.substitute": 88,
     "tiles.product": 168,
     "tiles.product_of_dims": 192,
     "tiles.thin_product": 232,
