@@ -7,6 +7,7 @@ With `NUMBA_ENABLE_CUDASIM=1` kernels run in numba-cuda's simulator: in Python, 
 """
 
 import math
+import operator
 import os
 import re
 import sys
@@ -27,6 +28,9 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 
 if SIMULATED:
     simulator.repair(*[sys.modules[f"numba.cuda.simulator.{name}"] for name in ("kernel", "kernelapi")])
+else:
+    # It warns of every launch of less than 128 blocks: that a tensor is small is no mistake.
+    sys.modules["numba.cuda.dispatcher"].config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # type: ignore[attr-defined]
 
 FLOATS = ("float32", "float64")
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
@@ -204,7 +208,7 @@ class Kernel:
         compiled = self._compiled.get(kind)
         if compiled is None:
             compiled = self._compiled[kind] = self._compile(kind)
-        given = [_passed(a, x) for a, x in zip(self.arguments, arguments, strict=True)]
+        given = [_passed(a, x, kind) for a, x in zip(self.arguments, arguments, strict=True)]
         compiled[blocks, block, current_stream()](*given)
 
     def _kind_of(self, arguments) -> tuple:
@@ -251,13 +255,26 @@ def _as_if_on(capability: tuple[int, int]):
         dispatcher.get_current_device = asked
 
 
-def _passed(argument: _Argument, x) -> Any:
+def _passed(argument: _Argument, x, kind: tuple) -> Any:
     """Return an argument of a launch as the compiled kernel takes it."""
     if argument.is_pointer:
         return _Memory(x.memory()) if SIMULATED else x.address
     if argument.is_array:
         return _Memory(x.memory()) if SIMULATED else cuda.from_cuda_array_interface(x.memory_interface())
+    if SIMULATED:
+        _check_numbers(argument, argument.type(dict(kind)), x)
     return x
+
+
+def _check_numbers(argument: _Argument, kept: types.Type, x) -> None:
+    """Raise TypeError for numbers that a launch on a GPU would not take: the simulator takes anything."""
+    if isinstance(kept, types.UniTuple) and len(x) != kept.count:
+        raise TypeError(f"kernel: {argument.name} holds {kept.count} numbers, got {len(x)}")
+    for number in x if isinstance(kept, types.UniTuple) else (x,):
+        if isinstance(kept, types.Float):
+            float(number)
+        else:
+            operator.index(number)
 
 
 def _without_warnings(function: Callable) -> Callable:
