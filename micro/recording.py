@@ -8,7 +8,7 @@ from typing import Any
 
 from micro.differences import measure_slope
 from micro.ieee import calculate
-from micro.stepper import Flow, Made, Node, Pass, name_nodes
+from micro.steps import Flow, Made, Node, Pass, name_nodes
 from micro.symbolic import fill, show_constant, write_derivative, write_forward
 from micro.text import show_number
 

@@ -22,7 +22,7 @@ from micro.convert import to_float
 from micro.formulas import Formula
 from micro.ieee import calculate, evaluate
 from micro.recording import record_pass
-from micro.stepper import Pass
+from micro.steps import Pass
 
 
 class Rule:

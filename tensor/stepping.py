@@ -8,7 +8,7 @@ flows. Forward values are those that `keep_values` kept, or that autograd has sa
 import functools
 from typing import Any
 
-from micro.stepper import Flow, Made, Node, Pass, name_nodes
+from micro.steps import Flow, Made, Node, Pass, name_nodes
 from micro.symbolic import show_constant
 from micro.text import NOT_THERE, show_kind, show_quantity
 from tensor.autograd.backpropagation import _first_gradients, _propagate

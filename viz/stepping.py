@@ -4,7 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from micro.stepper import PHASES, Flow, Step, Stepper, write_equation, write_flow, write_name
+from micro.stepper import Stepper
+from micro.steps import PHASES, Flow, Step, write_equation, write_flow, write_name
 from micro.text import shorten, show_in_line, show_quantity
 from viz.keys import Keys, can_read_keys
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from micro import Value, step
 from micro.formulas import FORMULAS, Formula
 from micro.nn import MLP
-from micro.stepper import name_nodes
 from micro.value import sort_topologically
 
 
@@ -426,13 +425,6 @@ def test_step_refuses_what_records_no_computation(root):
 
 
 # --- names -------------------------------------------------------------------------------------------
-
-
-def test_names():
-    assert name_nodes(["x", None, "x", "a b", "", "v1", "w[0]", "v6'", "v7", "é", "x" * 31]) == {
-        0: "x", 2: "x#2", 5: "v1#5", 6: "w[0]", 7: "v6'", 8: "v7", 9: "é",
-    }  # fmt: skip
-    assert name_nodes(["v2", "v1", "v0", "v99"]) == {0: "v2", 1: "v1", 2: "v0", 3: "v99"}  # none is called so
 
 
 def test_a_label_that_no_formula_can_hold_is_found_all_the_same():

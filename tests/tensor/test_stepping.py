@@ -428,6 +428,7 @@ def written(compute):
             lambda x, i: F.conv2d(x[None, None], tensor.ones(1, 1, 3, 3), padding=1, stride=(1, 2)),
             "convolution(v1, v2, stride=(1, 2), padding=1)",
         ),
+        (lambda x, i: x.t(), "x.T"),
         (lambda x, i: x.transpose(0, 1), "transpose(x, dim0=0, dim1=1)"),
         (lambda x, i: F.interpolate(x[None, None], size=(3, 6)), "upsample_nearest2d(v2, dim=3)"),
     ],
