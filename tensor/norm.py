@@ -4,6 +4,7 @@ import math
 
 from tensor import dtypes
 from tensor.autograd import Operation, is_grad_enabled, no_grad
+from tensor.devices import join
 from tensor.operands import require_tensor, to_sizes
 from tensor.pad import pad
 from tensor.pool import avg_pool2d
@@ -123,6 +124,8 @@ def _check(operation: str, input, shape: tuple[int, ...], **others) -> None:
                 f"{operation}: expected {name} of the input's {input.dtype!r}, got {t.dtype!r}; use "
                 f".to({input.dtype!r})"
             )
+        if t._kernels is not input._kernels:
+            join(operation, [input, t], t)  # raises
 
 
 def _to_float(operation: str, name: str, value) -> float:

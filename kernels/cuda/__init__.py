@@ -7,9 +7,20 @@ CPU instead. Importing this package needs numba-cuda (`pip install 'liftgrad[cud
 from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
 from kernels.cuda.attention import attention, attention_dx
+from kernels.cuda.batch_norm import batch_norm, batch_norm_dx
 from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
+from kernels.cuda.counting import (
+    bincount,
+    even_edges,
+    histogram,
+    isin,
+    searchsorted,
+    unique,
+    unique_consecutive,
+    unique_only,
+)
 from kernels.cuda.dropout import keep_scaled
 from kernels.cuda.elementwise import derivative, forward
 from kernels.cuda.exchange import from_capsule, from_interface, is_of_device, to_capsule
@@ -27,6 +38,7 @@ from kernels.cuda.indexing import (
     unravel,
 )
 from kernels.cuda.jacobi import eigh, svd
+from kernels.cuda.layer_norm import group_norm, group_norm_dx, layer_norm, layer_norm_dx
 from kernels.cuda.linalg import (
     cholesky,
     cofactors,
@@ -100,6 +112,7 @@ from kernels.cuda.softmax import (
     softmax,
     softmax_dx,
 )
+from kernels.cuda.sorting import kth, median, mode, sort, topk
 
 __all__ = [
     "Arrays",
@@ -116,6 +129,9 @@ __all__ = [
     "attention_dx",
     "average_pool",
     "average_pool_dx",
+    "batch_norm",
+    "batch_norm_dx",
+    "bincount",
     "bounds",
     "cast",
     "cat",
@@ -140,6 +156,7 @@ __all__ = [
     "driver",
     "eigh",
     "embedding_dx",
+    "even_edges",
     "expand",
     "extreme",
     "extreme_value",
@@ -150,10 +167,17 @@ __all__ = [
     "from_host",
     "from_interface",
     "full",
+    "group_norm",
+    "group_norm_dx",
+    "histogram",
     "inverse",
     "is_of_device",
     "isclose",
+    "isin",
     "keep_scaled",
+    "kth",
+    "layer_norm",
+    "layer_norm_dx",
     "limit_norms",
     "linear",
     "log_determinant",
@@ -166,6 +190,8 @@ __all__ = [
     "max_pool",
     "max_pool_dx",
     "max_pool_indices",
+    "median",
+    "mode",
     "nadam",
     "nll",
     "nll_dx",
@@ -195,6 +221,7 @@ __all__ = [
     "row_order",
     "scatter_add",
     "scatter_reduce",
+    "searchsorted",
     "sgd",
     "singular_limit",
     "singular_values",
@@ -203,6 +230,7 @@ __all__ = [
     "softmax_dx",
     "solve",
     "solve_triangular",
+    "sort",
     "square_deviation",
     "sum",
     "sum_channels",
@@ -212,8 +240,12 @@ __all__ = [
     "take_over",
     "to_capsule",
     "to_host",
+    "topk",
     "transpose",
     "unfold",
+    "unique",
+    "unique_consecutive",
+    "unique_only",
     "unravel",
     "where",
     "write",

@@ -9,50 +9,16 @@ import math
 import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty, on_device
-from kernels.cuda.compile import FLOATS, cuda, device, kernel, threads
+from kernels.cuda.blocks import MOST, largest_of_block, over_rows, sum_of_block
+from kernels.cuda.compile import FLOATS, cuda, kernel
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import contiguous, full
 from kernels.cuda.reduce import sum
 
-_FEWEST, _MOST = threads(32), threads(512)  # threads of a block
-_EACH = 4  # numbers for each thread, before a block gets more threads
-_MOST_BLOCKS = 1 << 16
-
-
-@device
-def _sum_of_block(shared, t, width, value):
-    """Return the sum of the values of all threads; width: how many there are, a power of two."""
-    cuda.syncthreads()  # what is there may still be read
-    shared[t] = value
-    cuda.syncthreads()
-    half = width // 2
-    while half > 0:
-        if t < half:
-            shared[t] += shared[t + half]
-        cuda.syncthreads()
-        half //= 2
-    return shared[0]
-
-
-@device
-def _largest_of_block(shared, t, width, value):
-    """Return the largest of the values of all threads; nan is larger than all numbers."""
-    cuda.syncthreads()  # what is there may still be read
-    shared[t] = value
-    cuda.syncthreads()
-    half = width // 2
-    while half > 0:
-        if t < half:
-            x, y = shared[t], shared[t + half]
-            shared[t] = x if x > y or x != x else y
-        cuda.syncthreads()
-        half //= 2
-    return shared[0]
-
 
 @kernel("int64, int64, T*, out T*", FLOATS)
 def _softmax(rows, classes, x, out):
-    shared = cuda.shared.array(_MOST, T)  # noqa: F821
+    shared = cuda.shared.array(MOST, T)  # noqa: F821
     t, width = cuda.threadIdx.x, cuda.blockDim.x
     for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
         first, end = row * classes + t, (row + 1) * classes
@@ -60,20 +26,20 @@ def _softmax(rows, classes, x, out):
         for i in range(first, end, width):
             if x[i] > top or x[i] != x[i]:
                 top = x[i]
-        top = _largest_of_block(shared, t, width, top)
+        top = largest_of_block(shared, t, width, top)
         total = T(0)  # noqa: F821
         for i in range(first, end, width):
             share = math.exp(x[i] - top)
             out[i] = share
             total += share
-        scale = 1.0 / _sum_of_block(shared, t, width, total)
+        scale = 1.0 / sum_of_block(shared, t, width, total)
         for i in range(first, end, width):
             out[i] *= scale
 
 
 @kernel("int64, int64, T*, out T*", FLOATS)
 def _log_softmax(rows, classes, x, out):
-    shared = cuda.shared.array(_MOST, T)  # noqa: F821
+    shared = cuda.shared.array(MOST, T)  # noqa: F821
     t, width = cuda.threadIdx.x, cuda.blockDim.x
     for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
         first, end = row * classes + t, (row + 1) * classes
@@ -81,50 +47,41 @@ def _log_softmax(rows, classes, x, out):
         for i in range(first, end, width):
             if x[i] > top or x[i] != x[i]:
                 top = x[i]
-        top = _largest_of_block(shared, t, width, top)
+        top = largest_of_block(shared, t, width, top)
         total = T(0)  # noqa: F821
         for i in range(first, end, width):
             total += math.exp(x[i] - top)
-        log_total = math.log(_sum_of_block(shared, t, width, total))
+        log_total = math.log(sum_of_block(shared, t, width, total))
         for i in range(first, end, width):
             out[i] = (x[i] - top) - log_total
 
 
 @kernel("int64, int64, T*, T*, out T*", FLOATS)
 def _softmax_dx(rows, classes, out, grad, dx):
-    shared = cuda.shared.array(_MOST, T)  # noqa: F821
+    shared = cuda.shared.array(MOST, T)  # noqa: F821
     t, width = cuda.threadIdx.x, cuda.blockDim.x
     for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
         first, end = row * classes + t, (row + 1) * classes
         total = T(0)  # noqa: F821
         for i in range(first, end, width):
             total += out[i] * grad[i]
-        total = _sum_of_block(shared, t, width, total)
+        total = sum_of_block(shared, t, width, total)
         for i in range(first, end, width):
             dx[i] = out[i] * (grad[i] - total)
 
 
 @kernel("int64, int64, T*, T*, out T*", FLOATS)
 def _log_softmax_dx(rows, classes, out, grad, dx):
-    shared = cuda.shared.array(_MOST, T)  # noqa: F821
+    shared = cuda.shared.array(MOST, T)  # noqa: F821
     t, width = cuda.threadIdx.x, cuda.blockDim.x
     for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
         first, end = row * classes + t, (row + 1) * classes
         total = T(0)  # noqa: F821
         for i in range(first, end, width):
             total += grad[i]
-        total = _sum_of_block(shared, t, width, total)
+        total = sum_of_block(shared, t, width, total)
         for i in range(first, end, width):
             dx[i] = grad[i] - math.exp(out[i]) * total
-
-
-def _over_rows(made, rows: int, classes: int, *arrays) -> None:
-    if not rows or not classes:
-        return
-    width = _FEWEST
-    while width < _MOST and width * _EACH < classes:
-        width *= 2
-    made.launch(min(rows, _MOST_BLOCKS), width, rows, classes, *arrays)
 
 
 def _along(made, *arrays, dim: int) -> DeviceArray:
@@ -136,7 +93,7 @@ def _along(made, *arrays, dim: int) -> DeviceArray:
     moved = [contiguous(a.swapaxes(dim, -1)) for a in given]
     out = empty(moved[0].shape, moved[0].dtype)
     if out.size:
-        _over_rows(made, out.size // shape[dim], shape[dim], *moved, out)
+        over_rows(made, out.size // shape[dim], shape[dim], *moved, out)
     return contiguous(out.swapaxes(dim, -1))
 
 

@@ -31,7 +31,7 @@ def batch_norm_dx(x, grad, weight, stats, training, wants_dx=True):
     """Return the gradients of `batch_norm` in x (None unless wanted), weight and bias."""
     dims = (0, *range(2, x.ndim))
     by_channel = (1, x.shape[1], *(1,) * (x.ndim - 2))
-    mean, rstd = (Tensor._wrap(part.reshape(by_channel)) for part in stats)
+    mean, rstd = (Tensor._wrap(part.reshape(by_channel)) for part in (stats[0], stats[1]))
     if training:
         deviation, scale = _deviation_and_scale(x, rstd, dims)
     else:

@@ -33,6 +33,7 @@ LARGER_BUDGET: dict[str, int] = {
     "indexing.limit_norms": 72,
     "pool.average_pool_dx": 80,
     "radix.move": 80,
+    "layer_norm.row_norm_dx": 72,
     "reduce.extreme": 72,
     "reduce.extreme_of_parts": 72,
     "scan.logcumsumexp": 72,

@@ -41,7 +41,7 @@ def test_batch_norm(check, shape, which) -> None:
             continue
 
         def normalise(T, x, *given, training=training, moved=False):
-            mean, var = (T.tensor(r, dtype=x.dtype) for r in running)
+            mean, var = map(x.new_tensor, running)
             out = T.nn.functional.batch_norm(x, mean, var, *spread(which, given), training, 0.3, 1e-3)
             return (mean, var) if moved else out
 
@@ -144,7 +144,7 @@ def test_instance_norm(check, shape, own) -> None:
     channels = shape[1]
 
     def normalise(T, x, weight, bias, moved=False):
-        mean, var = T.zeros(channels, dtype=x.dtype), T.ones(channels, dtype=x.dtype) * 2
+        mean, var = x.new_zeros(channels), x.new_ones(channels) * 2
         out = T.nn.functional.instance_norm(x, mean, var, weight, bias, own, 0.2, 1e-3)
         return (mean, var) if moved else (out, T.nn.functional.instance_norm(x, weight=weight))
 
