@@ -16,7 +16,7 @@ OPERATIONS = {
     "median": lambda T, x: x.median(),
     "median along a dim": lambda T, x: T.median(x, 1)[0],
     "mode": lambda T, x: x.mode(0)[0],
-    "quantile": lambda T, x: T.quantile(x, T.tensor([0.2, 0.9], dtype=x.dtype), dim=1),
+    "quantile": lambda T, x: T.quantile(x, x.new_tensor([0.2, 0.9]), dim=1),
     "quantile, midpoint": lambda T, x: x.quantile(0.4, 0, interpolation="midpoint"),
     "nanquantile": lambda T, x: x.nanquantile(0.7),
 }

@@ -76,3 +76,84 @@ def test_extremes_with_nan_in_any_part(short_parts) -> None:
         on_both("extreme_value", x, (0, 1), sign)
     on_both("bounds", x[:1])
     on_both("bounds", np.array([[True, False]]))
+
+
+# --- order -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+def test_sorting_with_ties_and_nan(dtype: str) -> None:
+    x = RNG.integers(0, 2 if dtype == "bool" else 9, (3, 21)).astype(dtype)
+    if x.dtype.kind == "f":
+        x -= 4
+        x[0, [3, 17]], x[1, 5], x[1, 6] = np.nan, -np.inf, -0.0
+    for descending in (False, True):
+        on_both("sort", x, 1, descending)
+        for count in (0, 1, 3, 7, 21):
+            on_both("topk", x, count, 1, descending)
+    on_both("sort", np.asfortranarray(x), 0, False)
+    on_both("sort", x[:, ::-2], 1, True)
+    for place in (0, 10, 20):
+        on_both("kth", x, place, 1)
+    on_both("mode", x, 1)
+    on_both("median", x[1:], 1, False)
+
+
+def test_medians_that_leave_nan_out() -> None:
+    x = RNG.normal(size=(4, 9)).astype(np.float32)
+    x[0, [3, 8]], x[1, :], x[2, 0] = np.nan, np.nan, np.nan
+    for ignore_nan in (False, True):
+        on_both("median", x, 1, ignore_nan)
+        on_both("median", x, 0, ignore_nan)
+
+
+def test_nothing_and_a_single_element() -> None:
+    for shape in ((0, 3), (3, 0), (1, 1)):
+        x = np.ones(shape, np.float32)
+        on_both("sort", x, 1, False)
+        on_both("cumsum", x, 0)
+        on_both("cumprod_dx", x, x, 1)
+        on_both("prod", x, (0,))
+        on_both("softmax", x, 1)
+        on_both("unique", x, None)
+    on_both("softmax", np.float32(3.0).reshape(()), 0)
+    on_both("unique_consecutive", np.ones((0,), np.int64), 0)
+
+
+# --- counting --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_distinct_elements_and_slices(dtype: str) -> None:
+    x = RNG.integers(0, 3, (11, 2)).astype(dtype)
+    if dtype == "float32":
+        x[2, 0] = np.nan
+    for dim in (None, 1) if dtype == "float32" else (None, 0, 1):
+        on_both("unique", x, dim)
+    on_both("unique_only", x)
+    for dim in (0, 1):
+        on_both("unique_consecutive", np.repeat(x, 2, 0), dim)
+    on_both("isin", x, x[:1].copy())
+    on_both("isin", x, x[:0].copy())
+
+
+def test_places_and_bins() -> None:
+    rows = np.sort(RNG.integers(0, 9, (3, 7)).astype(np.float32), 1)
+    values = np.concatenate([rows[:, ::3] + 0.5, rows[:, ::2], [[-1], [99], [np.nan]]], 1).astype(np.float32)
+    for right in (False, True):
+        on_both("searchsorted", rows, values, right)
+        on_both("searchsorted", rows[0].copy(), values, right)
+    x = RNG.normal(size=(3, 8)).astype(np.float32)
+    x[0, 0], x[1, 1] = np.nan, 50
+    weights = RNG.normal(size=x.shape).astype(np.float32)
+    for edges in (np.array([-1, 0, 0.5, 2], np.float32), cpu.even_edges(-2.0, 2.0, 5, x.dtype)):
+        on_both("histogram", x, edges, None, False)
+        on_both("histogram", x, edges, weights, False, rtol=1e-5)
+    on_both("histogram", x, edges, None, True)
+    counted = RNG.integers(0, 6, 40).astype(np.int32)
+    for least in (0, 10):
+        on_both("bincount", counted, None, least)
+        on_both("bincount", counted, RNG.normal(size=40), least)
+    on_both("bincount", counted[:0], None, 4)
+    found, expected = k.even_edges(-1.0, 2.0, 7, x.dtype), cpu.even_edges(-1.0, 2.0, 7, x.dtype)
+    np.testing.assert_array_equal(found.to_host(), expected)
