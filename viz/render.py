@@ -52,13 +52,14 @@ def svg(root: Drawable | graphviz.Digraph, *, timeout: float = LIMIT, **options:
         RuntimeError: it could not be drawn within the time, or there is no Graphviz.
     """
     _check("svg", root, timeout, options)
+    nodes = _nodes_of(root)
     try:
-        content, note = _climb_down(root, "svg", timeout, options)
+        content, note = _climb_down(root, len(nodes), "svg", timeout, options)
     except LayoutError as error:
         raise type(error)(f"svg: {error}") from None
     if note:
         warnings.warn(f"svg: {note}", stacklevel=2)
-    return tidy(content, *caption(root))
+    return tidy(content, *caption(root, nodes))
 
 
 def save(
@@ -89,8 +90,9 @@ def save(
     if format == "dot":
         write_whole(path, _graph_of(root, options).source.encode())
         return path
+    nodes = _nodes_of(root)
     try:
-        content, note = _climb_down(root, format, timeout, options)
+        content, note = _climb_down(root, len(nodes), format, timeout, options)
     except GraphvizMissing as error:
         other = path.with_suffix(".dot" if format == "svg" else ".svg").name
         raise GraphvizMissing(f"save: {path.name} {error}, or save {other}, which needs nothing") from None
@@ -102,7 +104,7 @@ def save(
         )
         return text
     if format == "svg":
-        picture = tidy(content, *caption(root))
+        picture = tidy(content, *caption(root, nodes))
         content = f'<?xml version="1.0" encoding="UTF-8"?>\n{picture}'.encode()
     write_whole(path, content)
     if note:
@@ -121,14 +123,17 @@ def _check(name: str, root: Any, timeout: float, options: dict[str, Any]) -> Non
         raise TypeError(f"{name}: there is no option format: {given}")
 
 
-def _climb_down(root: Any, format: str, timeout: float, options: dict[str, Any]) -> tuple[bytes, str]:
-    """Return the picture in the first form that can be laid out in time, and what is to be said of it."""
-    reason, values = "", 0
-    if not isinstance(root, graphviz.Digraph):
-        values = len(_nodes_of(root))
-        if (options.get("derivatives") or options.get("flow")) and hasattr(root, "record_pass"):
-            root = step(root)  # recorded once, for all that is tried
-            root.goto(len(root))
+def _climb_down(
+    root: Any, values: int, format: str, timeout: float, options: dict[str, Any]
+) -> tuple[bytes, str]:
+    """Return the picture in the first form that can be laid out in time, and what is to be said of it.
+
+    values: how many `root`'s graph has.
+    """
+    reason = ""
+    if (options.get("derivatives") or options.get("flow")) and hasattr(root, "record_pass"):
+        root = step(root)  # recorded once, for all that is tried
+        root.goto(len(root))
     for part, simpler, note in _STEPS:
         if isinstance(root, graphviz.Digraph):
             if "most" in simpler:  # it is DOT text, of which nothing can be left out any more
@@ -162,17 +167,23 @@ def _graph_of(root: Any, options: dict[str, Any]) -> graphviz.Digraph:
 
 
 def _nodes_of(root: Any) -> list[Any]:
+    """Return the nodes of a graph, operands first; none of what is text already, or no graph."""
+    if isinstance(root, graphviz.Digraph):
+        return []
     recorded = getattr(root, "recorded", None)  # a Stepper's
     if recorded is not None and hasattr(recorded, "flows"):
         return recorded.nodes
     return sort_by_computation(root) if hasattr(root, "parents") else []
 
 
-def caption(root: Any) -> tuple[str, str]:
-    """Return what a screen reader says of the picture: a title and a sentence."""
+def caption(root: Any, nodes: list[Any] | None = None) -> tuple[str, str]:
+    """Return what a screen reader says of the picture: a title and a sentence.
+
+    nodes: those of `root`'s graph, where they are known already.
+    """
     if isinstance(root, graphviz.Digraph):
         return root.name or "Graph", ""
-    nodes = _nodes_of(root)
+    nodes = nodes or _nodes_of(root)
     inputs = [node for node in nodes if not node.parents and not node.op]
     names = [str(node.label) for node in inputs if node.label]
     result = str(nodes[-1].label or "a result")
