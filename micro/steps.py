@@ -189,10 +189,14 @@ def _write_step(step: Step) -> list[str]:
 
 def write_equation(step: Step) -> str:
     """Return `v2 = x * y`; where a local derivative reads the result, `v3 = out = tanh(x)`."""
+    return f"{write_result(step)} = {step.formula}"
+
+
+def write_result(step: Step) -> str:
+    """Return the name of what a step computes; where a local derivative reads it, `v3 = out`."""
     reads = any(re.search(r"\bout\b", flow.derivative) for flow in step.flows)
     named = any(flow.parent.name == "out" for flow in step.flows)  # then it is that operand
-    own = " = out" if reads and not named and step.node.name != "out" else ""
-    return f"{step.node.name}{own} = {step.formula}"
+    return f"{step.node.name} = out" if reads and not named and step.node.name != "out" else step.node.name
 
 
 def write_name(node: Node) -> str:

@@ -49,6 +49,12 @@ def reference_conv() -> ModuleType:
     return _load(Path(__file__).parent / "kernels" / "cpu" / "reference_conv.py")
 
 
+@pytest.fixture(scope="session")
+def pages() -> ModuleType:
+    """Return `tests/viz/pages.py`: computations, and `check_state(page, stepper, k)`."""
+    return _load(Path(__file__).parent / "viz" / "pages.py")
+
+
 DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
 if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
     sys.setswitchinterval(0.0005)  # the simulator waits for its threads by turning: a barrier took 30 ms
@@ -158,3 +164,14 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert not wrong
+
+
+@pytest.fixture
+def page_of(open_page: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Return page_of(root, hash="", check=False, **options): the page of a computation, opened."""
+    import viz
+
+    def page_of(root: Any, hash: str = "", check: bool = False, **options: Any) -> Any:
+        return open_page(viz.page(root, tmp_path / "steps.html", check=check), hash, **options)
+
+    return page_of

@@ -51,9 +51,11 @@ def draw_boxes(recording: dict[str, Any], render: Callable[[str], str] | None) -
         f'viewBox="0 0 {width} {height}" role="group" '
         'aria-label="The computation, from its inputs to its result">'
     ]
+    parts.append('<g id="edges">')
     for edge, curve, middle in zip(edges, placed.curves, placed.texts, strict=True):
         text = texts[edge.source, edge.target, edge.position]
         parts.append(_draw_edge(edge, curve, middle, text))
+    parts.append("</g>")
     for n, node in enumerate(nodes):
         parts.append(_draw_node(n, node, sizes[n], placed.boxes[n], lines[n][1]))
     return "\n".join([*parts, "</svg>"]), placed.by_graphviz

@@ -8,7 +8,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import hypot
+from math import dist, hypot
 
 __all__ = ["Edge", "Placement", "bend", "place", "place_in_layers", "trim"]
 
@@ -223,7 +223,9 @@ def bend(curve: Curve, amount: float) -> Curve:
     """Return the curve moved sideways by `amount`, to the right of its direction."""
     moved = []
     for n, (x, y) in enumerate(curve):
-        (xa, ya), (xb, yb) = curve[max(n - 1, 0)], curve[min(n + 1, len(curve) - 1)]
+        # the nearest other points: Graphviz draws a straight piece as four points of which three are one
+        (xa, ya) = next((point for point in reversed(curve[:n]) if point != (x, y)), (x, y))
+        (xb, yb) = next((point for point in curve[n + 1 :] if point != (x, y)), (x, y))
         length = hypot(xb - xa, yb - ya) or 1.0
         moved.append((x - amount * (yb - ya) / length, y + amount * (xb - xa) / length))
     return moved
@@ -241,8 +243,15 @@ def _split(piece: Curve, t: float) -> Curve:
 
 
 def _above(curve: Curve) -> Point:
-    """Return a place for a text over the middle of a curve."""
-    pieces = len(curve) // 3
-    start = 3 * (pieces // 2) if pieces % 2 else 3 * (pieces // 2 - 1)
-    x, y = _split(curve[start : start + 4], 0.5 if pieces % 2 else 1.0)[-1]
+    """Return a place for a text over the middle of a curve, by its length."""
+    pieces = range(0, len(curve) - 1, 3)
+    points = [_split(curve[start : start + 4], k / 16)[-1] for start in pieces for k in range(17)]
+    left = sum(dist(a, b) for a, b in itertools.pairwise(points)) / 2
+    x, y = points[0]
+    for (xa, ya), (xb, yb) in itertools.pairwise(points):
+        length = hypot(xb - xa, yb - ya)
+        if length >= left > 0:
+            x, y = xa + (xb - xa) * left / length, ya + (yb - ya) * left / length
+            break
+        left -= length
     return x, y - 9.0

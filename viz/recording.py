@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from micro.steps import write_result
 from micro.text import LARGEST_SHOWN, NOT_THERE, shorten, show_corners, show_kind, show_quantity, summarize
 from viz.dot import printable
 
@@ -78,7 +79,7 @@ class _Recorder:
             receivers = dict.fromkeys(flow.parent.number for flow in step.flows)
             after = [(n, self.steps.grad(n)) for n in receivers]
             changes = [[n, 1, self.note(grad, 1)] for n, grad in after if grad is not None]
-        return {
+        described = {
             "phase": phase,
             "node": node,
             "formula": printable(step.formula or ""),
@@ -87,6 +88,9 @@ class _Recorder:
             "flows": flows,
             "changes": changes,
         }
+        if (name := write_result(step)) != step.node.name:
+            described["name"] = printable(name)
+        return described
 
     def _describe_flow(self, position: int, flow: Any, grad: Any) -> dict[str, Any]:
         local = None if flow.local is None else show_quantity(flow.local)

@@ -81,3 +81,30 @@ def test_bend_moves_to_the_right_of_the_direction():
         (0.0, 5.0), (1.0, 5.0), (2.0, 5.0), (3.0, 5.0)
     ]  # fmt: skip
     assert bend([(1.0, 1.0)] * 4, 5.0) == [(1.0, 1.0)] * 4  # no direction, no division by zero
+
+
+def test_bend_moves_straight_pieces_whose_points_coincide():
+    straight = [(0.0, 0.0), (0.0, 0.0), (9.0, 0.0), (9.0, 0.0), (9.0, 0.0), (20.0, 0.0), (30.0, 0.0)]
+    assert bend(straight, 5.0) == [(x, 5.0) for x, _ in straight]
+
+
+def test_a_text_stands_in_the_middle_of_an_arrow_of_unequal_pieces():
+    sizes, edges = [(10.0, 10.0)] * 2, [Edge(0, 1, 0), Edge(0, 1, 1)]
+    box = '<g id="node{}"><polygon points="{},0 {},10"/></g>'
+    arrow = '<g id="edge0-1-{}"><path d="M10,5C11,5 12,5 14,5 50,5 80,5 110,5"/></g>'
+    parts = [box.format(0, 0, 10), box.format(1, 110, 120), arrow.format(0), arrow.format(1)]
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 10">'
+        f'<g id="graph0" transform="translate(0 0)">{"".join(parts)}</g></svg>'
+    )
+    placed = place(sizes, edges, lambda source: svg)
+    assert placed.by_graphviz
+    assert [x for x, _ in placed.texts] == pytest.approx([60.0, 60.0], abs=4.0)
+
+
+def test_layers_of_a_long_chain():
+    edges = [Edge(n, n + 1, 0) for n in range(2000)]
+    placed = place_in_layers([(80.0, 40.0)] * 2001, edges)
+    xs = [x for x, _ in placed.boxes]
+    assert xs == sorted(xs)
+    assert placed.width > xs[-1]

@@ -119,6 +119,7 @@ function markStep() {
   for (const edge of incoming[step.node]) {
     if (step.phase === 2 && edge.backward !== position) continue;
     mark(edge.group, "active");
+    find("edges").append(edge.group); // above those that it crosses
     if (step.phase === 2) {
       mark(boxes[edge.source].group, "receiving");
       mark(rows[edge.source].row, "receiving");
@@ -143,6 +144,8 @@ function show(k, { record = "replace", quiet = false } = {}) {
   touched.forEach(showEdge);
   markStep();
   find("panel").replaceChildren(...writePanel(position));
+  find("panel").classList.toggle("backward", position > 0 && steps[position - 1].phase === 2);
+  find("panel").scrollTop = 0;
   const slider = find("slider");
   slider.value = position;
   const [headline] = describe(position);
@@ -177,9 +180,15 @@ function tell() {
   return `${headline}. ${flows.join("; ")}`;
 }
 
-function scrollWithin(area, element) {
+const enclose = (places) => ({
+  left: Math.min(...places.map((place) => place.left)),
+  right: Math.max(...places.map((place) => place.right)),
+  top: Math.min(...places.map((place) => place.top)),
+  bottom: Math.max(...places.map((place) => place.bottom)),
+});
+
+function scrollWithin(area, inner) {
   const outer = area.getBoundingClientRect();
-  const inner = element.getBoundingClientRect();
   const margin = 40;
   const move = (low, high, start, end) => {
     if (high - low > end - start - 2 * margin) return (low + high - start - end) / 2;
@@ -197,9 +206,14 @@ function follow() {
     find("values").scrollTo({ top: 0 });
     return;
   }
-  const { node } = steps[position - 1];
-  scrollWithin(find("stage"), boxes[node].group);
-  scrollWithin(find("values"), rows[node].row);
+  const { node, phase } = steps[position - 1];
+  const stage = find("stage").getBoundingClientRect();
+  const own = boxes[node].group.getBoundingClientRect();
+  const sources = phase === 1 ? [] : nodes[node].parents.map((n) => boxes[n].group.getBoundingClientRect());
+  const all = enclose([own, ...sources]);
+  const fits = all.right - all.left < stage.width - 80 && all.bottom - all.top < stage.height - 20;
+  scrollWithin(find("stage"), fits ? all : own);
+  scrollWithin(find("values"), rows[node].row.getBoundingClientRect());
 }
 
 // --- the address ----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ function describe(k) {
 
 function writeCalculation(step) {
   const node = nodes[step.node];
-  const left = make("code", { class: "name" }, step.phase === 1 ? step.formula : node.name);
+  const left = make("code", { class: "name" }, step.phase === 1 ? step.formula : step.name || node.name);
   const lines = [];
   if (step.phase !== 1) {
     if (step.formula) lines.push(make("code", { class: "formula" }, step.formula));
@@ -36,6 +36,9 @@ function writeCalculation(step) {
 function figure(caption, quantity, className) {
   return make("span", { class: `figure ${className}` }, make("small", {}, caption), number(quantity));
 }
+
+// As high as a figure with its caption, so that it stands in the line of the numbers.
+const sign = (text) => make("span", { class: "figure" }, make("small", { "aria-hidden": "true" }, "\u00a0"), text);
 
 function writeFlow(flow, target) {
   const item = make("div", { class: "flow" }, make("h3", {}, "to ", name(flow.parent)));
@@ -59,9 +62,9 @@ function writeFlow(flow, target) {
         "div",
         { class: "sum" },
         figure("old", quantities[flow.before], "before"),
-        make("span", {}, "+"),
+        sign("+"),
         figure("contribution", quantities[flow.contribution], "contribution"),
-        make("span", {}, "="),
+        sign("="),
         figure("new", quantities[flow.after], "after")
       )
     );
@@ -124,7 +127,8 @@ function writePanel(k) {
   return parts;
 }
 
-// The panel is as high as its highest step, and a row of the table as at the end: nothing moves.
+// The panel is as high as its highest step, and a row of the table as at the end: nothing moves. Where the table
+// is below it, its height before the backward pass is one of its own: those steps are short.
 function keepHeight() {
   if (arrays) {
     rows.forEach(({ row, cells }, n) => {
@@ -143,20 +147,28 @@ function keepHeight() {
     step.flows.reduce((sum, flow) => sum + (flow.note || "").length + flow.derivative.length, 0) +
     step.flows.reduce((sum, flow) => sum + Math.min(arrivals[flow.parent].length, 12) * 30, 0) +
     (quantities[step.result][3] || quantities[step.result][0]).split("\n").length * 100;
-  const heaviest = steps
-    .map((step, index) => [weigh(step), index + 1])
-    .sort((a, b) => b[0] - a[0])
-    .slice(0, 8);
   const before = position;
-  let height = 0;
-  panel.style.minHeight = "";
-  for (const k of [0, ...heaviest.map((pair) => pair[1])]) {
+  panel.style.setProperty("--highest", "auto");
+  panel.style.setProperty("--highest-before", "auto");
+  const measure = (k) => {
     position = k;
     panel.replaceChildren(...writePanel(k));
-    height = Math.max(height, panel.getBoundingClientRect().height);
-  }
+    return panel.getBoundingClientRect().height;
+  };
+  const highestOf = (wanted) =>
+    steps
+      .map((step, index) => [weigh(step), index + 1])
+      .filter(([, k]) => wanted(steps[k - 1]))
+      .sort((a, b) => b[0] - a[0])
+      .slice(0, 8)
+      .reduce((height, [, k]) => Math.max(height, measure(k)), 0);
+  const low = Math.ceil(Math.max(measure(0), highestOf((step) => step.phase !== 2)));
+  const high = Math.ceil(Math.max(low, highestOf((step) => step.phase === 2)));
   position = before;
   panel.replaceChildren(...writePanel(position));
-  // what would be below a whole screen of it may move: nobody sees it beside the panel
-  panel.style.minHeight = `${Math.ceil(Math.min(height, window.innerHeight))}px`;
+  panel.style.setProperty("--highest", `${high}px`);
+  panel.style.setProperty("--highest-before", `${low}px`);
+  // the keyboard scrolls what is cut off
+  if (getComputedStyle(panel).overflowY === "auto") panel.setAttribute("tabindex", "0");
+  else panel.removeAttribute("tabindex");
 }
