@@ -53,13 +53,16 @@ def test_no_page_scrolls_sideways_and_nothing_jumps(pages, page_of, make, height
     last = int(page.get_attribute("#slider", "max"))
     for width in (320, 390, 1280):
         page.set_viewport_size({"width": width, "height": height})
+        page.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
+        )  # it has noticed
         page.keyboard.press("Home")
         places = {"backward": set(), "": set()}
         for _ in range(last + 1):
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             places[page.get_attribute("#panel", "class") or ""].add(page.evaluate(PLACES))
             page.keyboard.press("n")
-        assert [len(found) for found in places.values()] == [1, 1]
+        assert [len(found) for found in places.values()] == [1, 1], places
         if width == 1280:  # with the table beside it, nothing moves at all
             assert places["backward"] == places[""]
 
