@@ -10,6 +10,7 @@ from micro.formulas import POW, Formula
 from micro.symbolic import fill, show_constant, write_derivative, write_forward
 from micro.text import NOT_THERE
 from tensor.autograd.copy_slices import CopySlices
+from tensor.elementwise import Copy
 
 _UNSAID = ("overload", "name", "sign", "has_weight", "has_bias", "geometry", "layout")
 
@@ -106,7 +107,7 @@ def _write_in_place(node: CopySlices, names: list[str]) -> str:
     target = _target(node, names[0])
     inner, operands = node.inner, [target, *names[1:]]
     options = options_of(node) or options_of(inner)
-    if inner.op == "CopyBackwards":
+    if isinstance(inner, Copy):  # as what fills is
         change = f"{target} = {' '.join(names[1:]) or NOT_THERE}"
     elif "layout" in options:
         change = _write_put(inner, operands, options)
@@ -123,7 +124,7 @@ def _write_put(node, names: list[str], options: Mapping) -> str:
 
 def _write_flow_in_place(node: CopySlices, place: int, names: list[str], own: str) -> str:
     target, inner = _target(node, names[0]), node.inner
-    if inner.op == "CopyBackwards":
+    if isinstance(inner, Copy):  # as what fills is
         return f"grad, 0 at {target}" if place == 0 else f"grad at {target}"
     words = write_flow(inner, place, [target, *names[1:]], own)
     if _formula_of(inner) is None:

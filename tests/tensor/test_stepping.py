@@ -448,6 +448,7 @@ def test_what_is_overwritten_in_place_is_said():
         y[0] = 5.0
         y[1] *= 4.0
         y[tensor.tensor([2])] = x[:1]
+        y.view(-1)[:1].zero_()
         return y.sum()
 
     assert written(compute)[1:-1] == [
@@ -457,6 +458,7 @@ def test_what_is_overwritten_in_place_is_said():
         ("v6, with v6[1] = v7", ["grad, 0 at v6[1]", "grad at v6[1]"]),
         ("x[:1]", ["grad at the elements selected, else 0"]),
         ("v8, with v8[v10] = v9", ["grad, 0 where it was overwritten", "grad at the positions written", ""]),
+        ("v11, with reshape(v11)[:1] = 0", ["grad, 0 at reshape(v11)[:1]", ""]),
     ]
     stepper = micro.step(compute)
     assert stepper.recorded.note == ""  # every value is there, also of a view that autograd recorded anew
