@@ -28,7 +28,7 @@ def as_added_mask(mask, name: str, dtype, other=None, other_name: str = ""):
         )
     if mask.dtype.is_floating_point:
         return mask
-    return creation.zeros(mask.shape, dtype=dtype).masked_fill_(mask, -math.inf)
+    return creation.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(mask, -math.inf)
 
 
 def _check_shapes(query, key, value, key_padding_mask, attn_mask, heads: int) -> bool:
@@ -199,7 +199,7 @@ def multi_head_attention_forward(
         for x, given, name in ((k, static_k, "static_k"), (v, static_v, "static_v"))
     )
     if add_zero_attn:
-        k, v = (cat([x, creation.zeros((batch * num_heads, 1, head), dtype=x.dtype)], 1) for x in (k, v))
+        k, v = (cat([x, x.new_zeros((batch * num_heads, 1, head))], 1) for x in (k, v))
         attn_mask, key_padding_mask = _one_more_key(attn_mask), _one_more_key(key_padding_mask)
     keys = k.shape[1]
     if key_padding_mask is not None:

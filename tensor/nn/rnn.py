@@ -136,12 +136,12 @@ class RNNBase(Module):
             names, got = ("hx", got) if len(states) == 1 else ("hx and cx", f"({got})")
             raise RuntimeError(f"For {kind} input, {names} should also be {dims}-D but got {got} tensors")
 
-    def _make_states(self, hx, batch: int, dtype) -> tuple:
-        """Return the states to begin with, (layers * directions, batch, size) each, from `hx` or zeros."""
+    def _make_states(self, hx, batch: int, like) -> tuple:
+        """Return the states to begin with, (layers * directions, batch, size) each: `hx`, or zeros."""
         count = self.num_layers * (2 if self.bidirectional else 1)
         sizes = [self.proj_size or self.hidden_size, self.hidden_size][: 2 if self.mode == "LSTM" else 1]
         if hx is None:
-            return tuple(creation.zeros((count, batch, size), dtype=dtype) for size in sizes)
+            return tuple(like.new_zeros((count, batch, size)) for size in sizes)
         for n, (state, size) in enumerate(zip(hx, sizes, strict=True)):
             expected = (count, batch, size)
             if tuple(state.shape) != expected:
@@ -183,7 +183,7 @@ class RNNBase(Module):
             data, batch_sizes, order, places = input
             self._check_input(data, 2)
             sizes = tuple(batch_sizes.tolist())
-            states = self._make_states(hx, sizes[0], data.dtype)
+            states = self._make_states(hx, sizes[0], data)
             if hx is not None and order is not None:
                 states = tuple(s.index_select(1, order) for s in states)
             out, ends = self._run(data, states, sizes, dense=False)
@@ -203,7 +203,7 @@ class RNNBase(Module):
         if self.batch_first:
             input = input.transpose(0, 1)
         steps, batch = input.shape[:2]
-        states = self._make_states(hx, batch, input.dtype)
+        states = self._make_states(hx, batch, input)
         if not steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         out, ends = self._run(input, states, (batch,) * steps, dense=True)
@@ -378,7 +378,7 @@ class RNNCellBase(Module):
         batched = input.ndim == 2
         rows = input if batched else input.unsqueeze(0)
         if states is None:
-            zeros = creation.zeros((rows.shape[0], self.hidden_size), dtype=rows.dtype)
+            zeros = rows.new_zeros((rows.shape[0], self.hidden_size))
             states = (zeros, zeros) if self.mode == "LSTM" else (zeros,)
         elif not batched:
             states = tuple(s.unsqueeze(0) for s in states)

@@ -34,7 +34,7 @@ def _is_causal(mask, is_causal, length: int) -> bool:
     """Return what the caller says of `mask`, or else whether it is the causal one."""
     if is_causal is not None or mask is None:
         return bool(is_causal)
-    wanted = _causal_mask(length, dtype=mask.dtype)
+    wanted = _causal_mask(length, mask.device, mask.dtype)
     return mask.shape == wanted.shape and bool((mask == wanted).all())
 
 

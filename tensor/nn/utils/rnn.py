@@ -39,7 +39,10 @@ class PackedSequence(_Fields):
     def to(self, *args: Any, **kwargs: Any) -> "PackedSequence":
         """Convert the data as `Tensor.to` does; self if nothing changes."""
         data = self.data.to(*args, **kwargs)
-        return self if data is self.data else type(self)(data, *self[1:])
+        if data is self.data:
+            return self
+        order, places = (None if i is None else i.to(data.device) for i in self[2:])
+        return type(self)(data, self.batch_sizes, order, places)
 
     def cpu(self) -> "PackedSequence":
         """Return it in the CPU's memory; itself if it is there."""
@@ -91,7 +94,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     inverse = [0] * permutation.numel()
     for place, index in enumerate(permutation.tolist()):
         inverse[index] = place
-    return creation.tensor(inverse, dtype=dtypes.int64)
+    return creation.tensor(inverse, dtype=dtypes.int64, device=permutation.device)
 
 
 def _as_lengths(operation: str, lengths) -> list[int]:
@@ -119,7 +122,7 @@ def pack_padded_sequence(
     sorted_indices = None
     if not enforce_sorted:
         order = sorted(range(len(found)), key=lambda n: -found[n])
-        sorted_indices = creation.tensor(order, dtype=dtypes.int64)
+        sorted_indices = creation.tensor(order, dtype=dtypes.int64, device=input.device)
         input = input.index_select(batch_dim, sorted_indices)
         found = [found[n] for n in order]
     steps, batch = input.shape[1 - batch_dim], input.shape[batch_dim]
@@ -147,7 +150,7 @@ def pack_padded_sequence(
     of_step, of_sequence = (1, steps) if batch_first else (batch, 1)
     positions = [t * of_step + n * of_sequence for t, size in enumerate(sizes) for n in range(size)]
     rows = input.reshape(steps * batch, *input.shape[2:])
-    index = creation.tensor(positions, dtype=dtypes.int64)
+    index = creation.tensor(positions, dtype=dtypes.int64, device=input.device)
     data = _Pack.apply(rows, index)
     return PackedSequence(data, creation.tensor(sizes, dtype=dtypes.int64), sorted_indices, None)
 
@@ -182,7 +185,7 @@ def pad_packed_sequence(
             )
         steps = total_length
     data = sequence.data
-    padded = creation.full((steps, batch, *data.shape[1:]), padding_value, dtype=data.dtype)
+    padded = data.new_full((steps, batch, *data.shape[1:]), padding_value)
     start = first = 0
     for size, run in itertools.groupby(sizes):  # steps of one size are written together
         last = first + len(list(run))
@@ -194,7 +197,7 @@ def pad_packed_sequence(
     lengths = creation.tensor([sum(size > n for size in sizes) for n in range(batch)], dtype=dtypes.int64)
     places = sequence.unsorted_indices
     if places is not None:
-        return padded.index_select(0 if batch_first else 1, places), lengths[places]
+        return padded.index_select(0 if batch_first else 1, places), lengths[places.cpu()]
     return padded, lengths
 
 
@@ -217,7 +220,7 @@ def pad_sequence(
     if not sequences:
         raise RuntimeError("received an empty list of sequences")
     longest, like = max(len(s) for s in sequences), sequences[0]
-    padded = creation.full((len(sequences), longest, *like.shape[1:]), padding_value, dtype=like.dtype)
+    padded = like.new_full((len(sequences), longest, *like.shape[1:]), padding_value)
     if not batch_first:
         padded = padded.transpose(0, 1).contiguous()
     for n, s in enumerate(sequences):
@@ -230,7 +233,7 @@ def pad_sequence(
 def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False) -> list[Tensor]:
     """Return the sequences of a padded batch, each of its own length; undoes `pad_sequence`."""
     batch = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
-    return [row[ranges.arange(n)] for row, n in zip(batch, lengths.tolist(), strict=True)]
+    return [row[ranges.arange(n, device=row.device)] for row, n in zip(batch, lengths.tolist(), strict=True)]
 
 
 def pack_sequence(sequences, enforce_sorted: bool = True) -> PackedSequence:
