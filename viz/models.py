@@ -41,7 +41,8 @@ def draw_model(
     A module that calls others is a frame around them, with what it computes itself as ovals; one that calls
     none is a box with its name, class, number of parameters and output shape. A module that is called twice
     has two boxes. Equal blocks in a row, of the same classes, shapes and wiring, are drawn once: "×12". A
-    call that computes nothing, like dropout in eval mode, has no box.
+    call that computes nothing, like dropout in eval mode, has no box. Running means and the random numbers to
+    come stay as they were.
 
     Args:
         model: a module of `micro.nn` or `tensor.nn`.
@@ -63,6 +64,10 @@ def draw_model(
         ValueError: an option is not one that there is; or the model returned nothing that it computed.
     """
     check_options("draw_model", rankdir or "LR", splines)
+    if isinstance(model, type):
+        raise TypeError(
+            f"draw_model: expected a module, got the class {model.__name__}: make one of it first"
+        )
     if not callable(getattr(model, "trace", None)) or not hasattr(model, "parameters"):
         raise TypeError(
             f"draw_model: expected a module of micro.nn or tensor.nn, got {type(model).__name__}; "

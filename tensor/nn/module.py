@@ -323,7 +323,8 @@ class Module(Called, Saved):
         """Call this module once and return what was computed, and by which of the modules within it.
 
         Also where nothing requires gradients, in `eval()` mode and under `no_grad()`. Values are kept, to be
-        drawn, within `keep_values()` only. It is a call like any other: in training mode BatchNorm counts it.
+        drawn, within `keep_values()` only. Buffers, such as BatchNorm's means, and the random numbers to come
+        stay as they were.
         """
         return trace(self, inputs, kwargs)
 

@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from micro.trace import Kind, Trace, Tracer, results_in, trace_call
+from tensor.autograd.grad_mode import no_grad
 from tensor.autograd.keeping import Leaf, is_keeping_values, node_of, watching
 from tensor.engine import Tensor
+from tensor.random import fork_rng
 
 
 class TensorTracer(Tracer):
@@ -50,5 +52,26 @@ class TensorTracer(Tracer):
 
 
 def trace(model: Any, args: tuple, kwargs: dict) -> Trace:
-    """Call a module once and return what was computed, module by module."""
-    return trace_call(model, args, kwargs, TensorTracer())
+    """Call a module once and return what was computed, module by module.
+
+    Its buffers, such as running means, and the state of the random numbers are what they were: one looks.
+    """
+    with fork_rng(), _keeping_buffers(model):
+        return trace_call(model, args, kwargs, TensorTracer())
+
+
+@contextmanager
+def _keeping_buffers(model: Any) -> Iterator[None]:
+    """Give the buffers of a module and of those below it back their values at the end."""
+    before = [
+        (module._buffers, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        with no_grad():
+            for buffers, name, buffer, values in before:
+                buffers[name] = buffer.copy_(values)

@@ -154,6 +154,31 @@ def test_no_edge_runs_through_the_title_of_a_frame_from_top_to_bottom(options):
                 assert not any(left < x < right and base - 9 < y < base for left, right, base in lines)
 
 
+def test_a_model_that_is_drawn_goes_on_as_if_it_had_not_been():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(0)
+    points = torch.randn(5, 3)
+    following = torch.get_rng_state()
+    picture = Picture(model, points)
+    assert [label.split(" |")[0] for label in picture.of("module")] == [
+        "0: Linear",
+        "1: BatchNorm1d",
+        "2: Dropout",
+    ]
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert torch.equal(torch.get_rng_state(), following)
+    model(points)
+    assert int(model[1].num_batches_tracked) == 1
+    assert not torch.equal(torch.get_rng_state(), following)
+
+
+def test_a_class_is_no_module():
+    with pytest.raises(TypeError, match="expected a module, got the class Linear: make one of it first"):
+        viz.draw_model(nn.Linear, torch.zeros(1, 3))
+
+
 def test_frozen_parameters_are_counted_apart():
     model = nn.Linear(3, 2)
     model.weight.requires_grad_(False)
