@@ -110,11 +110,17 @@ def _read(svg: str, sizes: Sequence[Point], edges: Sequence[Edge]) -> Placement:
                 texts.append((float(text.get("x", "0")) + dx, float(text.get("y", "0")) + dy - 6.0))
     except KeyError as missing:
         raise ValueError(f"place: the SVG has no {missing}") from None
-    _spread(edges, curves, texts)
+    _spread(edges, curves, texts, boxes, sizes)
     return Placement(view[2], view[3], boxes, curves, texts, True)
 
 
-def _spread(edges: Sequence[Edge], curves: list[Curve], texts: list[Point]) -> None:
+def _spread(
+    edges: Sequence[Edge],
+    curves: list[Curve],
+    texts: list[Point],
+    boxes: Sequence[Point],
+    sizes: Sequence[Point],
+) -> None:
     """Give edges between the same two boxes room for their gradients and texts, in the order of operands."""
     bundles: dict[Point, list[int]] = {}
     for n, edge in enumerate(edges):
@@ -123,8 +129,19 @@ def _spread(edges: Sequence[Edge], curves: list[Curve], texts: list[Point]) -> N
         if len(bundle) > 1:
             first = curves[bundle[0]]
             for place, n in enumerate(bundle):
-                curves[n] = bend(first, _GAP_IN_BUNDLE * (place - (len(bundle) - 1) / 2))
+                curve = bend(first, _GAP_IN_BUNDLE * (place - (len(bundle) - 1) / 2))
+                source, target = edges[n].source, edges[n].target
+                curve[:2] = _attach(curve[0], curve[1], boxes[source], sizes[source], 0.5)
+                curve[:-3:-1] = _attach(curve[-1], curve[-2], boxes[target], sizes[target], -0.5)
+                curves[n] = curve
                 texts[n] = _above(curves[n])
+
+
+def _attach(end: Point, control: Point, box: Point, size: Point, side: float) -> Curve:
+    """Return an end of a curve and its control, moved to the right (0.5) or left (-0.5) side of a box."""
+    room = max(size[1] / 2 - 8.0, 0.0)
+    x, y = box[0] + side * size[0], min(max(end[1], box[1] - room), box[1] + room)
+    return [(x, y), (control[0] + x - end[0], control[1] + y - end[1])]
 
 
 def _find(group: ElementTree.Element, name: str) -> ElementTree.Element:
@@ -177,7 +194,7 @@ def place_in_layers(sizes: Sequence[Point], edges: Sequence[Edge]) -> Placement:
         x += width
     curves = [_route(edge, sizes, boxes, len(sources[edge.target])) for edge in edges]
     texts = [_above(curve) for curve in curves]
-    _spread(edges, curves, texts)
+    _spread(edges, curves, texts, boxes, sizes)
     return Placement(x + _GAP_IN_LAYER / 2, height, boxes, curves, texts, False)
 
 

@@ -89,12 +89,12 @@ def test_bend_moves_straight_pieces_whose_points_coincide():
 
 
 def test_a_text_stands_in_the_middle_of_an_arrow_of_unequal_pieces():
-    sizes, edges = [(10.0, 10.0)] * 2, [Edge(0, 1, 0), Edge(0, 1, 1)]
-    box = '<g id="node{}"><polygon points="{},0 {},10"/></g>'
-    arrow = '<g id="edge0-1-{}"><path d="M10,5C11,5 12,5 14,5 50,5 80,5 110,5"/></g>'
+    sizes, edges = [(10.0, 40.0)] * 2, [Edge(0, 1, 0), Edge(0, 1, 1)]
+    box = '<g id="node{}"><polygon points="{},0 {},40"/></g>'
+    arrow = '<g id="edge0-1-{}"><path d="M10,20C11,20 12,20 14,20 50,20 80,20 110,20"/></g>'
     parts = [box.format(0, 0, 10), box.format(1, 110, 120), arrow.format(0), arrow.format(1)]
     svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 10">'
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 40">'
         f'<g id="graph0" transform="translate(0 0)">{"".join(parts)}</g></svg>'
     )
     placed = place(sizes, edges, lambda source: svg)
@@ -108,3 +108,22 @@ def test_layers_of_a_long_chain():
     xs = [x for x, _ in placed.boxes]
     assert xs == sorted(xs)
     assert placed.width > xs[-1]
+
+
+def test_edges_moved_apart_still_end_at_the_sides_of_their_boxes():
+    sizes, edges = [(10.0, 40.0)] * 2, [Edge(0, 1, 0), Edge(0, 1, 1)]
+    box, arrow = '<g id="node{}"><polygon points="{},{} {},{}"/></g>', '<g id="edge0-1-{}"><path d="{}"/></g>'
+    parts = [box.format(0, 0, 100, 10, 140), box.format(1, 110, 0, 120, 40)]
+    parts += [arrow.format(n, "M9,100C40,60 80,20 110,20") for n in (0, 1)]  # from the corner
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 140">'
+        f'<g id="graph0" transform="translate(0 0)">{"".join(parts)}</g></svg>'
+    )
+    placed = place(sizes, edges, lambda source: svg)
+    assert placed.by_graphviz
+    for curve in placed.curves:
+        assert curve[0][0] == 10.0
+        assert 100 <= curve[0][1] <= 140
+        assert curve[-1][0] == 110.0
+        assert 0 <= curve[-1][1] <= 40
+    assert dist(placed.curves[0][-1], placed.curves[1][-1]) > 15

@@ -38,7 +38,13 @@ function figure(caption, quantity, className) {
 }
 
 // As high as a figure with its caption, so that it stands in the line of the numbers.
-const sign = (text) => make("span", { class: "figure" }, make("small", { "aria-hidden": "true" }, "\u00a0"), text);
+const sign = (text) =>
+  make(
+    "span",
+    { class: "figure" },
+    make("small", { "aria-hidden": "true" }, "\u00a0"),
+    make("span", { class: "number" }, text)
+  );
 
 function writeFlow(flow, target) {
   const item = make("div", { class: "flow" }, make("h3", {}, "to ", name(flow.parent)));
