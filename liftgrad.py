@@ -66,6 +66,7 @@ Expression = Annotated[
 Numbers = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME=NUMBER]...", help="The numbers of its names: x=2 y=3.")
 ]
+DeviceOption = Annotated[str | None, _option("cpu|cuda", "Where to compute.", "cpu")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the last line only.")]
 
 
@@ -110,6 +111,7 @@ def train(
     optimizer: Annotated[str | None, _option("adam|adamw|sgd", "How to step.", "adam")] = None,
     seed: Annotated[int | None, _option("N", "The same seed gives the same bits.", "0")] = None,
     threads: Threads = None,
+    device: DeviceOption = None,
     save: Annotated[
         Path | None, _option("FILE", "Keep the model here, after each epoch and on Ctrl-C.")
     ] = None,
@@ -125,7 +127,8 @@ def train(
     """Train a model. The last line printed is its test accuracy."""
     given = {
         "--data": data, "--data-dir": data_dir, "--batch-size": batch_size, "--lr-decay": lr_decay,
-        "--optimizer": optimizer, "--threads": threads, "--save": save, "--resume": resume,
+        "--optimizer": optimizer, "--threads": threads, "--device": device, "--save": save,
+        "--resume": resume,
     }  # fmt: skip
     _check_choice("--data", data, DATA)
     _check_choice("--optimizer", optimizer, OPTIMIZERS)
@@ -141,7 +144,7 @@ def train(
                 raise Refused(f"{model} trains on scalars, on points of its own: leave out {name}")
 
     from tensor.models import MODELS, unknown_model
-    from tensor.session import Log, Session, check_outputs
+    from tensor.session import Log, Session, check_outputs, find_device
     from viz.terminal import Screen
 
     screen = Screen(quiet)
@@ -165,8 +168,9 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "lr": lr, "lr_decay": lr_decay, "seed": seed,
         "optimizer": optimizer,
     }  # fmt: skip
+    where = find_device(device)
     lines = Log(log, resume is not None)
-    session = Session(model, wanted, data, data_dir, threads, resume, screen, _version())
+    session = Session(model, wanted, data, data_dir, threads, resume, screen, _version(), where)
     try:
         with interruption.held_back():
             session.train(save, lines, interruption.check)
@@ -184,6 +188,7 @@ def evaluate(
     data: DataOption = None,
     data_dir: DataDir = None,
     threads: Threads = None,
+    device: DeviceOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Measure a saved model on test images; by default on those of the data it was trained on."""
@@ -192,7 +197,7 @@ def evaluate(
     from tensor import session
     from viz.terminal import Screen
 
-    session.measure(file, data, data_dir, threads, Screen(quiet))
+    session.measure(file, data, data_dir, threads, Screen(quiet), session.find_device(device))
 
 
 @app.command()
@@ -248,8 +253,11 @@ def bench(
         Path | None,
         _option("[FILE]", "Write all figures as JSON; - or alone: print them, no table.", name="--json"),
     ] = None,
+    device: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Measure this engine beside the peers that are installed, in turns, in one run."""
+    if device not in (None, "cpu"):
+        raise Refused(f"--device {device}: bench measures the CPU; there are no measurements of a GPU yet")
     suites = list(SUITES)
     if only is not None:
         suites = list(dict.fromkeys(name for word in only.split(",") if (name := word.strip()))) or [""]
@@ -488,6 +496,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _bad_input() -> tuple[type[Exception], ...]:
     """Return the errors that speak to the user; their modules are loaded if they were raised."""
     names = {
+        "kernels.errors": "OutOfMemoryError",
         "tensor.data.idx": "DataError",
         "tensor.serialization": "ModelFileError",
         "tensor.session": "Refused",

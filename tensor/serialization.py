@@ -169,7 +169,7 @@ def save_model(
 
 
 def _array(value: Any) -> NDArray:
-    array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     return array.copy(order="C")  # not ascontiguousarray, which makes a zero-dim array one-dimensional
 
 

@@ -24,6 +24,8 @@ from tensor.autograd import no_grad
 from tensor.creation import from_numpy
 from tensor.data import digits, idx, mnist, patterns
 from tensor.data.split import Split
+from tensor.devices import CPU, cuda_kernels, missing_for_cuda
+from tensor.devices import device as Device
 from tensor.files import atomic_write, check_writable
 from tensor.random import manual_seed
 from tensor.serialization import SavedModel
@@ -50,8 +52,9 @@ class Session:
     """One training run: what it trains, with what, and where it stands.
 
     name: of `models.MODELS`. wanted: the fields of `Plan` that the user has chosen; None for the others.
-    data: a name of `models.DATA`, by default what the file or the model says. resume: a file to go on from.
-    version: of this program, for the log.
+    data: a name of `models.DATA`, by default what the file or the model says. resume: a file to go on from,
+    whatever device it was trained on. version: of this program, for the log. device: where to compute, of
+    `find_device`.
     """
 
     def __init__(
@@ -64,7 +67,9 @@ class Session:
         resume: Path | None,
         screen: Screen,
         version: str = "",
+        device: Device = CPU,
     ) -> None:
+        self.device = device
         self.name, self.recipe, self.screen = name, models.MODELS[name], screen
         self.saved = _read_to_resume(resume, name, wanted, data) if resume else None
         self.plan, self.position = _plan(name, wanted, self.saved)
@@ -88,10 +93,10 @@ class Session:
         with self.screen.waiting("preparing the kernels"):
             training.warm_up(
                 recipe.make, plan, self.images.shape[1:], len(self.images), len(self.test_images),
-                recipe.test_batch,
+                recipe.test_batch, self.device,
             )  # fmt: skip
         manual_seed(plan.seed)
-        self.model = models.build(self.name)
+        self.model = models.build(self.name).to(self.device)
         self.optimizer = training.make_optimizer(self.model, plan.optimizer, plan.lr)
         if self.saved is not None:
             self.saved.restore(self.model, self.optimizer)
@@ -99,12 +104,12 @@ class Session:
         self.screen.note("model", f"{self.name}, {recipe.title}: {count:,} parameters")
         rate = f"{plan.optimizer}, learning rate {plan.lr:g} (x {plan.lr_decay:g} an epoch)"
         self.screen.note("training", f"{rate}, batches of {plan.batch_size}, seed {plan.seed}")
-        _describe_engine(self.screen)
+        _describe_engine(self.screen, self.device)
         self.facts = {
             "liftgrad": version, "model": self.name, "parameters": count, "data": split.name,
             "train_images": len(self.images), "test_images": len(self.test_images), **vars(plan),
-            "threads": cpu.get_num_threads(), "threading_layer": cpu.threading_layer,
-            "compile_seconds": round(cpu.compile_seconds(), 3),
+            "device": str(self.device), "threads": cpu.get_num_threads(),
+            "threading_layer": cpu.threading_layer, "compile_seconds": round(cpu.compile_seconds(), 3),
         }  # fmt: skip
 
     def train(self, save: Path | None, log: "Log", check: Callable[[], None]) -> None:
@@ -220,9 +225,17 @@ def _plan(name: str, wanted: dict[str, Any], saved: SavedModel | None) -> tuple[
 # --- a saved model ---------------------------------------------------------------------------------------
 
 
-def measure(file: Path, data: str | None, data_dir: Path | None, threads: int | None, screen: Screen) -> None:
+def measure(
+    file: Path,
+    data: str | None,
+    data_dir: Path | None,
+    threads: int | None,
+    screen: Screen,
+    device: Device = CPU,
+) -> None:
     """Show how a saved model does on the test images of `data`, by default those it was trained on."""
     model, saved = serialization.load_model(file)
+    model.to(device)
     set_threads(threads)
     recipe = models.MODELS[saved.name]
     split = load_data(data or saved.data or recipe.inputs.data[0], data_dir, saved.name, screen)
@@ -230,7 +243,7 @@ def measure(file: Path, data: str | None, data_dir: Path | None, threads: int | 
     _describe_data(split, screen, testing=True)
     images = _normalize(split.test_images, saved.name)
     score = training.evaluate(model, images, split.test_labels, recipe.test_batch)
-    _describe_engine(screen)
+    _describe_engine(screen, device)
     width = max(len(label) for label in recipe.inputs.labels)
     for label, (right, everything) in zip(recipe.inputs.labels, score.by_label, strict=False):
         if everything:
@@ -296,7 +309,32 @@ def _describe_data(split: Split, screen: Screen, testing: bool = False) -> None:
     )
 
 
-def _describe_engine(screen: Screen) -> None:
+def find_device(name: str | None) -> Device:
+    """Return the device of that name, the CPU by default; Refused, with what is missing, without it."""
+    try:
+        found = Device(name or "cpu")
+    except (RuntimeError, TypeError):
+        raise Refused(f"--device {name}: known are cpu and cuda") from None
+    missing = missing_for_cuda() if found.type == "cuda" else None
+    if missing is not None:
+        raise Refused(f"--device {name}: {missing}")
+    try:
+        found.require()
+    except (AssertionError, NotImplementedError):
+        raise Refused(f"--device {name}: nothing is computed there; known are cpu and cuda") from None
+    except RuntimeError:
+        raise Refused(
+            f"--device {name}: there is cuda:0, the one GPU that CUDA_VISIBLE_DEVICES chooses"
+        ) from None
+    return found
+
+
+def _describe_engine(screen: Screen, device: Device) -> None:
+    if device.type == "cuda":
+        gpu = cuda_kernels().driver
+        capability = ".".join(map(str, gpu.capability()))
+        screen.note("engine", f"{gpu.name()}, compute capability {capability}")
+        return
     threads = cpu.get_num_threads()
     compiled = (
         f"kernels compiled in {cpu.compile_seconds():.1f} s" if cpu.compile_seconds() else "kernels cached"

@@ -13,6 +13,8 @@ from tensor.autograd import no_grad
 from tensor.creation import from_numpy
 from tensor.data.dataset import TensorDataset
 from tensor.data.loader import DataLoader
+from tensor.devices import CPU
+from tensor.devices import device as Device
 from tensor.random import default_generator, fork_rng
 
 OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], float]] = {
@@ -120,15 +122,18 @@ def fit(
 ) -> Position:
     """Train on images (N, ...) and labels (N,) until `plan.epochs` epochs are done; return where it stands.
 
+    Every batch is copied to the device that the model is on.
     Batches come in the order of a shuffling DataLoader that draws from the default generator: seed it before
     the model is built. position: where to continue, changed as the training goes; the start if omitted.
     on_batch, on_epoch: called after each, with everything in a state to be kept; what they raise ends the
     training there. Raises Diverged at the end of an epoch whose loss is not finite.
     """
     position = Position() if position is None else position
+    device = device_of(model)
     loader = DataLoader(
-        TensorDataset(from_numpy(images), from_numpy(labels)), batch_size=plan.batch_size, shuffle=True
-    )
+        TensorDataset(from_numpy(images), from_numpy(labels)), batch_size=plan.batch_size, shuffle=True,
+        pin_memory=device.type != "cpu",
+    )  # fmt: skip
     loss_of = nn.CrossEntropyLoss()
     if position.generator is not None:
         default_generator.set_state(position.generator)
@@ -138,8 +143,8 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = rate
         for x, y in _rest_of_epoch(loader, position):
-            logits = model(x)
-            loss = loss_of(logits, y)
+            logits = model(x.to(device, non_blocking=True))
+            loss = loss_of(logits, y.to(device, non_blocking=True))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -162,6 +167,11 @@ def fit(
     return position
 
 
+def device_of(model: nn.Module) -> Device:
+    """Return the device that a model's parameters are on."""
+    return next(model.parameters()).device
+
+
 def _rest_of_epoch(loader: DataLoader, position: Position):
     """Return the batches of the epoch that are still to come; note where its order comes from."""
     if not position.batch:
@@ -181,7 +191,7 @@ def _rest_of_epoch(loader: DataLoader, position: Position):
 
 
 def _count_correct(logits, labels) -> int:
-    return int(np.count_nonzero(logits.detach().numpy().argmax(1) == labels.numpy()))
+    return int(np.count_nonzero(logits.detach().cpu().numpy().argmax(1) == labels.numpy()))
 
 
 @dataclass(frozen=True)
@@ -208,12 +218,12 @@ def evaluate(
     was_training = model.training
     model.eval()
     loss_of = nn.CrossEntropyLoss(reduction="sum")
-    loss, guesses = 0.0, []
+    loss, guesses, device = 0.0, [], device_of(model)
     try:
         for first in range(0, len(images), batch_size):
-            logits = model(from_numpy(images[first : first + batch_size]))
-            loss += loss_of(logits, from_numpy(labels[first : first + batch_size])).item()
-            guesses.append(logits.numpy().argmax(1))
+            logits = model(from_numpy(images[first : first + batch_size]).to(device))
+            loss += loss_of(logits, from_numpy(labels[first : first + batch_size]).to(device)).item()
+            guesses.append(logits.cpu().numpy().argmax(1))
     finally:
         model.train(was_training)
     right = np.concatenate(guesses) == labels
@@ -236,6 +246,7 @@ def warm_up(
     count: int,
     tested: int,
     test_batch: int = 1000,
+    device: Device = CPU,
 ) -> None:
     """Compile, or load, every kernel that a run will need, on a model of its own; no random number is used.
 
@@ -244,7 +255,7 @@ def warm_up(
     is for the training to find out.
     """
     with fork_rng():
-        model = build()
+        model = build().to(device)
         lr = OPTIMIZERS[plan.optimizer][1]
         optimizer = make_optimizer(model, plan.optimizer, lr)
         sizes = {min(plan.batch_size, count), count % plan.batch_size} - {0}

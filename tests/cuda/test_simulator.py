@@ -47,6 +47,7 @@ FAMILIES = {
     "padding": ["tests/tensor/test_pad.py", "-k", "cropped or wider"],
     "fold": ["tests/tensor/test_fold.py"],
     "convolution": ["tests/tensor/test_conv.py", "-k", "groups and not without"],
+    "training": ["tests/cuda/test_training.py"],
 }
 
 
