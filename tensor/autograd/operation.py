@@ -368,7 +368,8 @@ class Operation:
 
     def _full_name(self) -> str:
         """Return the name under which PyTorch knows the operation."""
-        return self.op if self.overload is None else f"{self.op}Backward{self.overload}"
+        word = self.printed_name or type(self).__name__  # not `op`, which may be what is drawn
+        return word if self.overload is None else f"{word}Backward{self.overload}"
 
     name: Any = _Name()
 
