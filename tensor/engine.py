@@ -165,6 +165,16 @@ class Tensor(Methods):
         """Whether the memory is a GPU's."""
         return self.device.type == "cuda"
 
+    def get_device(self) -> int:
+        """Return the number of the GPU; -1 on the CPU."""
+        return 0 if self.is_cuda else -1
+
+    def record_stream(self, stream) -> None:
+        """Keep the memory, when this is dropped, until the work queued on another stream has been done."""
+        if not self.is_cuda:
+            raise RuntimeError("record_stream: expected a tensor on the GPU, got one on the CPU")
+        self._kernels.driver.keep_for(self._array.block, stream._queue)
+
     # --- autograd ----------------------------------------------------------------------------------
 
     @property
@@ -533,14 +543,20 @@ class Tensor(Methods):
         return found
 
     def type(self, dtype=None):
-        """Convert to `dtype`; without it, return the type's name as in PyTorch ('torch.FloatTensor')."""
+        """Convert to `dtype`; without it, return the type's name as in PyTorch ('torch.FloatTensor').
+
+        A name says where, too: 'torch.cuda.FloatTensor' is on the GPU, 'torch.FloatTensor' on the CPU.
+        """
+        if isinstance(dtype, str):
+            return self.to("cuda" if ".cuda." in dtype else "cpu", dtypes.of_type(dtype))
         if dtype is not None:
             return self.to(dtypes.of_type(dtype))
-        return f"torch.{dtypes.LEGACY_NAMES[self.dtype.name]}"
+        where = "torch.cuda" if self.is_cuda else "torch"
+        return f"{where}.{dtypes.LEGACY_NAMES[self.dtype.name]}"
 
     def type_as(self, other: Tensor) -> Tensor:
-        """Convert to the dtype of `other`."""
-        return self.to(other.dtype)
+        """Convert to the dtype of `other`, on its device."""
+        return self.to(other.device, other.dtype)
 
     def float(self) -> Tensor:
         """Convert to float32."""

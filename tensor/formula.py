@@ -247,6 +247,11 @@ def write_out(operation: str, result, out):
             f"{operation}(): functions with out=... arguments don't support automatic differentiation, but "
             "one of the arguments requires grad."
         )
+    if result.device != out.device:
+        raise RuntimeError(
+            f"{operation}: Expected all tensors to be on the same device, but the result is on "
+            f"{result.device} and out on {out.device}; use out.to({str(result.device)!r})"
+        )
     if not dtypes.can_cast(result.dtype, out.dtype):
         raise RuntimeError(
             f"{operation}: result type {result.dtype!r} can't be cast to the desired output type "

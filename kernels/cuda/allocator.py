@@ -6,7 +6,7 @@ list of the stream it was made for: what is queued on that stream still reads it
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kernels.errors import OutOfMemoryError
@@ -18,10 +18,12 @@ _ROUND_SMALL, _ROUND_LARGE = 512, 1 << 21
 class Block:
     """Memory that belongs to one array and its views; goes back to the allocator with the last of them."""
 
-    __slots__ = ("__weakref__", "_allocator", "_key", "_owner", "address")
+    __slots__ = ("__weakref__", "_allocator", "_key", "_owner", "address", "used_on")
 
     def __init__(self, allocator: "Allocator", key: tuple, address: int, owner: Any):
         self._allocator, self._key, self.address, self._owner = allocator, key, address, owner
+        self.used_on: list[Any] = []
+        """Other streams that work on it: it is handed out again when they have done so."""
 
     @property
     def nbytes(self) -> int:
@@ -29,7 +31,7 @@ class Block:
         return self._key[1]
 
     def __del__(self) -> None:
-        self._allocator.take_back(self._key, self.address, self._owner)
+        self._allocator.take_back(self._key, self.address, self._owner, self.used_on)
 
 
 class Allocator:
@@ -41,6 +43,10 @@ class Allocator:
 
     def __init__(self, reserve: Callable[[int], tuple[int, Any]], room: Callable[[], tuple[int, int]]):
         self._reserve, self._room = reserve, room
+        self.mark: Callable[[Any], Any] = lambda stream: None
+        """Return an event, which happens when the work queued on a stream has ended."""
+        self.happened: Callable[[Any], bool] = lambda event: True
+        self._in_use: list[tuple[list[Any], tuple, tuple[int, Any]]] = []  # (events, key, memory), freed
         self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (stream, bytes)
         self._lock = threading.RLock()  # the collector may free a block while one is handed out
         self.allocated = self.reserved = self.most_allocated = self.most_reserved = 0
@@ -50,6 +56,7 @@ class Allocator:
         unit = _ROUND_SMALL if nbytes <= _SMALL else _ROUND_LARGE
         key = stream, max(-(-nbytes // unit), 1) * unit
         with self._lock:
+            self._collect_unused()
             free = self._free.get(key)
             address, owner = free.pop() if free else self._new(key[1], nbytes)
             self.allocated += key[1]
@@ -75,15 +82,27 @@ class Allocator:
         self.most_reserved = max(self.most_reserved, self.reserved)
         return found
 
-    def take_back(self, key: tuple, address: int, owner: Any) -> None:
-        """Keep freed memory for the next array of its size."""
+    def take_back(self, key: tuple, address: int, owner: Any, used_on: Sequence[Any] = ()) -> None:
+        """Keep freed memory for the next array of its size, once the streams that use it have done so."""
         with self._lock:
             self.allocated -= key[1]
-            self._free[key].append((address, owner))
+            if used_on:
+                self._in_use.append(([self.mark(stream) for stream in used_on], key, (address, owner)))
+            else:
+                self._free[key].append((address, owner))
+
+    def _collect_unused(self) -> None:
+        waiting, self._in_use = self._in_use, []
+        for events, key, memory in waiting:
+            if all(map(self.happened, events)):
+                self._free[key].append(memory)
+            else:
+                self._in_use.append((events, key, memory))
 
     def empty_cache(self) -> None:
         """Give memory that no array uses back to the device."""
         with self._lock:
+            self._collect_unused()
             self.reserved -= sum(key[1] * len(blocks) for key, blocks in self._free.items())
             self._free.clear()
 

@@ -181,6 +181,11 @@ def _first_gradients(operation: str, roots, gradients) -> list:
             tensors.append(root._wrap(root._kernels.full(root._array.shape, 1.0, root._array.dtype)))
             continue
         given = as_tensor_like(root, given, root.dtype, operation)
+        if given.device != root.device:
+            raise RuntimeError(
+                f"{operation}: invalid gradient at index {i} - expected device {root.device} but got "
+                f"{given.device}; use gradient.to({str(root.device)!r})"
+            )
         if given.shape != root.shape:
             raise RuntimeError(
                 f"{operation}: Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and "

@@ -164,7 +164,7 @@ def relocate(storage: Storage, to: MapLocation) -> Storage:
 
 def _call(to: Callable[[Storage, str], Any], storage: Storage) -> Storage:
     try:
-        found = to(storage, storage.location)
+        found = to(storage.cpu(), storage.location)  # read, it lies in the CPU's memory
         if not isinstance(found, Storage | None):
             kind = type(found).__name__
             raise TypeError(f"load: map_location() must return the storage or None, got {kind}")

@@ -1,5 +1,6 @@
 """kernels/cuda: device arrays, memory, and what all families stand on, beside the CPU's kernels."""
 
+import itertools
 import os
 import pickle
 import weakref
@@ -161,3 +162,18 @@ def test_out_of_memory_names_sizes_and_is_survived() -> None:
     small = allocator.allocate(1 << 21)
     assert allocator.reserved == small.nbytes == 2 << 20
     assert (allocator.allocated, allocator.most_allocated) == (2 << 20, 4 << 20)
+
+
+def test_a_block_that_another_stream_uses_waits() -> None:
+    done: set[str] = set()
+    addresses = itertools.count(1)
+    allocator = Allocator(lambda nbytes: (next(addresses), None), lambda: (1 << 30, 1 << 30))
+    allocator.mark, allocator.happened = str.upper, done.__contains__
+    block = allocator.allocate(10)
+    block.used_on.append("side")
+    del block
+    assert allocator.allocated == 0
+    other = allocator.allocate(10)
+    assert other.address == 2, "not memory that the other stream may still read"
+    done.add("SIDE")
+    assert allocator.allocate(10).address == 1

@@ -180,3 +180,55 @@ def test_saving() -> None:
     assert there.tolist() == [1.0, 2.0]
     file.seek(0)
     assert not tensor.load(file, map_location="cpu")["x"].is_cuda
+
+
+def test_types_by_name_say_where() -> None:
+    x = tensor.ones(2, device="cuda")
+    assert x.type() == "torch.cuda.FloatTensor"
+    assert tensor.ones(2).type() == "torch.FloatTensor"
+    assert not x.type("torch.FloatTensor").is_cuda
+    there = tensor.ones(2).type("torch.cuda.DoubleTensor")
+    assert there.is_cuda
+    assert there.dtype is tensor.float64
+    assert x.type(tensor.int64).is_cuda
+    assert tensor.ones(2).type_as(there).type() == "torch.cuda.DoubleTensor"
+    assert (x.get_device(), x.cpu().get_device()) == (0, -1)
+
+
+def test_gradients_and_out_are_on_the_same_device() -> None:
+    x = tensor.ones(2, device="cuda", requires_grad=True)
+    with pytest.raises(RuntimeError, match="expected device cuda:0 but got cpu"):
+        (2 * x).backward(tensor.ones(2))
+    with pytest.raises(RuntimeError, match="the result is on cuda:0 and out on cpu"):
+        tensor.add(x.detach(), 1, out=tensor.empty(2))
+    with pytest.raises(RuntimeError, match="the result is on cuda:0 and out on cpu"):
+        tensor.cumsum(x.detach(), 0, out=tensor.empty(0))
+
+
+def test_a_storage_that_map_location_returns_as_it_came_is_on_the_cpu() -> None:
+    stream = io.BytesIO()
+    tensor.save(tensor.ones(2, device="cuda"), stream)
+    asked = []
+    stream.seek(0)
+    x = tensor.load(stream, map_location=lambda storage, location: asked.append(location) or storage)
+    assert not x.is_cuda
+    assert asked == ["cuda:0"]
+    stream.seek(0)
+    assert tensor.load(stream, map_location=lambda storage, location: None).is_cuda
+    stream.seek(0)
+    assert tensor.load(stream, map_location=lambda storage, location: storage.cuda()).is_cuda
+
+
+def test_memory_used_on_another_stream_waits_for_it() -> None:
+    other = tensor.cuda.Stream()
+    x = tensor.ones(2, device="cuda")
+    with tensor.cuda.stream(other):
+        y = x * 2
+    x.record_stream(other)
+    x[0].record_stream(other)
+    del x
+    tensor.cuda.synchronize()
+    assert tensor.ones(2, device="cuda").tolist() == [1, 1]
+    assert y.tolist() == [2, 2]
+    with pytest.raises(RuntimeError, match="expected a tensor on the GPU"):
+        tensor.ones(1).record_stream(other)
