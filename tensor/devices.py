@@ -160,11 +160,14 @@ def device_of(array) -> device:
 
 def table(named: "str | device | int | None" = None) -> Any:
     """Return the kernel table of a device, or of the default one; raise if no tensor can be made there."""
+    return cpu if chosen(named).type == "cpu" else cuda_kernels()
+
+
+def chosen(named: "str | device | int | None" = None) -> device:
+    """Return the device of this name, or the default one; raise if no tensor can be made there."""
     found = _chosen.stack[-1] if named is None else device(named)
-    if found.type == "cpu":
-        return cpu
     found.require()
-    return cuda_kernels()
+    return found
 
 
 def put(array, named: "str | device | int | None" = None, wait: bool = True):

@@ -2,10 +2,11 @@
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 
-from tensor import random
+from tensor import devices, random
 from tensor.autograd import Operation
 from tensor.operands import require_tensor
 
@@ -43,14 +44,14 @@ def _drops(operation: str, input, p: float, training: bool) -> bool:
     return True
 
 
-def draw(p: float, shape: tuple[int, ...]) -> np.ndarray:
+def draw(p: float, shape: tuple[int, ...], device=None) -> Any:
     """Return bools of `shape`, True with probability 1 - p; nothing is drawn where p is 1."""
     if p == 1.0:
-        return np.zeros(shape, np.bool_)
-    return random.find_generator().bernoulli(1.0 - p, shape, np.bool_)
+        return devices.table(device or devices.CPU).zeros(shape, np.dtype(np.bool_))
+    return random.find_generator(None, device).bernoulli(1.0 - p, shape, np.bool_)
 
 
-def _draw_elements(input, p: float) -> np.ndarray:
+def _draw_elements(input, p: float) -> Any:
     """Return a bool for each element, as `draw` does for channels.
 
     PyTorch fills a mask that lies in memory as the input does, in the order of memory; its mask of channels,
@@ -58,9 +59,10 @@ def _draw_elements(input, p: float) -> np.ndarray:
     """
     shape, strides = input._array.shape, input._array.strides
     if input._array.flags.c_contiguous or 0 in strides:
-        return draw(p, shape)
+        return draw(p, shape, input.device)
     order = sorted(range(len(shape)), key=lambda d: -strides[d])
-    return draw(p, tuple([shape[d] for d in order])).transpose(np.argsort(order))
+    drawn = draw(p, tuple([shape[d] for d in order]), input.device)
+    return drawn.transpose(np.argsort(order))
 
 
 def scale_for(p: float) -> float:
@@ -69,7 +71,7 @@ def scale_for(p: float) -> float:
 
 def _apply(input, kept, p: float, inplace: bool):
     run = Dropout.apply_in_place if inplace else Dropout.apply
-    return run(input, kept=input._kernels.from_host(kept), scale=scale_for(p))
+    return run(input, kept=kept, scale=scale_for(p))
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
@@ -94,7 +96,7 @@ def _channels(operation: str, input) -> tuple[int, ...]:
 def _drop_channels(operation: str, input, p, training, inplace):
     if not _drops(operation, input, p, training):
         return input
-    return _apply(input, draw(p, _channels(operation, input)), p, inplace)
+    return _apply(input, draw(p, _channels(operation, input), input.device), p, inplace)
 
 
 def _drop_channels_batched(operation: str, input, p, training, inplace, dims: int):
@@ -163,13 +165,13 @@ def _warn_of_dims(operation: str, input, expected: str) -> None:
 _ALPHA = 1.7580993408473766  # the value SELU goes to, with the sign changed
 
 
-def _drop_to_alpha(input, p: float, inplace: bool, kept: np.ndarray):
+def _drop_to_alpha(input, p: float, inplace: bool, kept):
     if p == 1.0:
         zeros = input.new_zeros(kept.shape)
         return input.mul_(zeros) if inplace else input * zeros
     a = 1.0 / math.sqrt((_ALPHA * _ALPHA * p + 1.0) * (1.0 - p))
     k = input._kernels
-    noise = input._wrap(k.cast(k.from_host(kept), input._array.dtype))
+    noise = input._wrap(k.cast(kept, input._array.dtype))
     offset = (noise - 1.0).mul_(_ALPHA * a).add_(_ALPHA * a * p)
     noise.mul_(a)
     return input.mul_(noise).add_(offset) if inplace else input * noise + offset
@@ -189,4 +191,4 @@ def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
     """Do `alpha_dropout` to whole channels of (batch, channels, ...)."""
     if not _drops("feature_alpha_dropout", input, p, training):
         return input
-    return _drop_to_alpha(input, p, inplace, draw(p, _channels("feature_alpha_dropout", input)))
+    return _drop_to_alpha(input, p, inplace, draw(p, _channels("feature_alpha_dropout", input), input.device))

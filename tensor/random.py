@@ -36,11 +36,21 @@ class Generator:
     A new one starts from a fixed seed, as PyTorch's does.
     """
 
-    def __init__(self, device: Any = "cpu"):
-        if str(device).split(":")[0] != "cpu":
+    def __new__(cls, device: Any = "cpu"):
+        """Return a generator of a device: for a GPU, one of `tensor.device_random`."""
+        kind = Device(device).type
+        if kind == "cuda" and cls is Generator:
+            from tensor.device_random import DeviceGenerator, require_device  # which needs this file
+
+            require_device()
+            return object.__new__(DeviceGenerator)
+        if kind not in ("cpu", "cuda"):
             raise RuntimeError(
-                f"Generator: device {device} is not supported; random numbers are made on 'cpu'"
+                f"Generator: device {device} is not supported; random numbers are made on 'cpu' and 'cuda'"
             )
+        return object.__new__(cls)
+
+    def __init__(self, device: Any = "cpu"):
         self._lock = threading.Lock()
         self._seed(_DEFAULT_SEED)
 
@@ -62,15 +72,9 @@ class Generator:
         seed: an int in [-2**63, 2**64), negative ones counted back from 2**64. The twister itself takes the
         lower 32 bits. Raises ValueError outside that range, RuntimeError for something other than an int.
         """
-        if isinstance(seed, bool | np.bool_) or not hasattr(seed, "__index__"):
-            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
-        seed = operator.index(seed)
-        if not -(2**63) <= seed < 2**64:
-            raise ValueError(
-                f"manual_seed: Overflow when unpacking long long: {seed} is not in [-2**63, 2**64 - 1]"
-            )
+        number = check_seed(seed)
         with self._lock:
-            self._seed(seed % 2**64)
+            self._seed(number)
         return self
 
     def seed(self) -> int:
@@ -152,13 +156,8 @@ class Generator:
 
         Raises RuntimeError if low > high.
         """
-        shape, dtype = _shape(shape), _floating(dtype, "uniform")
-        if not low <= high:
-            raise RuntimeError(
-                f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}"
-            )
-        if not high - low <= float(np.finfo(dtype).max):
-            raise RuntimeError(f"uniform_: the range from={low} to={high} does not fit in {dtype}")
+        shape, dtype = to_shape(shape), to_float_dtype(dtype, "uniform")
+        check_uniform(low, high, dtype)
         bits = self._bits(math.prod(shape) * (dtype.itemsize // 4))
         return cpu.uniform_from_bits(bits, low, high, dtype).reshape(shape)
 
@@ -177,9 +176,8 @@ class Generator:
         pair is kept for the next call. contiguous: False for numbers that are to fill a tensor whose memory
         is not contiguous: PyTorch then makes pairs whatever their number. Raises RuntimeError if std < 0.
         """
-        shape, dtype = _shape(shape), _floating(dtype, "normal")
-        if not std >= 0.0:
-            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+        shape, dtype = to_shape(shape), to_float_dtype(dtype, "normal")
+        check_normal(std)
         size = math.prod(shape)
         if size >= 16 and contiguous:
             bits = self._bits(cpu.normal_words(size, dtype))
@@ -194,13 +192,8 @@ class Generator:
 
     def integers(self, low: int, high: int, shape: Iterable[int], dtype: DTypeLike = np.int64) -> np.ndarray:
         """Draw integers in [low, high), as `randint` does. Raises RuntimeError if low >= high."""
-        shape = _shape(shape)
-        if low >= high:
-            raise RuntimeError(
-                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
-            )
-        if low < -(2**63) or high > 2**63:
-            raise RuntimeError(f"integers: [{low}, {high}) does not fit in int64")
+        shape = to_shape(shape)
+        check_integers(low, high)
         span, size = high - low, math.prod(shape)
         # Short ranges take one word. The remainder favours small numbers a little: that is PyTorch's choice.
         if span < 2**28:
@@ -212,18 +205,13 @@ class Generator:
 
     def any_integers(self, shape: Iterable[int], dtype: DTypeLike) -> np.ndarray:
         """Draw integers over all that a type holds exactly and are not negative, as `random_()` does."""
-        shape, found = _shape(shape), np.dtype(dtype)
+        shape, found = to_shape(shape), np.dtype(dtype)
         size = math.prod(shape)
-        if found == np.float32:
-            values: np.ndarray = self._bits(size) % np.uint32(2**24 + 1)
-        elif found == np.float64:
-            values = self._words64(size) % np.uint64(2**53 + 1)
-        elif found == np.int64:
-            values = self._words64(size) % np.uint64(2**63)
-        elif found == np.bool_:
-            values = self._bits(size) & np.uint32(1)
+        span = any_integer_span(found)
+        if found.itemsize == 8:
+            values: np.ndarray = self._words64(size) % np.uint64(span)
         else:
-            values = self._bits(size) % np.uint32(np.iinfo(found).max + 1)
+            values = self._bits(size) % np.uint32(span)
         return values.astype(found).reshape(shape)
 
     def poisson(self, rates: np.ndarray) -> np.ndarray:
@@ -281,7 +269,7 @@ class Generator:
         """
         if not rate > 0.0:
             raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={rate}")
-        shape, dtype = _shape(shape), _floating(dtype, "exponential")
+        shape, dtype = to_shape(shape), to_float_dtype(dtype, "exponential")
         numbers = self.uniform(shape, dtype=np.float64)
         return (-1.0 / rate * np.log1p(-numbers)).astype(dtype, copy=False)
 
@@ -318,13 +306,13 @@ class Generator:
                 raise TypeError("bernoulli: shape is needed where p is a number")
             if not 0.0 <= p <= 1.0:
                 raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-            shape = _shape(shape)
+            shape = to_shape(shape)
             ones = cpu.bernoulli_from_bits(self._bits(2 * math.prod(shape)), p).reshape(shape)
             return ones.astype(dtype or np.float32, copy=False)
-        _floating(p.dtype, "bernoulli")
+        to_float_dtype(p.dtype, "bernoulli")
         if not np.all((p >= 0.0) & (p <= 1.0)):
             raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, for every p")
-        shape = p.shape if shape is None else _shape(shape)
+        shape = p.shape if shape is None else to_shape(shape)
         return (self.uniform(shape, dtype=p.dtype) < p).astype(dtype or p.dtype, copy=False)
 
     def words(self, count: int) -> np.ndarray:
@@ -357,14 +345,58 @@ def _restore(state: np.ndarray) -> Generator:
     return generator
 
 
-def _shape(shape: Iterable[int]) -> tuple[int, ...]:
+# --- what is asked of every generator --------------------------------------------------------------
+
+
+def check_seed(seed: Any) -> int:
+    """Return a seed in [0, 2**64), negative ones counted back; see `Generator.manual_seed` for errors."""
+    if isinstance(seed, bool | np.bool_) or not hasattr(seed, "__index__"):
+        raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+    number = operator.index(seed)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(
+            f"manual_seed: Overflow when unpacking long long: {number} is not in [-2**63, 2**64 - 1]"
+        )
+    return number % 2**64
+
+
+def check_uniform(low: float, high: float, dtype: np.dtype) -> None:
+    """Raise RuntimeError unless numbers of `dtype` can be drawn from [low, high)."""
+    if not low <= high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
+    if not high - low <= float(np.finfo(dtype).max):
+        raise RuntimeError(f"uniform_: the range from={low} to={high} does not fit in {dtype}")
+
+
+def check_normal(std: float) -> None:
+    """Raise RuntimeError for a standard deviation below 0."""
+    if not std >= 0.0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+
+
+def check_integers(low: int, high: int) -> None:
+    """Raise RuntimeError unless there are integers in [low, high), and all fit int64."""
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    if low < -(2**63) or high > 2**63:
+        raise RuntimeError(f"integers: [{low}, {high}) does not fit in int64")
+
+
+def any_integer_span(dtype: np.dtype) -> int:
+    """Return how many of 0, 1, 2, ... a type holds exactly, from the first on."""
+    if dtype.kind == "f":
+        return 2 ** (24 if dtype.itemsize == 4 else 53) + 1
+    return 2 if dtype == np.bool_ else int(np.iinfo(dtype).max) + 1
+
+
+def to_shape(shape: Iterable[int]) -> tuple[int, ...]:
     sizes = tuple(map(operator.index, shape))
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"random: Trying to create tensor with negative dimension: {list(sizes)}")
     return sizes
 
 
-def _floating(dtype: DTypeLike, operation: str) -> np.dtype:
+def to_float_dtype(dtype: DTypeLike, operation: str) -> np.dtype:
     found = np.dtype(dtype)
     if found not in (np.float32, np.float64):
         raise NotImplementedError(f"{operation}: expected float32 or float64, got {found}")
@@ -386,21 +418,42 @@ def draw_by_default_from(generator: Generator) -> None:
     _here.generator = generator
 
 
-def find_generator(given: Generator | None = None) -> Generator:
-    """Return the generator given or, where there is none, the default one of this thread."""
+def find_generator(given: Generator | None = None, device: Any = None) -> Generator:
+    """Return the generator given or, where there is none, the default one of this thread, or of a GPU.
+
+    device: where the numbers are to be, the CPU by default. Raises RuntimeError for a generator of another.
+    """
+    kind = "cpu" if device is None else Device(device).type
     if given is not None:
+        if given.device.type != kind:
+            raise RuntimeError(
+                f"Expected a '{kind}' device type for generator but found '{given.device.type}'; make it by "
+                f"torch.Generator('{kind}')"
+            )
         return given
+    if kind == "cuda":
+        return default_generator_of_gpu()
     return getattr(_here, "generator", default_generator)
 
 
+def default_generator_of_gpu() -> Generator:
+    """Return what draws on the GPU where no generator is given."""
+    from tensor import device_random  # which needs this file
+
+    return device_random.default_generator
+
+
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator anew from `seed` and return it."""
+    """Start the default generators, also the GPU's, anew from `seed`; return the CPU's."""
+    default_generator_of_gpu().manual_seed(int(seed))
     return find_generator().manual_seed(int(seed))
 
 
 def seed() -> int:
-    """Start the default generator anew from a seed that the operating system draws, and return it."""
-    return find_generator().seed()
+    """Start the default generators anew from a seed that the operating system draws, and return it."""
+    drawn = find_generator().seed()
+    default_generator_of_gpu().manual_seed(drawn)
+    return drawn
 
 
 def initial_seed() -> int:
@@ -418,12 +471,23 @@ def set_rng_state(new_state: Any) -> None:
     find_generator().set_state(new_state)
 
 
+def states() -> tuple[np.ndarray, np.ndarray]:
+    """Return where the default generators stand, the CPU's and the GPU's, for `set_states`."""
+    return find_generator().state_array(), default_generator_of_gpu().state_array()
+
+
+def set_states(found: tuple[np.ndarray, np.ndarray]) -> None:
+    """Let the default generators continue from where `states` found them."""
+    for generator, state in zip((find_generator(), default_generator_of_gpu()), found, strict=True):
+        generator.set_state(state)
+
+
 @contextlib.contextmanager
 def fork_rng(enabled: bool = True) -> Iterator[None]:
-    """Draw within the block as usual, and give the default generator its state back afterwards."""
-    state = get_rng_state() if enabled else None
+    """Draw within the block as usual, and give the default generators their states back afterwards."""
+    found = states() if enabled else None
     try:
         yield
     finally:
-        if state is not None:
-            set_rng_state(state)
+        if found is not None:
+            set_states(found)

@@ -5,7 +5,7 @@ PyTorch's for the same seed, in the order in which it draws them.
 
 import math
 
-from tensor import random
+from tensor import devices, random
 from tensor.autograd import Operation
 from tensor.elementwise import Copy
 from tensor.operands import require_tensor, to_sizes
@@ -25,9 +25,10 @@ def overwrite_random(input, name: str, draw, generator=None, overload: int = 0, 
     array = input._array
     dims = list(range(array.ndim))
     order = sorted(dims, key=lambda d: -abs(array.strides[d])) if in_memory_order else dims
-    values = draw(random.find_generator(generator), tuple(array.shape[d] for d in order))
+    source = random.find_generator(generator, input.device)
+    values = draw(source, tuple(array.shape[d] for d in order))
     values = values.transpose([order.index(d) for d in dims])
-    source = input._wrap(input._kernels.from_host(values))
+    source = input._wrap(devices.put(values, input.device))
     return kind.apply_in_place(input, source)
 
 
@@ -59,9 +60,9 @@ def normal_(input, mean: float = 0.0, std: float = 1.0, *, generator=None):
 def bernoulli_(input, p=0.5, *, generator=None):
     """Overwrite with ones, with probability p (a number, or a tensor that broadcasts), else zeros."""
     if hasattr(p, "_array"):
-        k = p._kernels
-        chances = k.to_host(k.copy(k.expand(p._array, tuple(input.shape))))
-        drawn = random.find_generator(generator).bernoulli(chances)
+        k = input._kernels
+        chances = k.copy(k.expand(devices.put(p._array, input.device), tuple(input.shape)))
+        drawn = random.find_generator(generator, input.device).bernoulli(chances)
         return overwrite_random(
             input, "Bernoulli", lambda _, shape: drawn.reshape(shape), generator, 1, False
         )
@@ -176,9 +177,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     require_tensor("bernoulli", "input", input)
     if p is not None:
         return bernoulli_(input.detach().clone(), p, generator=generator)
-    k = input._kernels
-    drawn = random.find_generator(generator).bernoulli(k.to_host(input._array))
-    result = Bernoulli.apply(input, drawn=k.from_host(drawn))
+    drawn = random.find_generator(generator, input.device).bernoulli(input._array)
+    result = Bernoulli.apply(input, drawn=drawn)
     return result if out is None else out.copy_(result)
 
 
@@ -189,9 +189,8 @@ def poisson(input, generator=None):
         raise NotImplementedError(f"poisson: not implemented for {input.dtype!r}; use x.float()")
     if (input.detach() < 0).any():
         raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
-    k = input._kernels
-    drawn = random.find_generator(generator).poisson(k.to_host(input._array))
-    return Poisson.apply(input, drawn=k.from_host(drawn))
+    drawn = random.find_generator(generator, input.device).poisson(input._array)
+    return Poisson.apply(input, drawn=drawn)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
@@ -218,9 +217,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     sums = k.sum(weights, (weights.ndim - 1,))
     if sums.size and k.bounds(sums)[0] == 0.0:
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    source = random.find_generator(generator)
-    rows = k.to_host(weights.reshape(-1, categories))
-    drawn = k.from_host(source.multinomial(rows, int(num_samples), bool(replacement)))
+    source = random.find_generator(generator, input.device)
+    drawn = source.multinomial(weights.reshape(-1, categories), int(num_samples), bool(replacement))
     found = input._wrap(drawn if input.ndim == 2 else drawn[0])
     return found if out is None else out.copy_(found)
 

@@ -1,6 +1,6 @@
-"""Random tensors: PyTorch's numbers for the same seed, bit for bit."""
+"""Random tensors: PyTorch's numbers for the same seed, bit for bit; on a GPU, those of its own generator."""
 
-from tensor import dtypes, random
+from tensor import devices, dtypes, random
 from tensor.creation import finish, new_like
 from tensor.engine import Tensor
 from tensor.making import element_type, size_of
@@ -17,7 +17,7 @@ def rand(
     pin_memory=False,
 ) -> Tensor:
     """Return random numbers evenly spread over [0, 1), the ones PyTorch gives for the same seed."""
-    source = random.find_generator(generator)
+    source = random.find_generator(generator, devices.chosen(device))
     values = source.uniform(size_of(args, size), dtype=element_type("rand", dtype))
     return finish(values, device, requires_grad, layout, pin_memory)
 
@@ -33,7 +33,7 @@ def randn(
     pin_memory=False,
 ) -> Tensor:
     """Return standard normal random numbers, the ones PyTorch gives for the same seed."""
-    source = random.find_generator(generator)
+    source = random.find_generator(generator, devices.chosen(device))
     values = source.normal(size_of(args, size), dtype=element_type("randn", dtype))
     return finish(values, device, requires_grad, layout, pin_memory)
 
@@ -63,7 +63,7 @@ def randint(
             f"randint: expected (high, size) or (low, high, size), with size a tuple of ints, got {args}"
         )
     low, high = (v.item() if isinstance(v, Tensor) else v for v in (0 if low is None else low, high))
-    source = random.find_generator(generator)
+    source = random.find_generator(generator, devices.chosen(device))
     values = source.integers(int(low), int(high), size_of((size,)))
     element = element_type("randint", dtype, dtypes.int64)
     return finish(values.astype(element), device, requires_grad, layout, pin_memory)
@@ -80,7 +80,7 @@ def randperm(
     pin_memory=False,
 ) -> Tensor:
     """Return 0 .. n - 1 in random order, int64 by default, the order PyTorch gives for the same seed."""
-    values = random.find_generator(generator).permutation(n)
+    values = random.find_generator(generator, devices.chosen(device)).permutation(n)
     element = element_type("randperm", dtype, dtypes.int64)
     return finish(values.astype(element), device, requires_grad, layout, pin_memory)
 

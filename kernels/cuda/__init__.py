@@ -86,6 +86,7 @@ from kernels.cuda.pool import (
     max_pool_indices,
     sliding_windows,
 )
+from kernels.cuda.random import draw_integers, draw_normal, draw_permutation, draw_uniform
 from kernels.cuda.recurrent import recurrent, recurrent_dx
 from kernels.cuda.reduce import (
     all,
@@ -153,6 +154,10 @@ __all__ = [
     "determinant",
     "distances",
     "divide_rounded",
+    "draw_integers",
+    "draw_normal",
+    "draw_permutation",
+    "draw_uniform",
     "driver",
     "eigh",
     "embedding_dx",

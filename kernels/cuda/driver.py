@@ -54,6 +54,14 @@ def multiprocessors() -> int:
     return 1 if SIMULATED else cuda.get_current_device().MULTIPROCESSOR_COUNT
 
 
+def resident_threads() -> int:
+    """Return how many threads the GPU in use runs at once: the simulator names those of an H100."""
+    if SIMULATED:
+        return 132 * 2048
+    found = cuda.get_current_device()
+    return found.MULTIPROCESSOR_COUNT * found.MAX_THREADS_PER_MULTI_PROCESSOR
+
+
 def memory_info() -> tuple[int, int]:
     """Return (free, total) bytes of the GPU in use."""
     if SIMULATED:

@@ -62,16 +62,17 @@ class _Choice:
         self.input_shape = shape
         self.along = index if isinstance(index, Along) else None
         self.positions: list[DeviceArray] = []
-        self.repeats = True
+        self.dims: list[int] = []
+        self.kept: list[int] = []
+        self.repeats, self.before = True, 0
         if self.along is not None:
             self.positions = [on_device(self.along.positions)]
             self.picked = self.positions[0].shape
-            self.dims, self.kept, self.before = [*range(len(shape))], [], 0
+            self.dims = [*range(len(shape))]
             return
         items = index if isinstance(index, tuple) else (index,)
         shapes: list[tuple[int, ...]] = []
         places: list[int] = []  # of index arrays among the items
-        self.dims, self.kept = [], []
         dim = 0
         for n, item in enumerate(items):
             if isinstance(item, slice):

@@ -1,58 +1,60 @@
-"""Seeds of the GPU. Random numbers are drawn by the CPU's generator, and copied to the GPU.
+"""Seeds of the GPU's generator (`tensor.device_random`), which draws other numbers than the CPU's.
 
-So the same seed gives the same numbers on every device: `manual_seed` of `tensor` is all a program needs.
-What is here answers as PyTorch's; seeding the GPU apart has no effect of its own.
+`torch.manual_seed` seeds it as well. Without a GPU seeding works, as in PyTorch: there is nothing to draw.
 """
 
-from typing import NoReturn
+from typing import Any
 
-from tensor.cuda.devices import driver
+from tensor import device_random
+from tensor.cuda.devices import driver, is_available
+
+_source = device_random.default_generator
 
 
 def manual_seed(seed: int) -> None:
-    """Do nothing: the numbers of the GPU come from `torch.manual_seed`."""
+    """Start the GPU's generator anew from `seed`."""
+    _source.manual_seed(int(seed))
 
 
 def manual_seed_all(seed: int) -> None:
-    """Do nothing: the numbers of the GPU come from `torch.manual_seed`."""
+    """Start the generators of all GPUs, of which one is used, anew from `seed`."""
+    manual_seed(seed)
 
 
 def seed() -> None:
-    """Do nothing: the numbers of the GPU come from `torch.seed`."""
+    """Start the GPU's generator anew from a seed that the operating system draws."""
+    _source.seed()
 
 
 def seed_all() -> None:
-    """Do nothing: the numbers of the GPU come from `torch.seed`."""
+    """Start the generators of all GPUs, of which one is used, anew from a drawn seed."""
+    seed()
+
+
+def initial_seed() -> int:
+    """Return the seed that the GPU's generator was started from."""
+    driver("initial_seed")
+    return _source.initial_seed()
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """Return the state of the GPU's generator: a tensor (16,) uint8 on the CPU, with PyTorch's bytes."""
+    driver("get_rng_state")
+    return _source.get_state()
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Let the GPU's generator continue from a state that `get_rng_state` returned."""
+    driver("set_rng_state")
+    _source.set_state(new_state)
 
 
 def get_rng_state_all() -> list:
-    """Return the generator states of all GPUs: [], since the CPU's is the only one."""
-    return []
+    """Return the states of the generators of all GPUs: of one, or [] where there is none."""
+    return [_source.get_state()] if is_available() else []
 
 
-def set_rng_state_all(new_states) -> None:
-    """Restore the generator states of all GPUs; RuntimeError if there are any."""
-    if list(new_states):
-        _of_the_cpu("set_rng_state_all")
-
-
-def _of_the_cpu(name: str) -> NoReturn:
-    driver(name)
-    raise RuntimeError(
-        f"torch.cuda.{name}: the CPU's generator draws the GPU's numbers, too; use torch.{name}"
-    )
-
-
-def get_rng_state(device="cuda") -> NoReturn:
-    """Raise: the state is that of `torch.get_rng_state`."""
-    _of_the_cpu("get_rng_state")
-
-
-def set_rng_state(new_state, device="cuda") -> NoReturn:
-    """Raise: the state is that of `torch.set_rng_state`."""
-    _of_the_cpu("set_rng_state")
-
-
-def initial_seed() -> NoReturn:
-    """Raise: the seed is that of `torch.initial_seed`."""
-    _of_the_cpu("initial_seed")
+def set_rng_state_all(new_states: Any) -> None:
+    """Restore the states of the generators of all GPUs."""
+    for state in new_states:
+        set_rng_state(state)

@@ -87,18 +87,18 @@ class _Again:
 
     def __init__(self, function: Callable, preserve_rng_state: bool):
         self.function = function
-        self.state = random.get_rng_state() if preserve_rng_state else None
+        self.state = random.states() if preserve_rng_state else None
 
     def __call__(self, *args, **kwargs):
         with enable_grad():
             if self.state is None:
                 return self.function(*args, **kwargs)
-            now = random.get_rng_state()
-            random.set_rng_state(self.state)
+            now = random.states()
+            random.set_states(self.state)
             try:
                 return self.function(*args, **kwargs)
             finally:
-                random.set_rng_state(now)
+                random.set_states(now)
 
 
 def _detached(value):

@@ -54,7 +54,8 @@ OF_PYTHON = {
     "tensor/autograd/keeping.py": {"array_equal"},  # a copy on the CPU with another
     "tensor/creation.py": {"asarray", "eye", "frombuffer", "may_share_memory"},
     "tensor/diagonals.py": {"arange", "ogrid"},
-    "tensor/dropout.py": {"argsort", "zeros"},  # of strides; the mask that is not drawn
+    "tensor/device_random.py": {"array", "asarray", "ascontiguousarray"},  # the bytes of states
+    "tensor/dropout.py": {"argsort"},  # of strides
     "tensor/engine.py": {"zeros"},
     "tensor/indexing.py": {"asarray"},
     "tensor/join.py": {"array", "indices"},

@@ -1,0 +1,210 @@
+"""Random numbers of a counter: Philox 4x32-10 (J. Salmon et al. 2011), as PyTorch lays them out on a GPU.
+
+Four words belong to each (seed, call, thread). A grid of `lanes` threads fills an array: thread t makes
+elements t, t + lanes, t + 2 lanes, ..., as many with one call as four words give. What is drawn next begins
+with a later call, so a generator's whole state is its seed and the number of calls.
+"""
+
+import math
+
+import numpy as np
+
+from kernels.cuda import driver
+from kernels.cuda.array import DeviceArray, empty
+from kernels.cuda.compile import FLOATS, Kernel, cuda, device, register, specialised
+from kernels.cuda.radix import sort_keys
+
+_MASK, _32, _21 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(21)
+_FACTOR_A, _FACTOR_B = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL_A, _WEYL_B = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_BLOCK = 256
+
+
+@device
+def _words(call, thread, seed):
+    """Return four words, as uint64: ten rounds over the counter (call, thread) with the key `seed`."""
+    a, b, c, d = call & _MASK, call >> _32, thread & _MASK, thread >> _32
+    low, high = seed & _MASK, seed >> _32
+    for _ in range(10):
+        p, q = a * _FACTOR_A, c * _FACTOR_B
+        a, b, c, d = (q >> _32) ^ b ^ low, q & _MASK, (p >> _32) ^ d ^ high, p & _MASK
+        low, high = (low + _WEYL_A) & _MASK, (high + _WEYL_B) & _MASK
+    return a, b, c, d
+
+
+def _fill(work, size, lanes, seed, call, first, second, out):
+    for i in range(cuda.grid(1), work, cuda.gridsize(1)):
+        turn = i // lanes
+        at = i + turn * lanes * (EACH - 1)  # noqa: F821
+        thread = np.uint64(i - turn * lanes)
+        a, b, c, d = words(np.uint64(call) + np.uint64(turn), thread, np.uint64(seed))  # noqa: F821
+        if EACH == 4:  # noqa: F821
+            w, x, y, z = four(a, b, c, d)  # noqa: F821
+            out[at] = finished(w, first, second)  # noqa: F821
+            at += lanes
+            if at < size:
+                out[at] = finished(x, first, second)  # noqa: F821
+            at += lanes
+            if at < size:
+                out[at] = finished(y, first, second)  # noqa: F821
+            at += lanes
+            if at < size:
+                out[at] = finished(z, first, second)  # noqa: F821
+        else:
+            w, x = two(a, b, c, d)  # noqa: F821
+            out[at] = finished(w, first, second)  # noqa: F821
+            at += lanes
+            if at < size:
+                out[at] = finished(x, first, second)  # noqa: F821
+
+
+# --- words to numbers ------------------------------------------------------------------------------
+# In (0, 1]; 2**-32 and 2**-53 times a whole number and a half.
+
+
+def _uniform_of_one(a):
+    return T(a) * 2.3283064365386963e-10 + 1.1641532182693481e-10  # noqa: F821
+
+
+def _uniform_of_two(a, b):
+    return T(a ^ (b << _21)) * 1.1102230246251565e-16 + 5.551115123125783e-17  # noqa: F821
+
+
+def _sin_cos(turns):
+    """Return sine and cosine of 2 pi turns, 0 <= turns <= 1: Taylor's series around the nearest quarter."""
+    # The library's own take local memory, for angles of any size.
+    quarters = turns * 4.0
+    n = np.int64(quarters + 0.5)
+    x = (quarters - T(n)) * 1.5707963267948966  # noqa: F821
+    z = x * x
+    sin = z * (2.7557319223985893e-06 + z * (-2.505210838544172e-08 + z * (1.6059043836821613e-10 + z * (
+        -7.647163731819816e-13 + z * 2.8114572543455206e-15))))  # fmt: skip
+    sin = x + x * z * (-0.16666666666666666 + z * (0.008333333333333333 + z * (-0.0001984126984126984 + sin)))
+    cos = z * (-2.7557319223985888e-07 + z * (2.08767569878681e-09 + z * (-1.1470745597729725e-11 + z * (
+        4.779477332387385e-14 + z * -1.5619206968586225e-16))))  # fmt: skip
+    cos = z * (-0.001388888888888889 + z * (2.48015873015873e-05 + cos))
+    cos = 1.0 + z * (-0.5 + z * (0.041666666666666664 + cos))
+    n = n & 3
+    if n == 1:
+        return cos, -sin
+    if n == 2:
+        return -sin, -cos
+    return (-cos, sin) if n == 3 else (sin, cos)
+
+
+def _normal_pair(u, turns):
+    """Return two normal numbers of two uniform ones (G. Box and M. Muller 1958)."""
+    radius = math.sqrt(-2.0 * math.log(u))
+    sin, cos = sin_cos(turns)  # noqa: F821
+    return radius * sin, radius * cos
+
+
+def _four_uniform(a, b, c, d):
+    return one(a), one(b), one(c), one(d)  # noqa: F821
+
+
+def _two_uniform(a, b, c, d):
+    return both(a, b), both(c, d)  # noqa: F821
+
+
+def _four_normal(a, b, c, d):
+    x, y = pair(one(a), one(b))  # noqa: F821
+    z, w = pair(one(c), one(d))  # noqa: F821
+    return x, y, z, w
+
+
+def _two_normal(a, b, c, d):
+    return pair(both(a, b), both(c, d))  # noqa: F821
+
+
+def _between(x, low, high):
+    value = x * (high - low) + low
+    return low if value == high else value  # `high` is excluded
+
+
+def _scaled(x, mean, std):
+    return x * std + mean
+
+
+@device
+def _four_integers(a, b, c, d):
+    return a, b, c, d
+
+
+@device
+def _two_integers(a, b, c, d):
+    return (a << _32) | b, (c << _32) | d
+
+
+@device
+def _modulo(word, span, low):
+    rest = word if span == 0 else word % np.uint64(span)  # 0: of 2**64
+    return np.int64(rest + np.uint64(low))
+
+
+def _floats(name: str, four, two, finished) -> Kernel:
+    def scope(kind):
+        def made(function, **names):
+            return device(specialised(function, kind, names))
+
+        pair = made(_normal_pair, sin_cos=made(_sin_cos))
+        names = {"one": made(_uniform_of_one), "both": made(_uniform_of_two), "pair": pair}
+        return {
+            "words": _words, "EACH": 4 if kind["T"] == np.float32 else 2, "finished": made(finished),
+            "four": made(four, **names), "two": made(two, **names),
+        }  # fmt: skip
+
+    return register(Kernel(_fill, f"{_COUNTS}, T, T, out T*", FLOATS, scope, name))
+
+
+def _integers(name: str, each: int) -> Kernel:
+    scope = {
+        "words": _words, "EACH": each, "finished": _modulo, "four": _four_integers, "two": _two_integers,
+    }  # fmt: skip
+    return register(Kernel(_fill, f"{_COUNTS}, uint64, uint64, out T*", ["int64"], scope, name))
+
+
+_COUNTS = "int64, int64, int64, uint64, uint64"
+_uniform = _floats("uniform", _four_uniform, _two_uniform, _between)
+_normal = _floats("normal", _four_normal, _two_normal, _scaled)
+_of_words = _integers("integers", 4)
+_of_pairs = _integers("wide_integers", 2)
+
+
+def _run(made: Kernel, shape, dtype, each: int, seed: int, call: int, first, second):
+    """Return an array filled by a kernel, and how many calls it took."""
+    out = empty(shape, dtype)
+    if not out.size:
+        return out, 0
+    lanes = min(driver.resident_threads() // _BLOCK, -(-out.size // _BLOCK)) * _BLOCK
+    calls = -(-out.size // (lanes * each))
+    # The last turn's threads beyond the end have nothing to write; of all others at least the first element.
+    work = lanes * (calls - 1) + min(lanes, out.size - lanes * each * (calls - 1))
+    made.over(work, work, out.size, lanes, seed, call, first, second, out)
+    return out, calls
+
+
+def draw_uniform(shape, low: float, high: float, dtype, seed: int, call: int) -> tuple[DeviceArray, int]:
+    """Return numbers in [low, high), float32 or float64, and how many calls were used up."""
+    dtype = np.dtype(dtype)
+    return _run(_uniform, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, low, high)
+
+
+def draw_normal(shape, mean: float, std: float, dtype, seed: int, call: int) -> tuple[DeviceArray, int]:
+    """Return normal numbers, float32 or float64, and how many calls were used up."""
+    dtype = np.dtype(dtype)
+    return _run(_normal, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, mean, std)
+
+
+def draw_integers(shape, low: int, span: int, wide: bool, seed: int, call: int) -> tuple[DeviceArray, int]:
+    """Return int64 in [low, low + span), the rest of words of 32 bits (wide: 64), and the calls used up."""
+    made, each = (_of_pairs, 2) if wide else (_of_words, 4)
+    return _run(made, shape, np.int64, each, seed, call, span % 2**64, low % 2**64)
+
+
+def draw_permutation(n: int, seed: int, call: int) -> tuple[DeviceArray, int]:
+    """Return 0 ... n - 1 in random order, int64, and the calls used up: the order of n random keys."""
+    # Keys so long that of n none are equal, but for one time in 2**16.
+    bits = min(2 * max(n - 1, 1).bit_length() + 16, 63)
+    keys, calls = draw_integers((n,), 0, 1 << bits, True, seed, call)
+    return sort_keys(keys, 1 << bits)[1], calls
