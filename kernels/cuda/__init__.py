@@ -21,6 +21,7 @@ from kernels.cuda.counting import (
     unique_consecutive,
     unique_only,
 )
+from kernels.cuda.deviations import square_deviation
 from kernels.cuda.dropout import keep_scaled
 from kernels.cuda.elementwise import derivative, forward
 from kernels.cuda.exchange import from_capsule, from_interface, is_of_device, to_capsule
@@ -96,7 +97,6 @@ from kernels.cuda.reduce import (
     extreme_value,
     prod,
     prod_dx,
-    square_deviation,
     sum,
     sum_to,
 )

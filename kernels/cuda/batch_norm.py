@@ -6,10 +6,10 @@ import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.compile import FLOATS
+from kernels.cuda.deviations import shares
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import contiguous, full, zeros
 from kernels.cuda.norm import MEAN, REST, RSTD, normalise, statistics_from, statistics_of
-from kernels.cuda.reduce import shares
 
 _DIMS = (0, 2)  # of (batch, channels, length), all but the channels
 

@@ -9,9 +9,9 @@ import math
 
 from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.compile import FLOATS, device
+from kernels.cuda.deviations import deviations
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import full, zeros
-from kernels.cuda.reduce import deviations
 
 MEAN, RSTD, REST = range(3)
 

@@ -1,9 +1,10 @@
 """Sums, products, extrema and their places over any set of dims: in one fixed order, on every GPU.
 
 A block of threads reduces the elements of one result: each thread those a block's width apart, then the
-threads' results pair by pair. What is long is cut into parts, whose results are reduced in turn; into how
-many depends on the shape alone. So the same elements give the same bits, and the error of a float32 sum grows
-with the logarithm of its length.
+threads' results pair by pair. Where neighbours in memory belong to neighbouring results, as in sums of
+columns, a block takes several results side by side. What is long is cut into parts, whose results are reduced
+in turn; into how many depends on shape and strides alone. So the same elements give the same bits, and a
+thread adds up few numbers one by one: the error of a float32 sum grows with the logarithm of its length.
 """
 
 import math
@@ -29,8 +30,13 @@ from kernels.cuda.scan import cumprod, cumprod_from_end
 
 BLOCK = threads(256)
 _PART = 4096  # elements of a part
+_LONG_PART = 16 * _PART  # where there are many results
+_COLUMN_PART = 1024  # of a column
 _MOST_PARTS = 1024
-_MOST_BLOCKS = 1 << 16
+COLUMNS, ROWS = threads(32), threads(16) // 2
+"""The threads of a block that takes several results side by side."""
+_CELLS = COLUMNS * ROWS
+MOST_BLOCKS = 1 << 16
 _MANY_RESULTS = 512  # so many results keep the GPU busy by themselves
 
 
@@ -56,6 +62,34 @@ def _reduce(results, parts, length, kept, kept_shape, kept_steps, count, shape, 
         if t == 0:
             out[block] = shared[0]
         cuda.syncthreads()  # the next result overwrites what is read here
+
+
+def _reduce_columns(results, parts, length, kept, kept_shape, kept_steps, count, shape, steps, x, out):
+    """out[part, result], as `_reduce`, a block for `COLUMNS` results at a time."""
+    shared = cuda.shared.array(_CELLS, A)  # noqa: F821
+    column, row = cuda.threadIdx.x, cuda.threadIdx.y
+    t = row * COLUMNS + column
+    tiles = (results + COLUMNS - 1) // COLUMNS
+    for block in range(cuda.blockIdx.x, tiles * parts, cuda.gridDim.x):
+        part, tile = block // tiles, block % tiles
+        first, end = length * part // parts, length * (part + 1) // parts
+        result = tile * COLUMNS + column
+        total = A(START)  # noqa: F821
+        if result < results:
+            base = place(result, kept, kept_shape, kept_steps)
+            for i in range(first + row, end, ROWS):
+                total = combine(total, taken(x[base + place(i, count, shape, steps)]))  # noqa: F821
+        shared[t] = total
+        cuda.syncthreads()
+        height = ROWS // 2
+        while height > 0:
+            if row < height:
+                shared[t] = combine(shared[t], shared[t + height * COLUMNS])  # noqa: F821
+            cuda.syncthreads()
+            height //= 2
+        if row == 0 and result < results:
+            out[part * results + result] = shared[column]
+        cuda.syncthreads()  # the next results overwrite what is read here
 
 
 @device
@@ -98,23 +132,27 @@ def _holds(x):
     return 1 if x != 0 else 0
 
 
-_LAYOUT = "int64, int64, int64, int64, dims, dims, int64, dims, dims"  # from `results` to `steps`
+LAYOUT = "int64, int64, int64, int64, dims, dims, int64, dims, dims"  # from `results` to `steps`
 
 
-def _reduction(name: str, combine, taken, start, kinds) -> Kernel:
-    """Return the kernel of a reduction. kinds: element types, and that of what is accumulated.
+class _Reduction:
+    """The kernels of a reduction: of rows, and of columns.
 
-    start: what nothing gives, or a function of the element type that returns it.
+    kinds: element types, and that of what is accumulated. start: what nothing gives, or a function of that
+    type that returns it.
     """
 
-    def scope(kind):
-        first = start(kind["A"]) if callable(start) else start
-        return {"combine": combine, "taken": taken, "START": first}
+    def __init__(self, name: str, combine, taken, start, kinds):
+        def scope(kind):
+            first = start(kind["A"]) if callable(start) else start
+            return {"combine": combine, "taken": taken, "START": first}
 
-    return register(Kernel(_reduce, f"{_LAYOUT}, S*, out A*", kinds, scope, name))
+        signature = f"{LAYOUT}, S*, out A*"
+        self.rows = register(Kernel(_reduce, signature, kinds, scope, name))
+        self.columns = register(Kernel(_reduce_columns, signature, kinds, scope, f"{name}_of_columns"))
 
 
-_sum = _reduction(
+_sum = _Reduction(
     "sum", _plus, _itself, 0, [*[f"{t} {t}" for t in FLOATS], *[f"{t} int64" for t in INTEGERS]]
 )
 
@@ -128,26 +166,25 @@ def _limit(dtype: np.dtype, sign: int):
     return int(np.iinfo(dtype).max if sign > 0 else np.iinfo(dtype).min)
 
 
-_count = _reduction("count", _plus, _holds, 0, ["bool int64"])
-_prod = _reduction(
+_count = _Reduction("count", _plus, _holds, 0, ["bool int64"])
+_prod = _Reduction(
     "prod", _times, _itself, 1, [*[f"{t} {t}" for t in FLOATS], *[f"{t} int64" for t in (*INTEGERS, "bool")]]
 )
 _SAME = [f"{t} {t}" for t in ALL]
-_maximum = _reduction("maximum", _larger, _itself, lambda dtype: _limit(dtype, -1), _SAME)
-_minimum = _reduction("minimum", _smaller, _itself, lambda dtype: _limit(dtype, 1), _SAME)
-_any = _reduction("any", _or, _holds, 0, [f"{t} bool" for t in ALL])
-_all = _reduction("all", _and, _holds, 1, [f"{t} bool" for t in ALL])
+_maximum = _Reduction("maximum", _larger, _itself, lambda dtype: _limit(dtype, -1), _SAME)
+_minimum = _Reduction("minimum", _smaller, _itself, lambda dtype: _limit(dtype, 1), _SAME)
+_any = _Reduction("any", _or, _holds, 0, [f"{t} bool" for t in ALL])
+_all = _Reduction("all", _and, _holds, 1, [f"{t} bool" for t in ALL])
 
 
 def parts_of(results: int, length: int) -> int:
     """Return into how many parts each of `results` results of `length` elements is cut."""
-    if results >= _MANY_RESULTS or length <= _PART:
-        return 1
-    return min(-(-length // _PART), _MOST_PARTS)
+    part = _LONG_PART if results >= _MANY_RESULTS else _PART
+    return min(max(-(-length // part), 1), _MOST_PARTS)
 
 
-def _layout(x: DeviceArray, dims: tuple[int, ...]) -> tuple[DeviceArray, tuple[int, ...], tuple]:
-    """Return (x, the shape of the result, the numbers before it in `_LAYOUT`) of a reduction over `dims`.
+def layout(x: DeviceArray, dims: tuple[int, ...]) -> tuple[DeviceArray, tuple[int, ...], tuple]:
+    """Return (x, the shape of the result, the numbers before it in `LAYOUT`) of a reduction over `dims`.
 
     x becomes a copy where a kernel could not go through its dims.
     """
@@ -160,7 +197,7 @@ def _layout(x: DeviceArray, dims: tuple[int, ...]) -> tuple[DeviceArray, tuple[i
     sizes, (inner,) = merge([x.shape[d] for d in dims], [[steps[d] for d in dims]])
     if max(len(outer_sizes), len(sizes)) > MOST_DIMS:
         rows = x.transpose([*kept, *dims]).copy().reshape(results, length)
-        return rows, shape, _layout(rows, (1,))[2]
+        return rows, shape, layout(rows, (1,))[2]
     numbers = (
         results, parts, length,
         len(outer_sizes), packed(outer_sizes, 1), packed(outer_steps, 0),
@@ -169,13 +206,19 @@ def _layout(x: DeviceArray, dims: tuple[int, ...]) -> tuple[DeviceArray, tuple[i
     return x, shape, numbers
 
 
-def _over(made: Kernel, again: Kernel, x: DeviceArray, dims: tuple[int, ...], dtype) -> DeviceArray:
+def _over(made: _Reduction, again: _Reduction, x: DeviceArray, dims: tuple[int, ...], dtype) -> DeviceArray:
     """Reduce over `dims`, which are dropped; `again` reduces the results of parts."""
-    x, shape, numbers = _layout(x, dims)
-    results, parts = numbers[:2]
+    x, shape, numbers = layout(x, dims)
+    results, parts, length, _, (beside, *_), (step, *_), _, _, (below, *_) = numbers
+    if results and step == 1 and below > 1 and beside >= COLUMNS // 2 and length > 1:
+        parts = min(-(-length // _COLUMN_PART), _MOST_PARTS)
+        out = empty((parts, *shape) if parts > 1 else shape, dtype)
+        blocks = min(-(-results // COLUMNS) * parts, MOST_BLOCKS)
+        made.columns.launch(blocks, (COLUMNS, ROWS), results, parts, *numbers[2:], x, out)
+        return _over(again, again, out, (0,), dtype) if parts > 1 else out
     out = empty((*shape, parts) if parts > 1 else shape, dtype)
     if results:
-        made.launch(min(results * parts, _MOST_BLOCKS), BLOCK, *numbers, x, out)
+        made.rows.launch(min(results * parts, MOST_BLOCKS), BLOCK, *numbers, x, out)
     return _over(again, again, out, (len(shape),), dtype) if parts > 1 else out
 
 
@@ -313,7 +356,7 @@ def _as_known(known, offset, i):
 
 
 def _extremes(name: str, place_of) -> Kernel:
-    signature = f"{_LAYOUT}, int64, T*, int64*, out T*, out int64*"
+    signature = f"{LAYOUT}, int64, T*, int64*, out T*, out int64*"
     return register(Kernel(_find_extreme, signature, ALL, {"place_of": place_of}, name))
 
 
@@ -323,118 +366,17 @@ _extreme_of_parts = _extremes("extreme_of_parts", _as_known)
 
 def extreme(x: DeviceArray, dim: int, sign: int) -> tuple[DeviceArray, DeviceArray]:
     """Return maxima (sign 1) or minima (sign -1) along `dim` and their int64 positions, `dim` dropped."""
-    x, shape, numbers = _layout(x, (dim % x.ndim,) if x.ndim else ())
+    x, shape, numbers = layout(x, (dim % x.ndim,) if x.ndim else ())
     results, parts, length = numbers[:3]
     full_shape = (*shape, parts) if parts > 1 else shape
     values, positions = empty(full_shape, x.dtype), empty(full_shape, np.int64)
     if results and length:
-        blocks = min(results * parts, _MOST_BLOCKS)
+        blocks = min(results * parts, MOST_BLOCKS)
         _extreme.launch(blocks, BLOCK, *numbers, sign, x, positions, values, positions)
     if parts == 1:
         return values, positions
     out, places = empty(shape, x.dtype), empty(shape, np.int64)
-    _, _, (_, _, *rest) = _layout(values, (len(shape),))
-    blocks = min(results, _MOST_BLOCKS)
+    _, _, (_, _, *rest) = layout(values, (len(shape),))
+    blocks = min(results, MOST_BLOCKS)
     _extreme_of_parts.launch(blocks, BLOCK, results, 1, *rest, sign, values, positions, out, places)
     return out, places
-
-
-# --- deviations ------------------------------------------------------------------------------------
-
-
-@device
-def _deviation_itself(factor, at, deviation):
-    return deviation
-
-
-@device
-def _factor_there(factor, at, deviation):
-    return factor[at]
-
-
-def _sum_products(
-    results, parts, length, kept, kept_shape, kept_steps, count, shape, steps,
-    x, factor, center, rest, total, product,
-):  # fmt: skip
-    """Sum f and f * d of each part; d = x - center - rest of the result, f = d or an element of `factor`."""
-    shared = cuda.shared.array(BLOCK, T)  # noqa: F821
-    products = cuda.shared.array(BLOCK, T)  # noqa: F821
-    t = cuda.threadIdx.x
-    for block in range(cuda.blockIdx.x, results * parts, cuda.gridDim.x):
-        result, part = block // parts, block % parts
-        first, end = length * part // parts, length * (part + 1) // parts
-        base = place(result, kept, kept_shape, kept_steps)
-        middle, more = center[result], rest[result]
-        a, b = T(0), T(0)  # noqa: F821
-        for i in range(first + t, end, BLOCK):
-            at = base + place(i, count, shape, steps)
-            deviation = (x[at] - middle) - more
-            f = factor_of(factor, at, deviation)  # noqa: F821
-            a += f
-            b += f * deviation
-        shared[t] = a
-        products[t] = b
-        cuda.syncthreads()
-        width = BLOCK // 2
-        while width > 0:
-            if t < width:
-                shared[t] += shared[t + width]
-                products[t] += products[t + width]
-            cuda.syncthreads()
-            width //= 2
-        if t == 0:
-            total[block] = shared[0]
-            product[block] = products[0]
-        cuda.syncthreads()  # the next result overwrites what is read here
-
-
-def _products(name: str, factor_of) -> Kernel:
-    signature = f"{_LAYOUT}, T*, T*, T*, T*, out T*, out T*"
-    return register(Kernel(_sum_products, signature, FLOATS, {"factor_of": factor_of}, name))
-
-
-_deviations = _products("deviations", _deviation_itself)
-_shares = _products("shares", _factor_there)
-
-
-def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray, DeviceArray]:
-    x, shape, numbers = _layout(x, dims)
-    results, parts = numbers[:2]
-    total = empty((results, parts), x.dtype)
-    product = empty((results, parts), x.dtype)
-    if results:
-        center, rest = contiguous(center), contiguous(rest)
-        made.launch(
-            min(results * parts, _MOST_BLOCKS), BLOCK,
-            *numbers, x, x if factor is None else factor, center, rest, total, product,
-        )  # fmt: skip
-    if parts > 1:
-        total, product = sum(total, (1,)), sum(product, (1,))
-    return total.reshape(shape), product.reshape(shape)
-
-
-def deviations(x: DeviceArray, center: DeviceArray, rest: DeviceArray, dims: tuple[int, ...]):
-    """Return the sums over `dims` of d = x - center - rest and of its square; a center for each result."""
-    return _two_sums(_deviations, x, None, center, rest, dims)
-
-
-def shares(x: DeviceArray, factor: DeviceArray, center: DeviceArray, rest: DeviceArray, dims):
-    """Return the sums over `dims` of factor, and of factor * (x - center - rest); both of one shape."""
-    return _two_sums(_shares, contiguous(x), contiguous(factor), center, rest, dims)
-
-
-def _without_drift(square, total, length):
-    return square - total * total / length  # the mean was rounded to x's type
-
-
-_square_deviation = lift(
-    "reduce", "square_deviation", _without_drift, {"square": "T", "total": "T"}, FLOATS, {"length": "T"}
-)
-
-
-def square_deviation(x: DeviceArray, mean: DeviceArray, dims: tuple[int, ...]) -> DeviceArray:
-    """Return the sum over `dims` of squared deviations; mean (rounded) holds one number for each result."""
-    mean = contiguous(mean)
-    total, square = deviations(x, mean, full(mean.shape, 0, x.dtype), dims)
-    length = max(math.prod(x.shape[d] for d in dims), 1)
-    return run(_square_deviation, [square, total], [float(length)], out=empty(square.shape, x.dtype))

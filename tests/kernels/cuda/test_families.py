@@ -35,6 +35,7 @@ def on_both(name: str, x: np.ndarray, *arguments, rtol: float = 2e-6) -> None:
 def short_parts(monkeypatch) -> None:
     """Cut lines into parts that are short enough for the simulator."""
     monkeypatch.setattr(reduce, "_PART", 6)
+    monkeypatch.setattr(reduce, "_COLUMN_PART", 6)
     monkeypatch.setattr(scan, "_PART", 6)
 
 
@@ -55,6 +56,18 @@ def test_lines_of_several_parts(short_parts, shape) -> None:
     on_both("cumsum", (x * 10).astype(np.int32), dim)
     on_both("prod", x, (dim,))
     on_both("square_deviation", x, x.mean(dim), (dim,))
+
+
+@pytest.mark.parametrize("dims", [(0,), (0, 2), (0, 1, 2, 3)], ids=str)
+def test_sums_of_columns_and_of_planes(short_parts, dims) -> None:
+    x = RNG.normal(size=(9, 2, 3, 5)).astype(np.float32)
+    for layout in (x.transpose(2, 3, 0, 1), x[::2, :, :, ::-2]):
+        on_both("sum", layout, dims)
+        on_both("sum", layout > 0, dims)
+        on_both("extreme_value", layout, dims, -1)
+        on_both("all", layout != 0, dims)
+    on_both("sum", np.zeros((0, 4), np.float32), (0,))
+    on_both("sum", np.zeros((4, 0), np.float32), (0,))
 
 
 def test_products_of_zeros_and_their_gradients(short_parts) -> None:
