@@ -8,10 +8,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from tensor import random
 from tensor.autograd import Operation, enable_grad
 from tensor.autograd import grad as _grad
 from tensor.join import stack
-from tensor.random import find_generator
 
 # --- trees of tensors --------------------------------------------------------------------------------
 
@@ -338,14 +338,13 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None) ->
             )
         if not sizes[0]:
             raise ValueError("vmap: there is no row to call the function with")
-        source = find_generator()
-        before, outputs = source.get_state(), []
+        before, outputs = random.states(), []
         for index in range(sizes[0]):
             if randomness == "same":
-                source.set_state(before)
+                random.set_states(before)
             remaining = iter(parts)
             outputs.append(func(*_row(args, remaining, index), **kwargs))
-            if randomness == "error" and not source.get_state().equal(before):
+            if randomness == "error" and random.states() != before:
                 raise RuntimeError(
                     "vmap: called random operation while in randomness error mode. Please either use the "
                     "'same' or 'different' randomness flags on vmap or perform the randomness operation out "

@@ -471,15 +471,15 @@ def set_rng_state(new_state: Any) -> None:
     find_generator().set_state(new_state)
 
 
-def states() -> tuple[np.ndarray, np.ndarray]:
+def states() -> tuple[bytes, bytes]:
     """Return where the default generators stand, the CPU's and the GPU's, for `set_states`."""
-    return find_generator().state_array(), default_generator_of_gpu().state_array()
+    return find_generator().state_array().tobytes(), default_generator_of_gpu().state_array().tobytes()
 
 
-def set_states(found: tuple[np.ndarray, np.ndarray]) -> None:
+def set_states(found: tuple[bytes, bytes]) -> None:
     """Let the default generators continue from where `states` found them."""
     for generator, state in zip((find_generator(), default_generator_of_gpu()), found, strict=True):
-        generator.set_state(state)
+        generator.set_state(np.frombuffer(state, np.uint8))
 
 
 @contextlib.contextmanager

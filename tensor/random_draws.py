@@ -245,5 +245,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, dtype=None, requires_gra
     if not tensors[0].is_floating_point():
         raise NotImplementedError(f"normal: expected floating-point tensors, got {tensors[0].dtype!r}")
     if hasattr(std, "_array"):
-        return randn(shape, generator=generator, dtype=tensors[0].dtype).mul_(std).add_(mean)
-    return zeros(shape, dtype=tensors[0].dtype).normal_(0.0, std, generator=generator).add_(mean)
+        drawn = randn(shape, generator=generator, dtype=tensors[0].dtype, device=tensors[0].device)
+        return drawn.mul_(std).add_(mean)
+    drawn = zeros(shape, dtype=tensors[0].dtype, device=tensors[0].device)
+    return drawn.normal_(0.0, std, generator=generator).add_(mean)

@@ -107,7 +107,7 @@ class Categorical(Distribution):
         return -(logits * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        values = arange(self._num_events).view((-1, *(1,) * len(self.batch_shape)))
+        values = arange(self._num_events, device=self.probs.device).view((-1, *(1,) * len(self.batch_shape)))
         return values.expand((-1, *self.batch_shape)) if expand else values
 
 

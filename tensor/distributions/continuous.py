@@ -55,7 +55,7 @@ class Uniform(Distribution):
         return self._like(shape, {"low": self.low.expand(shape), "high": self.high.expand(shape)})
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        drawn = rand(self._extended_shape(sample_shape), dtype=self.low.dtype)
+        drawn = rand(self._extended_shape(sample_shape), dtype=self.low.dtype, device=self.low.device)
         return self.low + drawn * (self.high - self.low)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -106,7 +106,9 @@ class Exponential(Distribution):
         return self._like(batch_shape, {"rate": self.rate.expand(tuple(batch_shape))})
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        drawn = empty(self._extended_shape(sample_shape), dtype=self.rate.dtype).exponential_()
+        drawn = empty(
+            self._extended_shape(sample_shape), dtype=self.rate.dtype, device=self.rate.device
+        ).exponential_()
         return drawn / self.rate
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -136,7 +138,7 @@ class Laplace(Located):
         return 2 * self.scale.pow(2)
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        drawn = empty(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        drawn = empty(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
         least = float(np.finfo(self.loc.dtype.name).eps) - 1  # log(0) must not come out
         drawn.uniform_(least, 1)
         return self.loc - self.scale * drawn.sign() * (-drawn.abs()).log1p()
@@ -170,7 +172,9 @@ class Cauchy(Located):
         return self.loc * math.nan
 
     def rsample(self, sample_shape: Iterable[int] = ()) -> Tensor:
-        drawn = empty(self._extended_shape(sample_shape), dtype=self.loc.dtype).cauchy_()
+        drawn = empty(
+            self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device
+        ).cauchy_()
         return self.loc + drawn * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:

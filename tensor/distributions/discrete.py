@@ -90,7 +90,9 @@ class Bernoulli(_OfChance):
         return binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        values = arange(2, dtype=self.probs.dtype).view((-1, *(1,) * len(self.batch_shape)))
+        values = arange(2, dtype=self.probs.dtype, device=self.probs.device).view(
+            (-1, *(1,) * len(self.batch_shape))
+        )
         return values.expand((-1, *self.batch_shape)) if expand else values
 
 
@@ -113,7 +115,9 @@ class Geometric(_OfChance):
 
     def sample(self, sample_shape: Iterable[int] = ()) -> Tensor:
         with no_grad():
-            drawn = empty(self._extended_shape(sample_shape), dtype=self.probs.dtype)
+            drawn = empty(
+                self._extended_shape(sample_shape), dtype=self.probs.dtype, device=self.probs.device
+            )
             drawn.uniform_(float(np.finfo(self.probs.dtype.name).tiny), 1)
             return (drawn.log() / (-self.probs).log1p()).floor()
 

@@ -182,14 +182,14 @@ class Multinomial(Distribution):
             sample_shape = Size(sample_shape)
             drawn = self._categorical.sample((self.total_count, *sample_shape))
             drawn = drawn.movedim(0, -1)  # the trials
-            counts = zeros(self._extended_shape(sample_shape), dtype=drawn.dtype)
+            counts = zeros(self._extended_shape(sample_shape), dtype=drawn.dtype, device=drawn.device)
             counts.scatter_add_(-1, drawn, drawn.new_ones(()).expand(drawn.shape))
             return counts.type_as(self.probs)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._validate_sample(value)
         possible = (value != 0) | (self.logits > -float("inf"))
-        logits = self.logits.where(possible, zeros((), dtype=self.logits.dtype))  # 0 times of what cannot be
+        logits = self.logits.where(possible, self.logits.new_zeros(()))  # 0 times of what cannot be
         counts = value.detach()
         ways = _log_factorial(counts.sum(-1)) - _log_factorial(counts).sum(-1)
         return ways.to(logits.dtype) + (logits * value).sum(-1)
@@ -197,7 +197,9 @@ class Multinomial(Distribution):
     def entropy(self) -> Tensor:
         # the counts of one thing alone are binomial: the sum over them is over all counts there are
         n = self.total_count
-        counts = arange(n + 1, dtype=self.probs.dtype).reshape((-1, *(1,) * self.probs.ndim))
+        counts = arange(n + 1, dtype=self.probs.dtype, device=self.probs.device).reshape(
+            (-1, *(1,) * self.probs.ndim)
+        )
         chance = self.probs.clamp(min=0.0, max=1.0)
         most = _log_factorial(counts.new_tensor(n))
         ways = (most - _log_factorial(counts) - _log_factorial(n - counts)).exp()
@@ -214,5 +216,5 @@ def _log_factorial(counts: Tensor) -> Tensor:
     """Return log(n!) of whole numbers, in double precision."""
     places = counts.long()
     most = int(places.max().item()) if places.numel() else 0
-    logs = arange(1, most + 1).double().log().cumsum(0)
+    logs = arange(1, most + 1, device=places.device).double().log().cumsum(0)
     return cat((logs.new_zeros(1), logs))[places]

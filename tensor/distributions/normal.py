@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from tensor import elementwise, linalg, special
-from tensor.creation import ones, zeros
 from tensor.distributions import constraints
 from tensor.distributions.distribution import Distribution
 from tensor.distributions.located import Located
@@ -15,7 +14,7 @@ from tensor.shape import broadcast_to
 
 
 def _standard_normal(shape: Iterable[int], like: Tensor) -> Tensor:
-    return normal(zeros(tuple(shape), dtype=like.dtype), ones(tuple(shape), dtype=like.dtype))
+    return like.new_zeros(tuple(shape)).normal_()
 
 
 class Normal(Located):

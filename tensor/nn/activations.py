@@ -138,10 +138,10 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         slope = (lower + upper) / 2
         out = activations.leaky_relu_(input, slope) if inplace else activations.leaky_relu(input, slope)
         return _named(out, "RreluWithNoise", int(inplace))
-    slopes = creation.ones(input.shape, dtype=input.dtype)
+    slopes = creation.ones(input.shape, dtype=input.dtype, device=input.device)
     below = input.detach() <= 0
-    draws = creation.empty((int(below.sum()),), dtype=dtypes.float64).uniform_(lower, upper)
-    slopes[below] = draws.to(input.dtype)
+    draws = creation.empty((int(below.sum()),), dtype=dtypes.float64, device=input.device)
+    slopes[below] = draws.uniform_(lower, upper).to(input.dtype)
     return _named(input.mul_(slopes) if inplace else input * slopes, "RreluWithNoise", int(inplace))
 
 
@@ -190,13 +190,13 @@ def gumbel_softmax(logits, tau=1.0, hard=False, eps=1e-10, dim=-1):
     """
     if eps != 1e-10:
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    uniform = creation.empty(logits.shape, dtype=dtypes.float64).uniform_()
+    uniform = creation.empty(logits.shape, dtype=dtypes.float64, device=logits.device).uniform_()
     noise = -(-(-uniform).log1p()).to(logits.dtype).log()
     soft = softmaxes.softmax((logits + noise) / tau, dim)
     if not hard:
         return soft
     index = soft.detach().max(dim, keepdim=True)[1]
-    one_hot = creation.zeros(logits.shape, dtype=logits.dtype).scatter_(dim, index, 1.0)
+    one_hot = creation.zeros(logits.shape, dtype=logits.dtype, device=logits.device).scatter_(dim, index, 1.0)
     return one_hot - soft.detach() + soft
 
 

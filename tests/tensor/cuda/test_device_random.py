@@ -108,3 +108,27 @@ def test_a_checkpoint_draws_once() -> None:
     )
     out.sum().backward()
     assert x.grad.tolist() == out.tolist()
+
+
+def test_what_draws_beside_tensors_draws_where_they_are() -> None:
+    x = tensor.tensor([[0.1, 0.2, 0.7], [1.0, 1.0, 1.0]], device="cuda")
+    d, f = tensor.distributions, tensor.nn.functional
+    for draw in (
+        lambda: tensor.normal(x, x), lambda: tensor.normal(x, 2.0), lambda: d.Normal(x, x).sample(),
+        lambda: d.Normal(x, x).rsample(), lambda: d.Uniform(x, x + 1).sample(),
+        lambda: d.Exponential(x).sample((8,)), lambda: d.Categorical(x).sample((30,)),
+        lambda: d.Bernoulli(x[0]).sample((30,)), lambda: d.Laplace(x, x).sample(),
+        lambda: d.Cauchy(x, x).sample(), lambda: d.Geometric(x[0]).sample((30,)),
+        lambda: f.gumbel_softmax(x), lambda: f.rrelu(x - 2, training=True), lambda: f.dropout(x.repeat(9, 1)),
+        lambda: tensor.vmap(lambda row: tensor.rand_like(row), randomness="different")(x),
+    ):  # fmt: skip
+        tensor.manual_seed(5)
+        first, second = draw(), draw()
+        assert first.is_cuda
+        assert first.tolist() != second.tolist()
+        tensor.manual_seed(5)
+        assert draw().tolist() == first.tolist()
+    same = tensor.vmap(lambda row: tensor.rand_like(row), randomness="same")(x).tolist()
+    assert same[0] == same[1]
+    with pytest.raises(RuntimeError, match="randomness error mode"):
+        tensor.vmap(lambda row: tensor.rand_like(row))(x)
