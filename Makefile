@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format bench parity record docs pictures clean
+.PHONY: help train test lint format bench gpu parity record docs pictures clean
 .NOTPARALLEL:
 
 help:  ## list the commands (what `make` alone does)
@@ -40,6 +40,9 @@ format: $(VENV)/installed-lint  ## put the style right: ruff --fix, ruff format
 
 bench: $(VENV)/installed  ## measure this engine beside the peers that are installed
 	$(BIN)/liftgrad bench $(ARGS)
+
+gpu: $(VENV)/installed-test $(VENV)/installed-cuda  ## run the tests on this machine's GPU and write docs/gpu.md
+	$(BIN)/python tests/cuda/outcome.py $(ARGS)
 
 parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside PyTorch and micrograd (a large download)
 	$(PYTEST) $(ARGS)

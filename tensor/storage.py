@@ -17,6 +17,11 @@ class UntypedStorage:
     def __init__(self, memory: np.ndarray):
         self._memory = memory.view(np.uint8)
 
+    @property
+    def device(self) -> devices.device:
+        """Where the bytes are."""
+        return devices.device_of(self._memory)
+
     def data_ptr(self) -> int:
         """Return the address of the first byte."""
         return self._memory.ctypes.data
@@ -50,7 +55,7 @@ class UntypedStorage:
 
     def __repr__(self) -> str:
         rows = "\n".join(f" {byte}" for byte in self._memory.tolist())
-        return f"{rows}\n[torch.storage.UntypedStorage(device=cpu) of size {len(self)}]"
+        return f"{rows}\n[torch.storage.UntypedStorage(device={self.device}) of size {len(self)}]"
 
 
 class TypedStorage:
@@ -58,6 +63,11 @@ class TypedStorage:
 
     def __init__(self, memory: np.ndarray, dtype):
         self._memory, self.dtype = memory, dtype
+
+    @property
+    def device(self) -> devices.device:
+        """Where the elements are."""
+        return devices.device_of(self._memory)
 
     def untyped(self) -> UntypedStorage:
         """Return the same memory as bytes."""
@@ -86,14 +96,15 @@ class TypedStorage:
         return self._memory[index].tolist()
 
     def __setitem__(self, index, value) -> None:
-        self._memory[index] = value
+        values = np.asarray(value, self._memory.dtype)
+        devices.kernels_of(self._memory).write(self._memory[index, ...], values)
 
     def __iter__(self):
         return iter(self._memory.tolist())
 
     def __repr__(self) -> str:
         rows = "\n".join(f" {value}" for value in self._memory.tolist())
-        kind = f"dtype={self.dtype!r}, device=cpu"
+        kind = f"dtype={self.dtype!r}, device={self.device}"
         return f"{rows}\n[torch.storage.TypedStorage({kind}) of size {len(self)}]"
 
 
@@ -163,8 +174,10 @@ def resize_as_(x, the_template):
 
 
 def is_shared(x) -> bool:
-    """Return whether processes forked from this one share the memory: after `share_memory_()`."""
+    """Return whether processes forked from this one share the memory: after `share_memory_()`; a GPU's is."""
     owner = x._array
+    if x.is_cuda:
+        return True
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
     return isinstance(getattr(owner.base, "obj", owner.base), mmap.mmap)

@@ -4,8 +4,6 @@ import struct
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, deserialize
-from safetensors.numpy import save as write_safetensors
 
 from tensor.engine import Tensor
 from tensor.saving import storages
@@ -26,6 +24,8 @@ def encode(value: Any) -> bytes:
             f"save: a {SUFFIX} file holds a flat dict of tensors, got {type(value).__name__}; other objects "
             "go into a .pt file"
         )
+    from safetensors.numpy import save as write_safetensors  # not at the top: tensors do without
+
     arrays = {}
     for name, tensor in value.items():
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
@@ -47,6 +47,8 @@ def decode(data: bytes, to: MapLocation) -> tuple[dict[str, Tensor], set[str]]:
 
     Raises RuntimeError for a file that is damaged.
     """
+    from safetensors import SafetensorError, deserialize  # not at the top: tensors do without
+
     try:
         entries = deserialize(data)
     except SafetensorError as error:

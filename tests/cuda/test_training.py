@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import liftgrad
 import tensor
 from kernels.cpu.compile import cache_root
 from tensor import models, nn, optim
@@ -109,6 +108,10 @@ def test_the_steps_are_the_cpus_to_rounding(device, name, optimizer):
 @pytest.fixture
 def run(capsys, monkeypatch, tmp_path):
     """Return run(*words): exit code, lines printed, errors; on the simulator the networks are tiny."""
+    for needed in ("typer", "rich", "safetensors"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed; the command line needs it")
+    import liftgrad
+
     if simulated():
         for name, make in TINY.items():
             small = replace(models.MODELS[name], make=make, inputs=DIGITS, test_batch=3)
