@@ -82,6 +82,8 @@ def batch_norm(
         if running_var is not None:
             run(_move_var, [running_var, deviation], [momentum, float(count)], out=running_var)
     else:
+        assert running_mean is not None  # as callers see to
+        assert running_var is not None
         stats = statistics_from(running_mean, running_var, eps)
     columns = [stats[row].reshape(-1, 1) for row in (MEAN, REST, RSTD)]
     affine = [_by_channel(weight, 1.0, x), _by_channel(bias, 0.0, x)]
