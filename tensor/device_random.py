@@ -228,10 +228,8 @@ class DeviceGenerator(Generator):
         return k.forward("minimum", found, k.full((), weights.shape[1] - 1, np.dtype(np.int64)))
 
     def poisson(self, rates: Any) -> Any:
-        """Raise NotImplementedError: there is no kernel for it."""
-        raise NotImplementedError(
-            "poisson: there is no kernel for device 'cuda' yet; compute it on the CPU: x.cpu()"
-        )
+        """Draw from the Poisson distribution, one number for each rate, of the rates' shape and dtype."""
+        return self._draw(cuda_kernels().draw_poisson, rates)
 
     def words(self, count: int) -> Any:
         """Return random words of 32 bits: int64."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, empty
-from kernels.cuda.compile import FLOATS, Kernel, cuda, device, register, specialised
+from kernels.cuda.compile import FLOATS, Kernel, cuda, device, kernel, register, specialised
+from kernels.cuda.memory import cast, contiguous
 from kernels.cuda.radix import sort_keys
 
 _MASK, _32, _21 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(21)
@@ -208,3 +209,69 @@ def draw_permutation(n: int, seed: int, call: int) -> tuple[DeviceArray, int]:
     bits = min(2 * max(n - 1, 1).bit_length() + 16, 63)
     keys, calls = draw_integers((n,), 0, 1 << bits, True, seed, call)
     return sort_keys(keys, 1 << bits)[1], calls
+
+
+# --- Poisson ---------------------------------------------------------------------------------------
+
+_POISSON_CALLS = 1 << 16
+"""Calls set apart for an array: of each a number takes two draws, and few numbers take ten."""
+
+
+def _uniform_double(call, thread, seed, n):
+    """Return draw n of a thread, in (0, 1]."""
+    a, b, c, d = words(call + np.uint64(n >> 1), thread, seed)  # noqa: F821
+    return one(a, b) if n & 1 == 0 else one(c, d)  # noqa: F821
+
+
+def _poisson_number(rate, call, thread, seed):
+    if rate == 0.0 or not rate < math.inf:
+        return rate
+    n = 0
+    if rate < 10.0:  # as many uniform numbers as their product stays above exp(-rate) (Knuth)
+        bound, count, product = math.exp(-rate), 0.0, draw(call, thread, seed, 0)  # noqa: F821
+        while product > bound:
+            n += 1
+            count += 1.0
+            product *= draw(call, thread, seed, n)  # noqa: F821
+        return count
+    # The transformed rejection PTRS of W. Hoermann (1993).
+    log_rate, b = math.log(rate), 0.931 + 2.53 * math.sqrt(rate)
+    a = -0.059 + 0.02483 * b
+    inverse_alpha, squeeze = 1.1239 + 1.1328 / (b - 3.4), 0.9277 - 3.6224 / (b - 2.0)
+    while True:
+        u, v = draw(call, thread, seed, n) - 0.5, draw(call, thread, seed, n + 1)  # noqa: F821
+        n += 2
+        us = 0.5 - abs(u)
+        if us == 0.0:
+            continue
+        at = (2.0 * a / us + b) * u + rate + 0.43
+        if at < 0.0:
+            continue
+        k = T(np.int64(at)) if at < 4503599627370496.0 else at  # noqa: F821
+        if us >= 0.07 and v <= squeeze:
+            return k
+        if us < 0.013 and v > us:
+            continue
+        bound = -rate + k * log_rate - math.lgamma(k + 1.0)
+        if math.log(v) + math.log(inverse_alpha) - math.log(a / (us * us) + b) <= bound:
+            return k
+
+
+def _poisson_scope(kind):
+    one = device(specialised(_uniform_of_two, kind))
+    draw = device(specialised(_uniform_double, kind, {"words": _words, "one": one}))
+    return {"number": device(specialised(_poisson_number, kind, {"draw": draw}))}
+
+
+@kernel("int64, uint64, uint64, T*, out T*", ["float64"], _poisson_scope)
+def _poisson(size, seed, call, rates, out):
+    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+        out[i] = number(rates[i], np.uint64(call), np.uint64(i), np.uint64(seed))  # noqa: F821
+
+
+def draw_poisson(rates: DeviceArray, seed: int, call: int) -> tuple[DeviceArray, int]:
+    """Return draws of the Poisson distribution, one for each rate, of the rates' type; and the calls used."""
+    out = empty(rates.shape, np.float64)
+    given = rates if rates.dtype == np.float64 else cast(rates, np.dtype(np.float64))
+    _poisson.over(out.size, out.size, seed, call, contiguous(given), out)
+    return out if rates.dtype == np.float64 else cast(out, rates.dtype), _POISSON_CALLS

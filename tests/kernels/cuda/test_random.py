@@ -124,3 +124,15 @@ def test_permutations(n: int) -> None:
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(n))
     if n > 10:
         assert first.tolist() != second.tolist() != list(range(n))
+
+
+@pytest.mark.parametrize("rate", [0.3, 6.0, 12.0, 400.0])
+def test_poisson_numbers(rate: float) -> None:
+    rates = k.full((400,), rate, np.dtype(np.float32))
+    found = k.draw_poisson(rates, 2, 7)[0].to_host()
+    assert found.dtype == np.float32
+    assert (found == found.astype(int)).all()
+    assert abs(found.mean() - rate) < 5 * np.sqrt(rate / 400)
+    assert 0.6 < found.var() / rate < 1.5
+    edges = k.draw_poisson(k.from_host(np.array([0.0, np.nan, np.inf])), 2, 7)[0].to_host()
+    np.testing.assert_array_equal(edges, [0.0, np.nan, np.inf])

@@ -27,6 +27,7 @@ DRAWS = {
     "cauchy_": lambda g: tensor.empty(5, device="cuda").cauchy_(generator=g),
     "geometric_": lambda g: tensor.empty(5, device="cuda").geometric_(0.3, generator=g),
     "log_normal_": lambda g: tensor.empty(5, device="cuda").log_normal_(generator=g),
+    "poisson": lambda g: tensor.poisson(tensor.tensor([0.5, 3.0, 25.0, 1e3, 1e6], device="cuda"), g),
     "multinomial": lambda g: tensor.multinomial(
         tensor.tensor([0.1, 0.0, 0.9], device="cuda"), 4, True, generator=g
     ),
