@@ -208,12 +208,11 @@ def batch_norm(
     return out
 
 
-def count_batch(tracked) -> int:
-    """Add 1 to a count of batches, a tensor of no dims, in place; return the new count."""
-    count = int(tracked._array) + 1
-    tracked._kernels.write(tracked._array, count)
+def count_batch(tracked) -> None:
+    """Add 1 to a count of batches, a tensor of no dims, in place."""
+    k, count = tracked._kernels, tracked._array
+    k.forward("add", count, k.full((), 1, count.dtype), out=count)  # not by int(): that waits for a GPU
     tracked._version.count += 1
-    return count
 
 
 def instance_norm(

@@ -110,8 +110,8 @@ class _BatchNorm(_Running):
         if training and tracks:
             tracked = self.num_batches_tracked
             if tracked is not None:
-                count = norms.count_batch(tracked)
-                momentum = 1.0 / count if momentum is None else momentum
+                norms.count_batch(tracked)
+                momentum = 1.0 / tracked.item() if momentum is None else momentum
         mean, var = self.running_mean, self.running_var
         alone = mean is None and var is None
         if training and not tracks:

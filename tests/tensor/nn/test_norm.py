@@ -155,3 +155,16 @@ def test_other_channels_warn_without_affine(engines) -> None:
     for T in engines:
         with pytest.warns(UserWarning, match="does not match num_features"):
             T.nn.InstanceNorm1d(3)(T.randn(2, 4, 5))
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batches_are_counted_on_the_device_of_the_module(device: str, momentum: float | None) -> None:
+    norm = nn.BatchNorm1d(3, momentum=momentum).to(device)
+    x = tensor.tensor([[1.0, -2.0, 3.0], [2.0, 0.0, 5.0]], device=device)
+    for _ in range(2):
+        norm(x)
+    assert norm.num_batches_tracked.device == x.device
+    assert norm.num_batches_tracked.item() == 2
+    kept = 0.0 if momentum is None else 0.9**2
+    for found, expected in zip(norm.running_mean.tolist(), [1.5, -1.0, 4.0], strict=True):
+        assert found == pytest.approx((1 - kept) * expected, rel=1e-6)
