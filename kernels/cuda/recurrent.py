@@ -179,7 +179,7 @@ def recurrent_dx(h0, c0, weight_hh, states, kept, grad, sizes: tuple, backwards:
     rows, (batch, hidden) = len(gates), h0.shape
     lstm, gru = kind == "LSTM", kind == "GRU"
     before = states_before(states[:rows], h0, sizes, backwards)
-    cells_before = states_before(cells, c0, sizes, backwards) if lstm else None
+    cells_before = states_before(cells, c0, sizes, backwards) if lstm else before
     grad = contiguous(grad)
     state_grad, cell_grad = copy(grad[rows : rows + batch]), copy(grad[rows + batch :])
     gates_grad = empty(gates.shape, gates.dtype)
