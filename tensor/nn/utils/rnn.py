@@ -152,7 +152,12 @@ def pack_padded_sequence(
     rows = input.reshape(steps * batch, *input.shape[2:])
     index = creation.tensor(positions, dtype=dtypes.int64, device=input.device)
     data = _Pack.apply(rows, index)
-    return PackedSequence(data, creation.tensor(sizes, dtype=dtypes.int64), sorted_indices, None)
+    return PackedSequence(data, _on_the_cpu(sizes), sorted_indices, None)
+
+
+def _on_the_cpu(numbers: list[int]) -> Tensor:
+    """Return counts as a tensor, which is read in Python wherever the sequences are."""
+    return creation.tensor(numbers, dtype=dtypes.int64, device="cpu")
 
 
 def _sizes(lengths: list[int]) -> list[int]:
@@ -194,7 +199,7 @@ def pad_packed_sequence(
         start, first = start + len(rows), last
     if batch_first:
         padded = padded.transpose(0, 1)
-    lengths = creation.tensor([sum(size > n for size in sizes) for n in range(batch)], dtype=dtypes.int64)
+    lengths = _on_the_cpu([sum(size > n for size in sizes) for n in range(batch)])
     places = sequence.unsorted_indices
     if places is not None:
         return padded.index_select(0 if batch_first else 1, places), lengths[places.cpu()]
