@@ -226,12 +226,30 @@ def _view_bytes(x, dtype):
         raise RuntimeError(
             f"view: self.dim() cannot be 0 to view {x.dtype!r} as {dtype!r} (different element sizes)"
         )
+    _check_alignment(x, dtype, wanted.itemsize)
     try:
         out = x._wrap(array.view(wanted))
     except ValueError as error:
         raise RuntimeError(f"view: cannot view {x.dtype!r} as {dtype!r}: {error}") from None
     out._version = x._version
     return out
+
+
+def _check_alignment(x, dtype, itemsize: int) -> None:
+    """Raise RuntimeError where wider elements would not begin at multiples of their size, which GPUs need."""
+    from tensor.memory import storage_offset  # which needs this file
+
+    wider = itemsize // x._array.itemsize
+    if wider < 2 or not x._array.size:
+        return
+    counts = {"storage_offset()": storage_offset(x)}
+    counts |= {f"stride({d})": x.stride(d) for d in range(x.ndim - 1)}
+    for what, count in counts.items():
+        if count % wider:
+            raise RuntimeError(
+                f"view: self.{what} must be divisible by {wider} to view {x.dtype!r} as {dtype!r} (different "
+                f"element sizes), but got {count}; use .clone() first"
+            )
 
 
 def reshape(input, *sizes, shape=None):

@@ -90,6 +90,14 @@ def _reserve(nbytes: int) -> tuple[int, Any]:
 allocator = Allocator(_reserve, memory_info)
 
 
+def empty_cache() -> None:
+    """Give memory that no array uses back to the GPU now, for other programs: numba-cuda would put it off."""
+    synchronize()
+    allocator.empty_cache()
+    if not SIMULATED:
+        cuda.current_context().memory_manager.deallocations.clear()
+
+
 # --- streams and events ----------------------------------------------------------------------------
 
 

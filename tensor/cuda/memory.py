@@ -50,9 +50,7 @@ def max_memory_reserved(device: Any = None) -> int:
 def empty_cache() -> None:
     """Give memory that no tensor uses back to the GPU, for other programs."""
     if missing_for_cuda() is None:
-        found = cuda_kernels().driver
-        found.synchronize()
-        found.allocator.empty_cache()
+        cuda_kernels().driver.empty_cache()
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:

@@ -221,3 +221,14 @@ def test_axis_stands_for_dim(check) -> None:
     x = check.numbers(2, 3)
     check.op("cat", lambda T, x: T.cat([x, x], axis=1), [x], lambda x: np.concatenate([x, x], 1))
     check.op("stack", lambda T, x: T.stack([x, x], axis=1), [x], lambda x: np.stack([x, x], 1))
+
+
+def test_a_view_of_wider_elements_begins_at_a_multiple_of_their_size() -> None:
+    x = tensor.zeros(3, 6, dtype=tensor.uint8)
+    with pytest.raises(RuntimeError, match=r"storage_offset\(\) must be divisible by 4 .* but got 2"):
+        x[0, 2:].view(tensor.float32)
+    with pytest.raises(RuntimeError, match=r"stride\(0\) must be divisible by 4 .* but got 6"):
+        x[:, :4].view(tensor.float32)
+    assert x[0, 2:].clone().view(tensor.float32).shape == (1,)
+    assert x[2, 0:4].view(tensor.float32).shape == (1,)
+    assert x[:, 1].view(tensor.bool).shape == (3,)
