@@ -128,6 +128,34 @@ def test_a_module_moves() -> None:
     assert tensor.nn.Linear(2, 3, device="cuda").weight.is_cuda
 
 
+def test_a_module_learns_and_loads_across_devices() -> None:
+    model = tensor.nn.Sequential(tensor.nn.Linear(2, 3), tensor.nn.BatchNorm1d(3, momentum=None)).cuda()
+    twin = copy.deepcopy(model).cpu()
+    x = tensor.arange(8.0).view(4, 2).sin()
+    for net, where in ((model, "cuda"), (twin, "cpu")):
+        for _ in range(2):
+            (net(x.to(where)) ** 3).sum().backward()
+    model.cpu()
+    assert not model[0].weight.grad.is_cuda
+    np.testing.assert_allclose(model[0].weight.grad, twin[0].weight.grad, 1e-3, 1e-5)
+    np.testing.assert_allclose(model[1].running_var, twin[1].running_var, 1e-6)
+    assert model[1].num_batches_tracked.item() == 2
+    model.cuda()
+    saved = io.BytesIO()
+    tensor.save(model.state_dict(), saved)
+    for where, there in ((None, True), ({"cuda:0": "cpu"}, False), (lambda storage, place: storage, False)):
+        saved.seek(0)
+        state = tensor.load(saved, map_location=where)
+        assert {t.is_cuda for t in state.values()} == {there}
+        for net in (model, twin):
+            before = net[0].weight.device
+            net.load_state_dict(state)
+            assert net[0].weight.device == before
+            assert net[0].weight.tolist() == state["0.weight"].tolist()
+    assert tensor.accelerator.is_available()
+    assert tensor.accelerator.current_accelerator() == tensor.device("cuda")
+
+
 def test_memory_and_streams() -> None:
     cuda = tensor.cuda
     assert cuda.is_available()
