@@ -26,6 +26,8 @@ LARGER_BUDGET: dict[str, int] = {
     "linalg.eliminate": 88,
     "linalg.factor_positive": 88,
     "linalg.substitute": 88,
+    "orthogonal.make_q": 80,
+    "orthogonal.reflect": 80,
     "tiles.product": 168,
     "tiles.product_of_dims": 192,
     "tiles.thin_product": 232,
