@@ -228,7 +228,7 @@ def _in_bins(places: DeviceArray, bins: int, weights: DeviceArray | None) -> Dev
             _count.over(places.size, places.size, bins, places, counts)
         return counts
     sums = zeros((bins, 1), np.dtype(np.float64))
-    add_runs(cast(contiguous(weights), np.float64).reshape(-1, 1), places, bins, sums)
+    add_runs(cast(contiguous(weights), np.dtype(np.float64)).reshape(-1, 1), places, bins, sums)
     return sums.reshape(bins)
 
 
