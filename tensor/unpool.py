@@ -66,7 +66,7 @@ def _unpool(operation, input, indices, kernel_size, stride, padding, output_size
     places = indices.reshape(rows, -1)
     if places.numel() and not (int(places.min()) >= 0 and int(places.max()) < count):
         raise RuntimeError(f"{operation}: Found an invalid max index for an output of size {tuple(size)}")
-    empty = creation.zeros((rows, count), dtype=input.dtype)
+    empty = creation.zeros((rows, count), dtype=input.dtype, device=input.device)
     return empty.scatter(1, places, input.reshape(rows, -1)).reshape(*lead, *size)
 
 

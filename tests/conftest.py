@@ -103,17 +103,6 @@ def pytest_make_collect_report(collector: pytest.Collector):
     return report
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item):
-    """Skip a test that needs a kernel which the GPU does not have yet, with the kernel's name."""
-    try:
-        return (yield)
-    except NotImplementedError as error:
-        if DEVICE != "cpu" and "there is no kernel for device 'cuda' yet" in str(error):
-            pytest.skip(str(error).partition(";")[0])
-        raise
-
-
 @pytest.fixture(scope="session", params=[DEVICE])
 def device(request: pytest.FixtureRequest) -> str:
     """Return the device a test runs on; each test that asks for it runs once on every device."""

@@ -41,8 +41,11 @@ def zeros_like(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.zeros_like(x, dtype)
 
 
-def from_host(x: np.ndarray) -> np.ndarray:
-    """Return a NumPy array as this table's kernels take it, for constants made in Python: here itself."""
+def from_host(x: np.ndarray, wait: bool = True) -> np.ndarray:
+    """Return a NumPy array as this table's kernels take it, for constants made in Python: here itself.
+
+    wait: whether the elements must be there when this returns. Here they are.
+    """
     return x
 
 

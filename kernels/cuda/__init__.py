@@ -73,7 +73,6 @@ from kernels.cuda.memory import (
     zeros,
     zeros_like,
 )
-from kernels.cuda.missing import kernel_that_is_missing
 from kernels.cuda.optim import Arrays, adagrad, adam, rmsprop, sgd
 from kernels.cuda.optim_adaptive import adadelta, adamax, nadam, radam
 from kernels.cuda.orthogonal import qr
@@ -258,7 +257,3 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-
-
-def __getattr__(name: str):
-    return kernel_that_is_missing(name)

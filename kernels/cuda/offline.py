@@ -55,6 +55,16 @@ def all_kernels() -> list[Kernel]:
     return [KERNELS[name] for name in sorted(KERNELS)]
 
 
+def telling(kernel: Kernel) -> list[tuple[dict[str, np.dtype], tuple[int, int]]]:
+    """Return what is compiled of a kernel: its first variant for each capability, the last for the newest.
+
+    The variants in between differ in the width of their elements alone. The first is that of float32.
+    """
+    first, last = kernel.kinds[0], kernel.kinds[-1]
+    found = [(first, capability) for capability in CAPABILITIES]
+    return found if first == last else [*found, (last, CAPABILITIES[-1])]
+
+
 def examine(kernel: Kernel, kind: dict[str, np.dtype], capability: tuple[int, int], ptxas: str) -> Report:
     """Compile one variant of a kernel and assemble it; raises RuntimeError with what ptxas complains of."""
     return assemble([kernel.ptx(kind, capability)], capability, ptxas)[0]

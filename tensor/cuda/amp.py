@@ -1,4 +1,4 @@
-"""`torch.cuda.amp`: the older names of `tensor.amp`, for a GPU that is not there."""
+"""`torch.cuda.amp`: the older names of `tensor.amp`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tensor import amp
 
 
 class autocast(amp.autocast):
-    """`amp.autocast("cuda", ...)`: warns that there is no GPU, and changes nothing."""
+    """`amp.autocast("cuda", ...)`."""
 
     def __init__(self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True):
         super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)

@@ -18,21 +18,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "gpu.md"
 BEGIN, END = "<!-- kernels: written by tests/cuda/page.py -->", "<!-- end of kernels -->"
 
 
-def telling(kernel: Kernel) -> list[dict]:
-    """Return the variants that are compiled: all of a few, else those of floats and the first and last."""
-    if len(kernel.kinds) <= 4:
-        return kernel.kinds
-    floats = [k for k in kernel.kinds if {d.name for d in k.values()} <= {"float32", "float64"}]
-    return [*floats, *[k for k in (kernel.kinds[0], kernel.kinds[-1]) if k not in floats]]
-
-
 def row(kernel: Kernel, ptxas: str, launched: set[str]) -> str:
-    """Return a kernel's line: over its variants and both architectures, the most of each count."""
-    reports = [
-        offline.examine(kernel, kind, capability, ptxas)
-        for kind in telling(kernel)
-        for capability in offline.CAPABILITIES
-    ]
+    """Return a kernel's line: over the variants that are compiled, the most of each count."""
+    reports = [offline.examine(kernel, *case, ptxas) for case in offline.telling(kernel)]
     name = f"{kernel.family}.{kernel.name}"
     spilled = max(r.spilled_bytes + r.local_bytes for r in reports)
     return (
@@ -50,7 +38,7 @@ def table() -> str:
     launched = set(Path(log).read_text(encoding="utf-8").split()) if log else set()
     lines = [
         f"numba-cuda {version('numba-cuda')}, nvvm {version('nvidia-nvvm')}, ptxas "
-        f"{version('nvidia-cuda-nvcc')}; for sm_80 and sm_90, the larger number of the two.",
+        f"{version('nvidia-cuda-nvcc')}; for sm_80 and sm_90, the larger number.",
         "",
         "| kernel | variants | simulator | PTX | registers | shared bytes | spilled or local bytes |",
         "|---|---|---|---|---|---|---|",
