@@ -173,7 +173,7 @@ class Tensor(Methods):
         """Keep the memory, when this is dropped, until the work queued on another stream has been done."""
         if not self.is_cuda:
             raise RuntimeError("record_stream: expected a tensor on the GPU, got one on the CPU")
-        self._kernels.driver.keep_for(self._array.block, stream._queue)
+        self._kernels.driver.keep_for(self._array, stream._queue)
 
     # --- autograd ----------------------------------------------------------------------------------
 

@@ -157,7 +157,7 @@ class Select(View):
         return (full,)
 
     @property
-    def op(self) -> str:
+    def word(self) -> str:
         """The operation's name: that of the last step, as PyTorch takes an index step by step."""
         if "name" in self.options:
             return self.options["name"]

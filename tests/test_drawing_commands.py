@@ -40,6 +40,14 @@ def pipe(*words, text=""):
     return run.returncode, run.stdout, run.stderr
 
 
+_IN_A_TERMINAL = (
+    "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "  # so that Ctrl-C is a signal
+    "import liftgrad; sys.exit(liftgrad.main())"
+)
+"""What a process on a pseudo-terminal runs. It takes the terminal itself: a `preexec_fn` would fork the tests
+themselves, which libraries with threads warn of."""
+
+
 class Terminal:
     """A process on a pseudo-terminal of 110 columns."""
 
@@ -53,10 +61,9 @@ class Terminal:
         self._main, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "liftgrad", *words],
+            [sys.executable, "-c", _IN_A_TERMINAL, *words],
             stdin=terminal, stdout=terminal, stderr=terminal, cwd=ROOT, start_new_session=True,
             env={**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
         )  # fmt: skip
         os.close(terminal)
 

@@ -202,10 +202,10 @@ def milliseconds_between(start: Any, end: Any) -> float | None:
     return float(cuda.event_elapsed_time(start, end))
 
 
-def keep_for(block: Any, stream: Any) -> None:
-    """Do not hand a freed block out again before what is queued on a stream, when it is freed, has ended."""
-    if isinstance(block, Block):  # other memory is its owner's
-        block.used_on.append(stream)
+def keep_for(array: Any, stream: Any) -> None:
+    """Do not hand an array's memory out again before what a stream has queued by then has ended."""
+    if isinstance(array.block, Block):  # other memory is its owner's
+        array.block.used_on.append(stream)
 
 
 allocator.mark, allocator.happened = record_event, has_happened

@@ -319,9 +319,14 @@ class Operation:
     # --- what a drawing or a curious reader sees -------------------------------------------------
 
     @property
+    def word(self) -> str:
+        """The operation as PyTorch prints it, without what follows."""
+        return self.printed_name or type(self).__name__
+
+    @property
     def op(self) -> str:
-        """The operation's name."""
-        return self.drawn_name or self.printed_name or type(self).__name__
+        """The operation's name in drawings and steps."""
+        return self.drawn_name or self.word
 
     @property
     def parents(self) -> tuple:
@@ -368,8 +373,7 @@ class Operation:
 
     def _full_name(self) -> str:
         """Return the name under which PyTorch knows the operation."""
-        word = self.printed_name or type(self).__name__  # not `op`, which may be what is drawn
-        return word if self.overload is None else f"{word}Backward{self.overload}"
+        return self.word if self.overload is None else f"{self.word}Backward{self.overload}"
 
     name: Any = _Name()
 

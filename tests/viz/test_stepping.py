@@ -24,6 +24,14 @@ on_a_terminal = pytest.mark.skipif(
 )
 
 
+_IN_A_TERMINAL = (
+    "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "  # so that Ctrl-C is a signal
+    "import liftgrad; sys.exit(liftgrad.main())"
+)
+"""What a process on a pseudo-terminal runs. It takes the terminal itself: a `preexec_fn` would fork the tests
+themselves, which libraries with threads warn of."""
+
+
 class Terminal:
     """A command line on a pseudo-terminal, and what it shows."""
 
@@ -38,17 +46,10 @@ class Terminal:
         for name in ("COLUMNS", "LINES"):
             env.pop(name, None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "liftgrad", *words],
+            [sys.executable, "-c", _IN_A_TERMINAL, *words],
             env=env, stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, start_new_session=True,
-            preexec_fn=self._take,
         )  # fmt: skip
         self.shown = ""
-
-    def _take(self):
-        import fcntl
-        import termios
-
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C is a signal
 
     def resize(self, columns, rows):
         import fcntl
