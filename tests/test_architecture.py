@@ -38,6 +38,7 @@ MAY_IMPORT = {
         "micro.text",
         "micro.stepper",
         "micro.steps",
+        "micro.trace",
         "graphviz",
         "wasmtime",
         "IPython",

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from micro.text import LARGEST_SHOWN, show_kind, show_number, show_quantity
+from micro.trace import sort_by_parents
 
-__all__ = ["Drawable", "Node", "describe", "norm", "read", "read_recorded", "sort_by_computation"]
+__all__ = ["Drawable", "Node", "describe", "norm", "read", "read_recorded"]
 
 
 class Drawable(Protocol):
@@ -57,7 +58,7 @@ def read(root: Drawable) -> list[Node]:
     """Return everything `root` was computed from, and `root` at the end, as nodes 0, 1, 2, ..."""
     number: dict[int, int] = {}
     nodes = []
-    for n, source in enumerate(sort_by_computation(root)):
+    for n, source in enumerate(sort_by_parents([root])):
         number[id(source)] = n
         op, label = source.op, source.label
         parents = [number[id(parent)] for parent in source.parents]
@@ -116,25 +117,6 @@ def _grad(source: Any) -> Any:
         return None
     # Of a computed tensor that keeps no gradient, asking for it would warn.
     return source.grad if getattr(source, "is_leaf", True) or getattr(source, "retains_grad", True) else None
-
-
-def sort_by_computation(root: Drawable) -> list[Drawable]:
-    """Return `root` and all it was computed from, each once, every node after its parents."""
-    # Not recursive: a training loop records chains far deeper than Python's stack.
-    order: list[Drawable] = []
-    seen = {id(root)}
-    stack = [(root, iter(root.parents))]
-    while stack:
-        node, parents = stack[-1]
-        for parent in parents:
-            if id(parent) not in seen:
-                seen.add(id(parent))
-                stack.append((parent, iter(parent.parents)))
-                break
-        else:
-            order.append(node)
-            stack.pop()
-    return order
 
 
 # --- what a box says -------------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from typing import Any
 import graphviz
 
 from micro.stepper import step
+from micro.trace import sort_by_parents
 from viz.graph import draw
 from viz.layout import LIMIT, GraphvizMissing, LayoutError, LayoutTimeout, lay_out, tidy
-from viz.nodes import Drawable, sort_by_computation
+from viz.nodes import Drawable
 
 __all__ = ["save", "svg"]
 
@@ -173,7 +174,7 @@ def _nodes_of(root: Any) -> list[Any]:
     recorded = getattr(root, "recorded", None)  # a Stepper's
     if recorded is not None and hasattr(recorded, "flows"):
         return recorded.nodes
-    return sort_by_computation(root) if hasattr(root, "parents") else []
+    return sort_by_parents([root]) if hasattr(root, "parents") else []
 
 
 def caption(root: Any, nodes: list[Any] | None = None) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty, on_device
+from kernels.cuda.blocks import largest_of_block, sum_of_block
 from kernels.cuda.compile import FLOATS, SIMULATED, cuda, kernel, threads
 from kernels.cuda.elementwise import forward
 from kernels.cuda.memory import zeros
@@ -54,16 +55,7 @@ def _weigh(
             scores[base + j] = score
             if score > top or score != score:
                 top = score
-        shared[t] = top
-        cuda.syncthreads()
-        width = _BLOCK // 2
-        while width > 0:
-            if t < width and (shared[t + width] > shared[t] or shared[t + width] != shared[t + width]):
-                shared[t] = shared[t + width]
-            cuda.syncthreads()
-            width //= 2
-        top = shared[0]
-        cuda.syncthreads()  # all have read it
+        top = largest_of_block(shared, t, _BLOCK, top)
         if top == -math.inf:  # a row that sees nothing is no attention at all: not exp(-inf - -inf), a nan
             top = T(0)  # noqa: F821
         total = T(0)  # noqa: F821
@@ -71,16 +63,7 @@ def _weigh(
             weight = math.exp(scores[base + j] - top)
             scores[base + j] = weight
             total += weight
-        shared[t] = total
-        cuda.syncthreads()
-        width = _BLOCK // 2
-        while width > 0:
-            if t < width:
-                shared[t] += shared[t + width]
-            cuda.syncthreads()
-            width //= 2
-        total = shared[0]
-        cuda.syncthreads()  # all have read it
+        total = sum_of_block(shared, t, _BLOCK, total)
         inverse = T(1) / total if total != 0 else T(0)  # noqa: F821
         kept_at = n * kept_n + h * kept_h + i * kept_q
         for j in range(t, keys, _BLOCK):
@@ -124,16 +107,7 @@ def _weigh_dx(
             if dropped:
                 grads[base + j] = grads[base + j] * factor if kept[kept_at + j] else T(0)  # noqa: F821
             total += weight * grads[base + j]
-        shared[t] = total
-        cuda.syncthreads()
-        width = _BLOCK // 2
-        while width > 0:
-            if t < width:
-                shared[t] += shared[t + width]
-            cuda.syncthreads()
-            width //= 2
-        total = shared[0]
-        cuda.syncthreads()  # all have read it
+        total = sum_of_block(shared, t, _BLOCK, total)
         for j in range(t, keys, _BLOCK):
             if j < seen:
                 weight = scores[base + j]

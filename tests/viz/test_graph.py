@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import viz
-from viz.nodes import norm, sort_by_computation
+from micro.trace import sort_by_parents
+from viz.nodes import norm
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,13 +77,13 @@ def test_a_deep_chain_needs_no_recursion():
     node = Node(1.0)
     for _ in range(50_000):
         node = Node(1.0, (node,), "+")
-    assert len(sort_by_computation(node)) == 50_001
+    assert len(sort_by_parents([node])) == 50_001
     assert body(node).count("->") == 100_000
 
 
 def test_sort_puts_every_node_after_its_parents_once():
     root = example()
-    order = sort_by_computation(root)
+    order = sort_by_parents([root])
     position = {id(node): i for i, node in enumerate(order)}
     assert len(position) == len(order) == 6
     assert all(position[id(parent)] < position[id(node)] for node in order for parent in node.parents)
