@@ -66,6 +66,38 @@ def pages() -> ModuleType:
     return _load(Path(__file__).parent / "viz" / "pages.py")
 
 
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """Return where MNIST's files lie; a test that asks for it is skipped where there are none."""
+    folder = _load(Path(__file__).parent / "trained.py").mnist_folder()
+    if folder is None:
+        pytest.skip("MNIST is not here: LIFTGRAD_MNIST names its folder, `train --data mnist` fetches it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_model(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[..., Path]:
+    """Return trained_model(name, data="digits"): a model's file, after an epoch of `data` with seed 0.
+
+    It is trained when first asked for, once for all processes of the test run. data: "digits", or "mnist",
+    where a test is skipped unless its files are here.
+    """
+    trained = _load(Path(__file__).parent / "trained.py")
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    environment = dict(
+        os.environ
+    )  # now: a test may have a cache of its own, in which nothing is compiled yet
+
+    def trained_model(name: str, data: str = "digits") -> Path:
+        source = request.getfixturevalue("mnist_folder") if data == "mnist" else None
+        return trained.train(folder, name, data, source, environment)
+
+    return trained_model
+
+
 DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
 if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
     sys.setswitchinterval(0.0005)  # the simulator waits for its threads by turning: a barrier took 30 ms

@@ -4,15 +4,12 @@ On a GPU: the networks themselves, 200 steps, and MNIST where its files are. On 
 """
 
 import json
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tensor
-from kernels.cpu.compile import cache_root
 from tensor import models, nn, optim
 from tensor.data import digits, patterns
 from tensor.data.idx import write_idx
@@ -187,21 +184,11 @@ def test_another_gpu_is_refused(run):
     )
 
 
-def _mnist() -> Path | None:
-    """Return where MNIST's files lie: `LIFTGRAD_MNIST`, or the cache; nothing is fetched by tests."""
-    given = os.environ.get("LIFTGRAD_MNIST")
-    found = Path(given) if given else cache_root() / "mnist"
-    there = all((found / name).exists() or (found / f"{name}.gz").exists() for name in NAMES)
-    return found if there else None
-
-
 @pytest.mark.parametrize(("model", "least"), [("mlp", 97.7), ("cnn", 98.6)])
-def test_mnist_is_learned_as_well_as_on_the_cpu(run, device, model, least):
+def test_mnist_is_learned_as_well_as_on_the_cpu(run, request, device, model, least):
     if simulated():
         pytest.skip("MNIST is too large for the simulator")
-    folder = _mnist()
-    if folder is None:
-        pytest.skip("MNIST is not there: LIFTGRAD_MNIST names its folder, `train --data mnist` fetches it")
+    folder = request.getfixturevalue("mnist_folder")
     code, lines, error = run("train", model, "--data", "mnist", "--data-dir", folder, "--device", "cuda")
     assert (code, error) == (0, "")
     assert float(lines[-1].split()[-1].rstrip("%")) >= least

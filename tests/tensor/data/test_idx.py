@@ -223,11 +223,8 @@ def test_the_unpacked_file_is_preferred(tmp_path: Path) -> None:
     assert find_file(tmp_path, "train", "images-idx3").suffix == ""
 
 
-def test_the_real_mnist() -> None:
-    folder = Path(os.environ.get("LIFTGRAD_MNIST") or Path(__file__).parents[3].parent / "shared/data/mnist")
-    if not folder.is_dir():
-        pytest.skip("the real MNIST is not here; LIFTGRAD_MNIST names its folder")
-    split = load_directory(folder, "mnist")
+def test_the_real_mnist(mnist_folder: Path) -> None:
+    split = load_directory(mnist_folder, "mnist")
     assert split.train_images.shape == (60_000, 28, 28)
     assert split.test_images.shape == (10_000, 28, 28)
     assert split.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
