@@ -87,9 +87,7 @@ def trained_model(
     trained = _load(Path(__file__).parent / "trained.py")
     own = tmp_path_factory.getbasetemp()
     folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    environment = dict(
-        os.environ
-    )  # now: a test may have a cache of its own, in which nothing is compiled yet
+    environment = dict(os.environ)  # now: a test may have an empty cache of its own
 
     def trained_model(name: str, data: str = "digits") -> Path:
         source = request.getfixturevalue("mnist_folder") if data == "mnist" else None

@@ -13,26 +13,14 @@ ROOT = Path(__file__).parents[1]
 def train(folder: Path, name: str, data: str, source: Path | None, environment: dict[str, str]) -> Path:
     """Return the file, in `folder`, of a model trained on `data` for an epoch with seed 0.
 
-    The first process that asks trains it, as a user would, and the others wait. source: the folder of the data's
-    files, for data that are not built in.
+    The first process that asks trains it, as a user would, and the others wait. source: the folder of the
+    data's files, for data that are not built in.
     """
     path = folder / f"{name}-{data}.safetensors"
     with _alone(folder / f"{path.name}.lock"):
         if not path.exists():
             unfinished = folder / f"{name}-{data}.unfinished.safetensors"
-            words = [
-                "train",
-                name,
-                "--data",
-                data,
-                "--epochs",
-                "1",
-                "--seed",
-                "0",
-                "--save",
-                unfinished,
-                "-q",
-            ]
+            words = ["train", name, "--data", data, "--epochs", "1", "--save", unfinished, "--quiet"]
             if source is not None:
                 words += ["--data-dir", source]
             run = subprocess.run(
@@ -46,7 +34,7 @@ def train(folder: Path, name: str, data: str, source: Path | None, environment: 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes out; a killed one lets go of the file, which is why it is no mere file's existence."""
+    """Keep other processes out. Not by a file's mere existence: a killed process would leave it behind."""
     try:
         import fcntl
     except ImportError:  # on Windows: each process may train for itself
@@ -58,13 +46,12 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def mnist_folder() -> Path | None:
-    """Return where MNIST's files lie: `LIFTGRAD_MNIST`, beside the checkout, or the cache; None fetches none."""
+    """Return where MNIST's files lie: `LIFTGRAD_MNIST`, beside the checkout, the cache; None if nowhere."""
     from kernels.cpu.compile import cache_root
 
     given = os.environ.get("LIFTGRAD_MNIST")
-    for folder in (
-        [Path(given)] if given else [ROOT.parent / "shared" / "data" / "mnist", cache_root() / "mnist"]
-    ):
+    usual = [ROOT.parent / "shared" / "data" / "mnist", cache_root() / "mnist"]
+    for folder in [Path(given)] if given else usual:
         if any((folder / f"t10k-labels-idx1-ubyte{suffix}").is_file() for suffix in ("", ".gz")):
             return folder
     return None
