@@ -1,4 +1,4 @@
-"""The command line: `liftgrad train mlp`, `eval`, `predict`, `step`, `bench`.
+"""The command line: `liftgrad train mlp`, `eval`, `predict`, `step`, `demo`, `bench`.
 
 Parses, asks the floors below, and prints. What a command needs is imported within it, so that `--help` and a
 mistyped option answer at once. Bad input is one line on stderr and exit code 2; Ctrl-C is exit code 130.
@@ -326,6 +326,70 @@ def draw(
         files.put(root, output, format, rankdir=rankdir or "LR", **given)
     except ValueError as error:  # another ending
         raise Refused(str(error)) from None
+
+
+@app.command()
+def demo(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Which one; all: every one. Without it: list them.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The page; of all, a folder.",
+            show_default="NAME.html; of all, site",
+        ),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    seed: Annotated[int | None, _option("N", "Of what is drawn at random, where something is.", "0")] = None,
+) -> None:
+    """Write a page that shows the engine at work, to play in a browser; it needs no network."""
+    from viz.demos import DEMOS
+
+    given = {"seed": seed}
+    _check_number("--seed", seed, 0, 2**64 - 1)
+    given = {option: value for option, value in given.items() if value is not None}
+    if name is None:
+        if output is not None or open_it or given:
+            raise Refused(f"demo: name one, or all; known are {', '.join(DEMOS)}")
+        width = max(map(len, DEMOS), default=0)
+        for known in DEMOS.values():
+            print(f"{known.name:{width}}  {known.line}")
+        return
+    _check_choice("demo", name, [*DEMOS, "all"])
+    for option in given:
+        if not any(option in known.options for known in DEMOS.values() if name in (known.name, "all")):
+            raise Refused(f"demo {name} has no --{option}: leave it out")
+    if name == "all":
+        page = _write_site(output or Path("site"), given)
+    else:
+        page = output or Path(f"{name}.html")
+        if page.suffix.lower() not in (".html", ".htm"):
+            raise Refused(f"-o {page}: the name must end in .html")
+        from tensor.session import check_outputs
+        from viz.render import write_whole
+
+        check_outputs(output=page)
+        write_whole(page, DEMOS[name].write(**given).encode())
+        print(f"wrote {page}")
+    if open_it:
+        import webbrowser
+
+        if not webbrowser.open(page.resolve().as_uri()):
+            raise Refused(f"--open: no browser was found here; {page} is written")
+
+
+def _write_site(folder: Path, options: dict[str, int]) -> Path:
+    if folder.suffix.lower() in (".html", ".htm"):
+        raise Refused(f"-o {folder}: of all demos, it is a folder")
+    from viz.demos.site import write_site
+
+    for page in write_site(folder, **options):
+        print(f"wrote {page}", flush=True)
+    return page
 
 
 @app.command()

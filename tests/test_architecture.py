@@ -47,9 +47,14 @@ MAY_IMPORT = {
         "numpy",
         "rich",
     ],
+    # The pages that run the engine themselves. What draws stays below them, and knows no engine.
+    "viz.demos": ["micro", "tensor", "numpy"],
+    "viz.play": ["micro", "tensor", "numpy", "viz.demos.numbers"],
+    # What is drawn by matplotlib comes as arrays.
+    "viz.plots": ["matplotlib", "numpy"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
-FLOORS = tuple(MAY_IMPORT)
+FLOORS = tuple(name for name in MAY_IMPORT if "." not in name)
 
 # What the command line imports when it starts; all else waits for the command that needs it.
 AT_START = ["typer", "rich"]
@@ -126,6 +131,11 @@ def _is_within(name: str, module: str) -> bool:
     return name == module or name.startswith(module + ".")
 
 
+def _rule_of(name: str) -> str:
+    """Return the name of the longest rule that fits a module."""
+    return max((rule for rule in MAY_IMPORT if _is_within(name, rule)), key=len)
+
+
 def violations(root: Path) -> list[str]:
     """Return one line for each import that points up or sideways, and for each misplaced module."""
     known = modules(root)
@@ -134,15 +144,18 @@ def violations(root: Path) -> list[str]:
     for entry in found:
         floor, target = entry.importer.split(".")[0], entry.name.split(".")[0]
         where = f"{entry.importer}:{entry.line} imports {entry.name}: "
-        allowed = MAY_IMPORT[floor]
+        rule = _rule_of(entry.importer)
+        allowed = MAY_IMPORT[rule]
         if target == floor:
-            pass
+            above = _rule_of(entry.name)
+            if above not in (floor, rule) and not any(_is_within(entry.name, a) for a in allowed):
+                wrong.append(where + f"{above} stands above or beside it")
         elif target in ("tests", "examples"):
             wrong.append(where + "it is not installed")
         elif target in FLOORS and any(_is_private(part) for part in entry.name.split(".")):
             wrong.append(where + "another package's private part")
         elif target not in sys.stdlib_module_names and not any(_is_within(entry.name, a) for a in allowed):
-            wrong.append(where + f"{floor} may import {', '.join(allowed) or 'the standard library only'}")
+            wrong.append(where + f"{rule} may import {', '.join(allowed) or 'the standard library only'}")
         lazy = target in sys.stdlib_module_names or target in AT_START
         if floor == "liftgrad" and entry.at_import and not lazy:
             wrong.append(where + "the command line imports it within the command that needs it")
@@ -195,6 +208,13 @@ PLANTED = [
         "try:\n    from micro.value import Value\nexcept ImportError: pass",
         "viz.graph:2 imports",
     ),
+    ("viz/graph.py", "import tensor", "viz.graph:1 imports tensor: viz may import"),
+    ("viz/graph.py", "from viz.demos.table import DEMOS", "viz.demos stands above or beside it"),
+    ("viz/graph.py", "def f():\n    import viz.play", "viz.play stands above or beside it"),
+    ("viz/demos/moons.py", "import viz.plots", "viz.plots stands above or beside it"),
+    ("viz/demos/moons.py", "import kernels", "viz.demos.moons:1 imports kernels: viz.demos may import"),
+    ("viz/play/page.py", "from viz.demos.moons import record", "viz.demos stands above or beside it"),
+    ("viz/plots/curve.py", "import tensor", "viz.plots.curve:1 imports tensor: viz.plots may import"),
     ("liftgrad.py", "import tensor", "within the command that needs it"),
     ("liftgrad.py", "try:\n    import numba\nexcept ImportError: pass", "within the command that needs it"),
     ("tensor/tensor.py", "", "would hide tensor.tensor"),
@@ -219,6 +239,12 @@ def test_a_planted_violation_is_found(tmp_path, path, source, message):
             "import numpy as np\nfrom micro.formulas import TANH\nfrom micro import formulas",
         ),
         ("tensor/nn/linear.py", "import numpy.random\nfrom kernels import cpu\nfrom .._graph import node"),
+        (
+            "viz/demos/moons.py",
+            "import numpy as np\nimport tensor\nfrom micro import nn\nfrom viz import document",
+        ),
+        ("viz/play/page.py", "import tensor\nfrom viz.demos.numbers import shown"),
+        ("viz/plots/curve.py", "def f():\n    import matplotlib.pyplot as plt"),
         ("liftgrad.py", "import sys\nimport typer\ndef train():\n    import tensor, viz, micro"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any
 
 from viz.dot import printable
 
-__all__ = ["escape_html", "read_template", "write_document"]
+__all__ = ["escape_html", "fill_template", "read_template", "write_document"]
 
 _HOLE = re.compile(r"\{\{(\w+)\}\}")
 _IN_SCRIPTS = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
@@ -73,6 +73,15 @@ def read_template(name: str) -> str:
     """Return the text of a file in `viz/templates`, its lines ended by newlines."""
     text = (files("viz") / "templates" / name).read_text(encoding="utf-8")
     return text.replace("\r\n", "\n")  # as browsers read it before they compare it with the policy
+
+
+def fill_template(name: str, **holes: str) -> str:
+    """Return a template that is a part of a page, such as "controls.html", with HTML in its holes.
+
+    Raises:
+        KeyError: a hole that nothing fills.
+    """
+    return _fill(read_template(name), holes)
 
 
 def write_data(data: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from micro.stepper import step
 from micro.text import shorten
 from viz.boxes import draw_boxes
-from viz.document import escape_html, write_document
+from viz.document import escape_html, fill_template, write_document
 from viz.dot import printable
 from viz.layout import lay_out
 from viz.recording import Steps, record
@@ -22,7 +22,18 @@ __all__ = ["LARGEST_PAGE", "page", "write_page"]
 LARGEST_PAGE = 2000
 """A pass over more nodes is refused: nobody could read the drawing, and a browser is slow to show it."""
 
-PARTS = ("drawing.css", "page.css", "recording.js", "panel.js", "page.js")
+PARTS = (
+    "drawing.css", "controls.css", "page.css",
+    "elements.js", "recording.js", "player.js", "panel.js", "page.js",
+)  # fmt: skip
+
+CONTROLS = {
+    "unit": "step",
+    "label": "Step",
+    "hint": " Click a box for the step of its value, again for that of its gradient.",
+    "buttons": '<button type="button" id="fit" aria-pressed="false">Fit</button>\n',
+    "below": '<div id="phases" aria-hidden="true"></div>\n',
+}
 
 LONGEST_TITLE = 120
 
@@ -77,6 +88,7 @@ def write_page(root: Any, *, title: str | None = None, check: bool = False) -> s
         shorten(printable(title), LONGEST_TITLE),
         recording,
         drawing=drawing,
+        controls=fill_template("controls.html", **CONTROLS),
         note=escape_html(" ".join(note for note in notes if note)),
     )
 

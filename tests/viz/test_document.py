@@ -30,12 +30,13 @@ def test_a_hole_is_filled_once():
         {"a": "{{title}}"},
         note=parts["note"],
         drawing=parts["drawing"],
+        controls="",
     )
     assert '<h1 class="name">{{drawing}}</h1>' in page
     assert "<svg>{{note}}</svg>" in page
     assert '{"a":"{{title}}"}' in page
     with pytest.raises(KeyError, match="note"):
-        write_document("page.html", ["page.css", "page.js"], "title", {}, drawing="")
+        write_document("page.html", ["page.css", "page.js"], "title", {}, drawing="", controls="")
 
 
 def test_escape_html():
@@ -43,7 +44,7 @@ def test_escape_html():
 
 
 def test_a_page_names_no_file_and_no_address():
-    page = write_document("page.html", ["page.css", "page.js"], "title", {}, note="", drawing="")
+    page = write_document("page.html", ["page.css", "page.js"], "title", {}, note="", drawing="", controls="")
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
     assert not re.search(r"url\(|@import|fetch\(|XMLHttpRequest|import\(", page)
     assert "'sha256-" in page

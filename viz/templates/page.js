@@ -2,16 +2,6 @@
 
 // --- elements -------------------------------------------------------------------------------------------
 
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key === "class") element.className = value;
-    else element.setAttribute(key, value);
-  }
-  element.append(...children);
-  return element;
-}
-
 const number = (quantity, tag = "span") =>
   make(
     tag,
@@ -129,8 +119,7 @@ function markStep() {
 
 // --- from one state to another --------------------------------------------------------------------------
 
-function show(k, { record = "replace", quiet = false } = {}) {
-  const target = Math.max(0, Math.min(steps.length, k));
+function show(target, { record = "replace", quiet = false } = {}) {
   const [low, high] = target < position ? [target, position] : [position, target];
   position = target;
   const changed = new Set();
@@ -146,18 +135,13 @@ function show(k, { record = "replace", quiet = false } = {}) {
   find("panel").replaceChildren(...writePanel(position));
   find("panel").classList.toggle("backward", position > 0 && steps[position - 1].phase === 2);
   find("panel").scrollTop = 0;
-  const slider = find("slider");
-  slider.value = position;
   const [headline] = describe(position);
   const where = position ? `Step ${position} of ${steps.length}, ${PHASES[steps[position - 1].phase]}: ` : "";
-  slider.setAttribute("aria-valuetext", where + headline);
+  find("slider").setAttribute("aria-valuetext", where + headline);
   if (!quiet) find("live").textContent = where + tell();
   document.querySelectorAll("#phases span").forEach((span, p) =>
     span.classList.toggle("now", position > 0 && steps[position - 1].phase === p)
   );
-  // not `disabled`: the button that has the focus would lose it
-  for (const id of ["reset", "back"]) find(id).setAttribute("aria-disabled", position === 0);
-  for (const id of ["next", "end"]) find(id).setAttribute("aria-disabled", position === steps.length);
   follow();
   if (record) remember(record);
 }
@@ -246,62 +230,24 @@ function readAddress() {
 
 window.addEventListener("popstate", () => {
   const k = readAddress();
-  pause();
-  if (k !== null) show(k, { record: "" });
-  else if (location.hash === "") show(0, { record: "" });
+  player.pause();
+  if (k !== null) player.goto(k, { record: "" });
+  else if (location.hash === "") player.goto(0, { record: "" });
 });
 
 // --- playing --------------------------------------------------------------------------------------------
 
-let timer = 0;
-const delay = () => 1200 / Number(find("speed").value);
-
-function play() {
-  if (position === steps.length) show(0);
-  find("play").textContent = "Pause";
-  timer = setTimeout(tick, delay());
-}
-
-function tick() {
-  const fast = delay() < 600;
-  show(position + 1, { quiet: fast && position + 1 < steps.length });
-  if (position === steps.length) pause();
-  else timer = setTimeout(tick, delay());
-}
-
-function pause() {
-  clearTimeout(timer);
-  timer = 0;
-  find("play").textContent = "Play";
-}
-
-const toggle = () => (timer ? pause() : play());
-
-function go(k) {
-  pause();
-  show(k);
-}
+const player = makePlayer({ count: steps.length + 1, show, interval: 1200 });
 
 // The step that computes a node; from there, the one that completes its gradient.
 function jump(n) {
-  pause();
+  player.pause();
   const wanted = position === computed[n] && completed[n] ? completed[n] : computed[n];
   if (wanted === position) return;
   if (waiting) writeAddress("replaceState");
-  show(wanted, { record: "push" });
+  player.goto(wanted, { record: "push" });
 }
 
-find("reset").addEventListener("click", () => go(0));
-find("back").addEventListener("click", () => go(position - 1));
-find("next").addEventListener("click", () => go(position + 1));
-find("end").addEventListener("click", () => go(steps.length));
-find("play").addEventListener("click", toggle);
-find("slider").addEventListener("input", (event) => go(Number(event.target.value)));
-find("speed").addEventListener("change", () => {
-  if (!timer) return;
-  clearTimeout(timer);
-  timer = setTimeout(tick, delay());
-});
 find("fit").addEventListener("click", (event) => {
   const fits = find("stage").classList.toggle("fit");
   event.target.setAttribute("aria-pressed", fits);
@@ -336,30 +282,8 @@ boxes.forEach(({ group }, n) => {
   });
 });
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  const tag = event.target.tagName;
-  if (tag === "SELECT") return;
-  if (tag === "BUTTON" && event.key === " ") return; // it presses the button
-  const act = {
-    ArrowRight: () => go(position + 1),
-    n: () => go(position + 1),
-    ArrowLeft: () => go(position - 1),
-    b: () => go(position - 1),
-    Home: () => go(0),
-    r: () => go(0),
-    End: () => go(steps.length),
-    " ": toggle,
-  }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!act) return;
-  event.preventDefault();
-  act();
-});
-
 // --- the beginning --------------------------------------------------------------------------------------
 
-const slider = find("slider");
-slider.max = steps.length;
 PHASES.forEach((phase, p) => {
   const count = steps.filter((step) => step.phase === p).length;
   const span = make("span", {}, p === 1 ? "" : phase);
@@ -370,7 +294,7 @@ PHASES.forEach((phase, p) => {
 boxes[nodes.length - 1].group.classList.add("output");
 makeStop(0);
 keepHeight();
-show(readAddress() ?? 0, { record: "", quiet: true });
+player.goto(readAddress() ?? 0, { record: "", quiet: true });
 let width = window.innerWidth;
 window.addEventListener("resize", () => {
   if (window.innerWidth === width) return; // a phone's bar that comes and goes

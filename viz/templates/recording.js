@@ -1,10 +1,8 @@
 // The recording, and what holds at which step. Every number comes as text: nothing is computed here.
-const { nodes, steps, quantities } = JSON.parse(document.getElementById("data").textContent);
+const { nodes, steps, quantities } = JSON.parse(find("data").textContent);
 const PHASES = ["forward", "loss", "backward"];
 const VALUE = 0, GRADIENT = 1;
 const DOT = "\u00b7";
-const find = (id) => document.getElementById(id);
-const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 // --- what changes when ----------------------------------------------------------------------------------
 

@@ -1,0 +1,33 @@
+"""The demos by name: a module each, which is imported when its page is asked for."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+__all__ = ["DEMOS", "Demo"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo of `viz.demos`.
+
+    Args:
+        name: of its module, its page and its template.
+        title: the headline of its page.
+        line: what it shows, in one line.
+        options: the names of the options that its `write` takes, such as "seed".
+    """
+
+    name: str
+    title: str
+    line: str
+    options: tuple[str, ...] = ()
+
+    def write(self, **options: int) -> str:
+        """Run the engine and return the page as text; options not given are the demo's own."""
+        return import_module(f"viz.demos.{self.name}").write(**options)
+
+
+# In the order of the list and of the index page.
+_ALL: tuple[Demo, ...] = ()
+
+DEMOS = {demo.name: demo for demo in _ALL}

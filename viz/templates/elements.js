@@ -1,0 +1,15 @@
+// Elements: to find, to make.
+const find = (id) => document.getElementById(id);
+const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+const make = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children);
+
+const makeSvg = (tag, properties = {}, ...children) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);
+
+// Attributes, never `style`: the policy of the page forbids it. Set `element.style.width` and the like instead.
+function fill(element, properties, children) {
+  for (const [key, value] of Object.entries(properties)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
