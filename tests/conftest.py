@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -216,3 +217,25 @@ def page_of(open_page: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]
         return open_page(viz.page(root, tmp_path / "steps.html", check=check), hash, **options)
 
     return page_of
+
+
+@pytest.fixture(scope="session")
+def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return demo_page(name, **options): the file of a demo's page, which each test process writes once."""
+    from viz.demos import DEMOS
+
+    folder = tmp_path_factory.mktemp("demos")
+
+    @cache
+    def demo_page(name: str, **options: int) -> Path:
+        path = folder / f"{name}{''.join(f'-{key}-{value}' for key, value in options.items())}.html"
+        path.write_text(DEMOS[name].write(**options), encoding="utf-8")
+        return path
+
+    return demo_page
+
+
+@pytest.fixture
+def open_demo(open_page: Callable[..., Any], demo_page: Callable[..., Path]) -> Callable[..., Any]:
+    """Return open_demo(name, hash="", **options): the page of a demo, opened; options are `open_page`'s."""
+    return lambda name, hash="", **options: open_page(demo_page(name), hash, **options)

@@ -196,3 +196,55 @@ def check_flows(seen, stepper, done, expected):
         assert text.startswith(f"{stepper.nodes[number].name}.grad = ")
         assert text.count("(through ") == len(past)
         assert words(text).endswith(")" if len(past) == 1 else " = " + expected[number][1])
+
+
+# --- pages of any kind -------------------------------------------------------------------------------------
+
+WIDTH = "document.documentElement.scrollWidth"
+
+SETTLE = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))"
+"""What a page needs before it has drawn for another size: `page.evaluate(pages.SETTLE)`."""
+
+CONTROLS = """() => {
+  const rest = (element) => element.offsetParent !== null && element.tabIndex >= 0;
+  return [...document.querySelectorAll("button, select, input, summary, canvas, a, [tabindex]")].filter(rest)
+    .map((element) => {
+      const target = element.closest("label") || element;
+      const label = element.labels && element.labels[0];
+      return {
+        name: element.id || element.outerHTML.slice(0, 80),
+        tag: element.tagName,
+        type: element.type,
+        height: Math.max(element.getBoundingClientRect().height, target.getBoundingClientRect().height),
+        label: (element.getAttribute("aria-label") || (label || element).textContent).trim(),
+      };
+    });
+}"""
+"""What can be reached by the keyboard, with its label and the height that a finger can touch."""
+
+
+def read_texts(page, selector):
+    """Return what the elements show, as words."""
+    return [words(text) for text in page.locator(selector).all_text_contents()]
+
+
+def read_table(page, selector):
+    """Return the rows of a table's body, each a list of what its cells show."""
+    rows = page.evaluate(
+        "(selector) => [...document.querySelectorAll(`${selector} tbody tr`)]"
+        ".map((row) => [...row.children].map((cell) => cell.textContent))",
+        selector,
+    )
+    return [[words(text) for text in row] for row in rows]
+
+
+def luminance(colour):
+    """Return the relative luminance of WCAG 2.2 of a colour written as #rrggbb."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

@@ -64,25 +64,16 @@ def themes():
     return {"light": light, "dark": dark}
 
 
-def luminance(colour):
-    """Return the relative luminance of WCAG 2.2 of a colour written as #rrggbb."""
-    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one, other):
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_has_the_contrast_of_wcag_aa(theme):
+def test_text_has_the_contrast_of_wcag_aa(pages, theme):
     colours = themes()[theme]
     for ink in ("ink", "soft", "positive", "negative"):
         for ground in ("paper", "panel", "active", "receiving"):
-            assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
-    assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
-    assert contrast(colours["ink"], colours["line"]) >= 4.5  # an operation's symbol
+            assert pages.contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+    assert pages.contrast(colours["on-accent"], colours["accent"]) >= 4.5
+    assert pages.contrast(colours["ink"], colours["line"]) >= 4.5  # an operation's symbol
+    for slot in range(1, 7):  # a line's name has its colour
+        for ground in ("paper", "panel"):
+            assert pages.contrast(colours[f"series-{slot}"], colours[ground]) >= 4, slot
     for ground in ("paper", "panel"):  # what shows the focus
-        assert contrast(colours["accent"], colours[ground]) >= 3
+        assert pages.contrast(colours["accent"], colours[ground]) >= 3
