@@ -5,6 +5,7 @@ kernels are for. Views are made by NumPy itself, on an ndarray that has the devi
 looked into; so a view here is a view in every case where it is one on the CPU.
 """
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from kernels.cuda import driver
 from kernels.cuda.allocator import Block
 from kernels.cuda.compile import SIMULATED
+from kernels.cuda.launching import streams
 
 
 class _Place:
@@ -32,29 +34,32 @@ class DeviceArray:
     the GPU.
     """
 
-    __slots__ = ("__weakref__", "_view")
+    __slots__ = ("__weakref__", "_address", "_view")
     __array_priority__ = 1000
     __array_ufunc__ = None  # NumPy's operators leave the operation to the other side
 
     def __init__(self, view: np.ndarray):
         self._view = view  # never to be read or written, nor given to NumPy functions that do
+        self._address: int | None = None
 
     # --- what it is --------------------------------------------------------------------------------
 
-    shape = property(lambda self: self._view.shape)
-    strides = property(lambda self: self._view.strides)
-    dtype = property(lambda self: self._view.dtype)
-    ndim = property(lambda self: self._view.ndim)
-    size = property(lambda self: self._view.size)
-    itemsize = property(lambda self: self._view.itemsize)
-    nbytes = property(lambda self: self._view.nbytes)
-    flags = property(lambda self: self._view.flags)
-    ctypes = property(lambda self: self._view.ctypes)
+    shape = property(attrgetter("_view.shape"))
+    strides = property(attrgetter("_view.strides"))
+    dtype = property(attrgetter("_view.dtype"))
+    ndim = property(attrgetter("_view.ndim"))
+    size = property(attrgetter("_view.size"))
+    itemsize = property(attrgetter("_view.itemsize"))
+    nbytes = property(attrgetter("_view.nbytes"))
+    flags = property(attrgetter("_view.flags"))
+    ctypes = property(attrgetter("_view.ctypes"))
 
     @property
     def address(self) -> int:
         """Where the first element lies in the GPU's memory."""
-        return self._view.__array_interface__["data"][0]
+        if self._address is None:  # NumPy takes a microsecond to say it
+            self._address = self._view.__array_interface__["data"][0]
+        return self._address
 
     @property
     def base(self) -> Any:
@@ -221,13 +226,6 @@ class DeviceArray:
             raise RuntimeError("device memory cannot be looked into")
         return np.asarray(_Place(self._view, self.address, (self.span,), None, self.dtype))
 
-    def memory_interface(self) -> dict:
-        """Return `memory` as `__cuda_array_interface__`."""
-        return {
-            "shape": (self.span,), "strides": None, "typestr": self.dtype.str, "version": 3,
-            "data": (self.address, False), "stream": None,
-        }  # fmt: skip
-
     @property
     def __cuda_array_interface__(self) -> dict:
         return {
@@ -244,13 +242,16 @@ def empty(shape, dtype) -> DeviceArray:
     count = 1
     for n in shape:
         count *= n
-    stream = driver.stream_number(driver.streams.current)
-    block: Block = driver.allocator.allocate(count * dtype.itemsize, stream)
-    return DeviceArray(np.asarray(_Place(block, block.address, shape, None, dtype)))
+    block: Block = driver.allocator.allocate(count * dtype.itemsize, streams.handle)
+    made = DeviceArray(np.asarray(_Place(block, block.address, shape, None, dtype)))
+    made._address = block.address
+    return made
 
 
 def empty_like(x: DeviceArray, dtype=None) -> DeviceArray:
     """Return an array of the shape of `x` whose dims lie in memory in the order of its own, without gaps."""
+    if x.flags.c_contiguous:
+        return empty(x.shape, x.dtype if dtype is None else dtype)
     order = sorted(range(x.ndim), key=lambda d: -x.strides[d])
     made = empty([x.shape[d] for d in order], x.dtype if dtype is None else dtype)
     return made.transpose(np.argsort(order)) if order else made

@@ -21,7 +21,7 @@ import numba.np.numpy_support
 import numpy as np
 from numba import cuda, types
 
-from kernels.cuda import simulated_math, simulator
+from kernels.cuda import launching, simulated_math, simulator
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in the simulator. A kernel asks only where the simulator lacks what it needs."""
@@ -117,6 +117,7 @@ class _Argument:
             )
         self.written, self.name, mark = bool(match[1]), match[2], match[3]
         self.is_pointer, self.is_array = mark == "*", mark == "[]"
+        self.is_memory = self.is_pointer or self.is_array
         self.letter = self.name if len(self.name) == 1 else None
 
     def type(self, numbers: dict[str, np.dtype]) -> types.Type:
@@ -127,6 +128,22 @@ class _Argument:
         if self.is_pointer:
             return types.CPointer(scalar)
         return types.Array(scalar, 1, "C") if self.is_array else scalar
+
+    def codes(self, numbers: dict[str, np.dtype]) -> str:
+        """Return the argument's parameters as `launching` packs them."""
+        if self.is_memory:
+            return launching.POINTER if self.is_pointer else launching.ARRAY
+        if self.name == "dims":
+            return launching.CODES["int64"] * MOST_DIMS
+        return launching.CODES[str(self.type(numbers))]
+
+    def parameters(self, x: str) -> str:
+        """Return the Python that gives the parameters of the argument `x`."""
+        if self.is_pointer:
+            return f"{x}.address"
+        if self.is_array:
+            return f"0, 0, {x}.span, {x}.itemsize, {x}.address, {x}.span, {x}.itemsize"
+        return f"*{x}" if self.name == "dims" else x
 
 
 class _Memory:
@@ -174,12 +191,16 @@ class Kernel:
         self.arguments = [_Argument(text) for text in signature.split(",")]
         letters = list(dict.fromkeys(a.letter for a in self.arguments if a.letter))
         self.kinds = [dict(zip(letters, map(np.dtype, kind.split()), strict=True)) for kind in kinds]
-        self._compiled: dict[tuple, Any] = {}
+        names = [f"x{n}" for n in range(len(self.arguments))]
+        with_names = list(zip(self.arguments, names, strict=True))
+        self._dtypes_of = _tuple_of(names, [f"{x}.dtype" for a, x in with_names if a.is_memory])
+        self._flatten = _tuple_of(names, [a.parameters(x) for a, x in with_names])
+        self._launchers: dict[tuple, Callable[..., None]] = {}
 
     @property
     def was_launched(self) -> bool:
         """Whether any variant has been compiled and launched."""
-        return bool(self._compiled)
+        return bool(self._launchers)
 
     def types(self, kind: dict[str, np.dtype]) -> tuple[types.Type, ...]:
         """Return the types of the arguments of a variant."""
@@ -204,38 +225,53 @@ class Kernel:
 
         arguments: device arrays for pointers, whose element types choose the variant, and numbers.
         """
-        kind = self._kind_of(arguments)
-        compiled = self._compiled.get(kind)
-        if compiled is None:
-            compiled = self._compiled[kind] = self._compile(kind)
-        given = [_passed(a, x, kind) for a, x in zip(self.arguments, arguments, strict=True)]
-        compiled[blocks, block, current_stream()](*given)
+        dtypes = self._dtypes_of(*arguments)
+        launcher = self._launchers.get(dtypes)
+        if launcher is None:
+            launcher = self._launchers[dtypes] = self._prepare(self._kind_of(dtypes))
+        launcher(blocks, block, *arguments)
 
-    def _kind_of(self, arguments) -> tuple:
+    def _kind_of(self, dtypes: tuple) -> dict[str, np.dtype]:
         found: dict[str, np.dtype] = {}
-        for argument, x in zip(self.arguments, arguments, strict=True):
-            if argument.letter and (argument.is_pointer or argument.is_array):
-                if found.setdefault(argument.letter, x.dtype) != x.dtype:
+        for argument, dtype in zip((a for a in self.arguments if a.is_memory), dtypes, strict=True):
+            if argument.letter:
+                if found.setdefault(argument.letter, dtype) != dtype:
                     raise TypeError(
-                        f"{self.name}: {argument.letter} stands for {found[argument.letter]} and {x.dtype} "
+                        f"{self.name}: {argument.letter} stands for {found[argument.letter]} and {dtype} "
                         "in one launch; cast one of the arrays"
                     )
-            elif argument.is_pointer and x.dtype.name != argument.name:
-                raise TypeError(f"{self.name}: expected an array of {argument.name}, got {x.dtype}")
-        return tuple(found.items())
-
-    def _compile(self, key: tuple) -> Any:
-        kind = dict(key)
-        if kind not in self.kinds:
+            elif dtype.name != argument.name:
+                raise TypeError(f"{self.name}: expected an array of {argument.name}, got {dtype}")
+        if found not in self.kinds:
             made_for = ", ".join(" ".join(d.name for d in k.values()) for k in self.kinds)
             raise NotImplementedError(
-                f"{self.family}.{self.name}: no GPU kernel for {', '.join(d.name for d in kind.values())}; "
+                f"{self.family}.{self.name}: no GPU kernel for {', '.join(d.name for d in found.values())}; "
                 f"there are kernels for {made_for}"
             )
-        function = self.python(kind)
+        return found
+
+    def _prepare(self, kind: dict[str, np.dtype]) -> Callable[..., None]:
+        """Return the function that launches a variant, of (blocks, block, *arguments)."""
         if SIMULATED:
-            return cuda.jit(_without_warnings(function))
-        return cuda.jit(types.void(*self.types(kind)))(function)
+            return self._in_simulator(kind)
+        compiled = cuda.jit(types.void(*self.types(kind)))(self.python(kind))
+        return launching.Launcher(
+            f"{self.family}.{self.name}", _load(compiled), self.codes(kind), self._flatten,
+            launching.the_driver(), cuda.current_context,
+        )  # fmt: skip
+
+    def codes(self, kind: dict[str, np.dtype]) -> list[str]:
+        """Return the parameters of each argument of a variant in the form that `launching` packs."""
+        return [argument.codes(kind) for argument in self.arguments]
+
+    def _in_simulator(self, kind: dict[str, np.dtype]) -> Callable[..., None]:
+        compiled = cuda.jit(_without_warnings(self.python(kind)))
+
+        def launch(blocks, block, *arguments):
+            given = [_passed(a, x, kind) for a, x in zip(self.arguments, arguments, strict=True)]
+            compiled[blocks, block](*given)
+
+        return launch
 
     def ptx(self, kind: dict[str, np.dtype], capability: tuple[int, int]) -> str:
         """Return the PTX of a variant for a compute capability; needs no GPU, but the compiler's packages."""
@@ -255,14 +291,23 @@ def _as_if_on(capability: tuple[int, int]):
         dispatcher.get_current_device = asked
 
 
-def _passed(argument: _Argument, x, kind: tuple) -> Any:
-    """Return an argument of a launch as the compiled kernel takes it."""
-    if argument.is_pointer:
-        return _Memory(x.memory()) if SIMULATED else x.address
-    if argument.is_array:
-        return _Memory(x.memory()) if SIMULATED else cuda.from_cuda_array_interface(x.memory_interface())
-    if SIMULATED:
-        _check_numbers(argument, argument.type(dict(kind)), x)
+def _tuple_of(names: Sequence[str], parts: Sequence[str]) -> Callable[..., tuple]:
+    """Return a function of these names, that gives a tuple of these pieces of Python."""
+    # made of text, since a loop over the arguments takes longer than the launch itself
+    return eval(f"lambda {', '.join(names)}: ({''.join(f'{part}, ' for part in parts)})")
+
+
+def _load(compiled: Any) -> int:
+    """Return the driver's number of a compiled kernel, on the GPU in use."""
+    (variant,) = compiled.overloads.values()
+    return launching.number_of(variant._codelibrary.get_cufunc())
+
+
+def _passed(argument: _Argument, x, kind: dict[str, np.dtype]) -> Any:
+    """Return an argument of a launch as a kernel in the simulator takes it."""
+    if argument.is_memory:
+        return _Memory(x.memory())
+    _check_numbers(argument, argument.type(kind), x)
     return x
 
 
@@ -335,13 +380,3 @@ def kernel(signature: str, kinds: Sequence[str], scope=None) -> Callable[[Callab
     scope: more names for the function, or a function of the variant that returns them.
     """
     return lambda function: register(Kernel(function, signature, kinds, scope))
-
-
-# --- streams ---------------------------------------------------------------------------------------
-
-
-def current_stream() -> Any:
-    """Return the stream that kernels are queued on, as `kernels.cuda.driver` chose it; 0: the default."""
-    from kernels.cuda import driver
-
-    return driver.streams.current or 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from kernels.cuda.allocator import Allocator, Block
 from kernels.cuda.compile import SIMULATED, cuda
+from kernels.cuda.launching import number_of, streams
 
 SIMULATED_MEMORY = 1 << 30
 """Bytes that the simulated GPU has."""
@@ -101,35 +102,19 @@ def empty_cache() -> None:
 # --- streams and events ----------------------------------------------------------------------------
 
 
-class _Streams(threading.local):
-    """The stream that this Python thread queues its work on, as numba-cuda has it; None: the default."""
-
-    current: Any = None
-
-
 class _SimulatedStream:
     """A stream of the simulator, where every kernel has ended when its launch returns."""
+
+    def __init__(self) -> None:
+        self.handle = id(self)
 
     def synchronize(self) -> None:
         pass
 
 
-streams = _Streams()
-
-
 def new_stream() -> Any:
     """Return a new stream, as numba-cuda has it."""
     return _SimulatedStream() if SIMULATED else cuda.stream()
-
-
-def stream_number(stream: Any) -> int:
-    """Return the driver's handle of a stream; 0 for the default stream."""
-    if stream is None:
-        return 0
-    if SIMULATED:
-        return id(stream)
-    handle = stream.handle
-    return int(getattr(handle, "value", handle) or 0)
 
 
 def foreign_stream(number: int | None) -> Any:
@@ -143,12 +128,12 @@ def foreign_stream(number: int | None) -> Any:
 
 def current_number() -> int:
     """Return the number under which other libraries know the current stream; 1 for the default stream."""
-    return stream_number(streams.current) or 1
+    return streams.handle or 1
 
 
 def wait_between(first: Any, then: Any) -> None:
     """Let what is queued on the stream `then` from now on begin after what is queued on `first`."""
-    if stream_number(first) != stream_number(then):
+    if number_of(first) != number_of(then):
         wait_event(record_event(first), then)
 
 
@@ -254,6 +239,7 @@ def _pinned_owner(array: Any) -> Any:
 
 
 _under_way: deque[tuple[Any, Any]] = deque()
+_under_way_lock = threading.Lock()
 """(event, pinned memory) of copies that may not have ended: it must not be used anew before."""
 
 
@@ -277,9 +263,10 @@ def upload(address: int, source: np.ndarray, wait: bool = True) -> None:
     if wait:
         stream.synchronize()
         return
-    while _under_way and _under_way[0][0].query():
-        _under_way.popleft()
-    _under_way.append((record_event(stream), owner))
+    with _under_way_lock:
+        while _under_way and _under_way[0][0].query():
+            _under_way.popleft()
+        _under_way.append((record_event(stream), owner))
 
 
 def download(address: int, target: np.ndarray) -> None:

@@ -8,7 +8,9 @@ are merged before, so that arrays in order have a single dim.
 import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from kernels.cuda.array import DeviceArray
 from kernels.cuda.compile import MOST_DIMS, device
@@ -73,28 +75,64 @@ def packed(numbers: Sequence[int], fill: int) -> tuple[int, ...]:
     return (*reversed(numbers), *[fill] * (MOST_DIMS - len(numbers)))
 
 
+class _Plan(NamedTuple):
+    """How launches cover a shape: elements, dims, sizes and steps of each; where they begin, if many."""
+
+    elements: int
+    count: int
+    sizes: _Steps
+    steps: list[_Steps]
+    beginnings: list[list[int]]  # for each launch the offset of each array in elements; one launch: none
+    inner: list[int]
+
+
+@lru_cache(maxsize=4096)  # a training step has the same shapes as the one before
+def _plan(shape: tuple[int, ...], layouts: tuple[tuple[tuple[int, ...], tuple[int, ...], int], ...]) -> _Plan:
+    sizes, steps = merge(shape, [_broadcast(shape, *layout) for layout in layouts])
+    outer = max(len(sizes) - MOST_DIMS, 0)
+    inner = sizes[outer:]
+    beginnings = [
+        [sum(map(operator.mul, position, s)) for s in steps]
+        for position in itertools.product(*map(range, sizes[:outer]))
+    ]
+    dims = [packed(s[outer:], 0) for s in steps]
+    return _Plan(
+        math.prod(inner), len(inner), packed(inner, 1), dims, beginnings if outer else [], inner
+    )  # fmt: skip
+
+
+def _broadcast(shape, sizes, strides, itemsize: int) -> list[int]:
+    """Return the steps, in elements, of an array that is broadcast to `shape`."""
+    missing = len(shape) - len(sizes)
+    if missing < 0 or any(n not in (1, whole) for n, whole in zip(sizes, shape[missing:], strict=True)):
+        raise ValueError(f"an array of shape {sizes} does not broadcast to {shape}")
+    kept = [0 if n == 1 else s // itemsize for n, s in zip(sizes, strides, strict=True)]
+    return [0] * missing + kept
+
+
 def walk(
-    shape: Sequence[int], arrays: Sequence[DeviceArray]
-) -> Iterator[tuple[int, int, _Steps, list[DeviceArray], list[_Steps]]]:
-    """Yield (elements, dims, sizes, arrays, steps of each) of the launches that cover `shape`.
+    shape: tuple[int, ...], arrays: Sequence[DeviceArray]
+) -> Iterable[tuple[int, int, _Steps, Sequence[DeviceArray], list[_Steps]]]:
+    """Return (elements, dims, sizes, arrays, steps of each) of the launches that cover `shape`.
 
     arrays: they broadcast to `shape`. There is one launch, unless `MOST_DIMS` do not suffice; then one for
     each position in the outer dims, with the arrays that begin there.
     """
-    strides = [[s // a.itemsize for s in a.broadcast_to(shape).strides] for a in arrays]
-    sizes, steps = merge(shape, strides)
-    outer = max(len(sizes) - MOST_DIMS, 0)
-    inner = sizes[outer:]
-    size, dims = packed(inner, 1), [packed(s[outer:], 0) for s in steps]
-    for position in itertools.product(*map(range, sizes[:outer])):
-        moved = list(arrays)
-        if outer:
-            moved = [
-                a.strided(
-                    inner,
-                    [n * a.itemsize for n in s[outer:]],
-                    a.itemsize * sum(map(operator.mul, position, s)),
-                )
-                for a, s in zip(arrays, steps, strict=True)
-            ]
-        yield math.prod(inner), len(inner), size, moved, dims
+    plan = _plan(shape, tuple([(a.shape, a.strides, a.itemsize) for a in arrays]))
+    if not plan.beginnings:
+        return ((plan.elements, plan.count, plan.sizes, arrays, plan.steps),)
+    return _walk_outer(plan, arrays)
+
+
+def _walk_outer(plan: _Plan, arrays: Sequence[DeviceArray]):
+    # The steps of the launches are those of a `dims` argument: inner ones first, filled up.
+    for beginning in plan.beginnings:
+        moved = [
+            a.strided(
+                plan.inner,
+                [step * a.itemsize for step in reversed(steps[: plan.count])],
+                a.itemsize * first,
+            )
+            for a, steps, first in zip(arrays, plan.steps, beginning, strict=True)
+        ]
+        yield plan.elements, plan.count, plan.sizes, moved, plan.steps

@@ -31,6 +31,7 @@ class Report:
     spilled_bytes: int
     local_bytes: int
     float64_instructions: tuple[str, ...]
+    parameter_bytes: tuple[int, ...]
 
 
 def find_ptxas() -> str | None:
@@ -70,7 +71,7 @@ def examine(kernel: Kernel, kind: dict[str, np.dtype], capability: tuple[int, in
     return assemble([kernel.ptx(kind, capability)], capability, ptxas)[0]
 
 
-_ENTRY = re.compile(r"Compiling entry function '(\w+)'")
+_PARAMETER = re.compile(r"\.param \.[usfb](\d+) \w+_param_\d+")
 
 
 def assemble(sources: list[str], capability: tuple[int, int], ptxas: str) -> list[Report]:
@@ -105,6 +106,9 @@ def _report(source: str, said: str) -> Report:
         local_bytes=number(r"(\d+) bytes stack frame"),
         float64_instructions=tuple(
             line.strip() for line in source.splitlines() if re.search(r"\.f64\s", line) and ".reg" not in line
+        ),
+        parameter_bytes=tuple(
+            int(bits) // 8 for bits in _PARAMETER.findall(source[source.index(".entry") :])
         ),
     )
 

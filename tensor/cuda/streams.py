@@ -28,7 +28,7 @@ class Stream:
     @property
     def cuda_stream(self) -> int:
         """The driver's handle of it; 0 for the default stream."""
-        return self._driver.stream_number(self._queue)
+        return self._driver.number_of(self._queue)
 
     def synchronize(self) -> None:
         """Wait until its work is done."""

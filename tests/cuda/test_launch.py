@@ -1,8 +1,14 @@
-"""What a launch hands to numba-cuda, by numba-cuda's own code, without a GPU."""
+"""What a launch hands to the driver, read back by a stand-in for the driver, without a GPU."""
 
-import warnings
+import ctypes
+import math
+import struct
+import threading
 from importlib.util import find_spec
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 if find_spec("numba_cuda") is None:
@@ -10,40 +16,145 @@ if find_spec("numba_cuda") is None:
 
 from numba import types
 
-from kernels.cuda import offline
+from kernels.cuda import compile as compiler
+from kernels.cuda import launching, offline
 from kernels.cuda.compile import MOST_DIMS, SIMULATED, Kernel
 
 pytestmark = pytest.mark.skipif(SIMULATED, reason="the simulator launches nothing")
 
+INVALID_VALUE = 1
+
+
+class StandIn:
+    """cuLaunchKernelEx and cuGetErrorName as the driver has them: keeps what a launch hands over."""
+
+    def __init__(self) -> None:
+        self.answer = 0
+        self.launches: list[SimpleNamespace] = []
+        launch_type = ctypes.PYFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
+        self.cuLaunchKernelEx = launch_type(self._launch)
+        name_type = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
+        self.cuGetErrorName = name_type(self._name)
+
+    def _launch(self, configuration, handle, parameters, extra) -> int:
+        *grid, gx, gy, gz, shared, stream, attributes, count = struct.unpack(
+            "@7IQQI", ctypes.string_at(configuration, struct.calcsize("@7IQQI"))
+        )
+        words = (ctypes.c_uint64 * 5).from_address(extra)
+        assert (words[0], words[2], words[4], parameters) == (1, 2, 0, None)
+        size = ctypes.c_size_t.from_address(words[3]).value
+        assert (shared, attributes, count) == (0, 0, 0)
+        self.launches.append(
+            SimpleNamespace(
+                grid=tuple(grid), block=(gx, gy, gz), stream=stream, handle=handle,
+                parameters=ctypes.string_at(words[1], size),
+            )
+        )  # fmt: skip
+        return self.answer
+
+    def _name(self, error, name) -> int:
+        name[0] = b"CUDA_ERROR_INVALID_VALUE"
+        return 0
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Launch on a stand-in: kernels are neither compiled nor loaded, all else is as on a GPU."""
+    stand_in = StandIn()
+    prepared = launching.Driver(stand_in)
+    monkeypatch.setattr(launching, "the_driver", lambda: prepared)
+    monkeypatch.setattr(compiler, "_load", lambda compiled: 4711)
+    fake = SimpleNamespace(jit=lambda *_: lambda function: function, current_context=lambda: None)
+    monkeypatch.setattr(compiler, "cuda", fake)
+    return stand_in
+
+
+def array(address: int, dtype: str, count: int = 0) -> Any:
+    kind = np.dtype(dtype)
+    return SimpleNamespace(address=address, dtype=kind, span=count, itemsize=kind.itemsize)
+
+
+def test_parameters_lie_as_the_kernel_reads_them(driver: StandIn) -> None:
+    made = Kernel(lambda *_: None, "int64, T*, dims, T, uint8, out int64[], out S*", ["float32 bool"])
+    made.launch(
+        (3, 2), 64, -5, array(1 << 46, "float32"), (1, 2, 3, 4, 5, 6), 0.5, 7, array(96, "int64", 9),
+        array(128, "bool"),
+    )  # fmt: skip
+    (launch,) = driver.launches
+    assert (launch.grid, launch.block, launch.handle, launch.stream) == ((3, 2, 1), (64, 1, 1), 4711, 0)
+    # Each parameter lies at a multiple of its own size, as in a structure of C.
+    read = struct.unpack("@qQ6qfBQQqqQqqQ", launch.parameters)
+    assert read == (-5, 1 << 46, 1, 2, 3, 4, 5, 6, 0.5, 7, 0, 0, 9, 8, 96, 9, 8, 128)
+
+
+def test_numbers_are_stored_as_c_stores_them(driver: StandIn) -> None:
+    made = Kernel(lambda *_: None, "out T*, T, S*, S", ["float32 uint8"])
+    made.launch(1, 1, array(16, "float32"), 1e300, array(32, "uint8"), 300)
+    made.launch(1, 1, array(16, "float32"), -math.inf, array(32, "uint8"), -1)
+    read = [struct.unpack("@QfQB", launch.parameters) for launch in driver.launches]
+    assert read == [(16, math.inf, 32, 44), (16, -math.inf, 32, 255)]
+
+
+@pytest.mark.parametrize(("number", "dims"), [(0.5, (0,) * MOST_DIMS), (1, (0,) * (MOST_DIMS - 1))])
+def test_what_is_no_parameter_is_refused(driver: StandIn, number: Any, dims: tuple) -> None:
+    made = Kernel(lambda *_: None, "int64, dims, out T*", ["float32"])
+    with pytest.raises(TypeError):
+        made.launch(1, 1, number, dims, array(16, "float32"))
+    assert driver.launches == []
+
+
+def test_an_error_names_the_kernel_and_the_launch(driver: StandIn) -> None:
+    made = Kernel(lambda *_: None, "out T*", ["float32"], name="fill", family="memory")
+    driver.answer = INVALID_VALUE
+    with pytest.raises(RuntimeError, match=r"memory.fill: .*\(9, 1, 1\) blocks.*CUDA_ERROR_INVALID_VALUE"):
+        made.launch(9, 2048, array(16, "float32"))
+
+
+def test_a_launch_goes_to_the_stream_of_its_thread(driver: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    attached: list[int] = []
+    compiler.cuda.current_context = lambda: attached.append(threading.get_ident())  # type: ignore[assignment]
+    monkeypatch.setattr(launching, "streams", launching.Streams())
+    made = Kernel(lambda *_: None, "out T*", ["float32"])
+    launching.streams.current = SimpleNamespace(handle=SimpleNamespace(value=77))
+    made.launch(1, 1, array(16, "float32"))
+    made.launch(1, 1, array(16, "float32"))
+    other = threading.Thread(target=made.launch, args=(1, 1, array(16, "float32")))
+    other.start()
+    other.join()
+    assert [launch.stream for launch in driver.launches] == [77, 77, 0]
+    assert len(attached) == 2, "each thread takes the GPU's context once"
+
+
+def test_arrays_of_other_types_are_refused(driver: StandIn) -> None:
+    made = Kernel(lambda *_: None, "T*, T*, out float32*", ["float32", "int64"], name="both", family="f")
+    x, n = array(16, "float32"), array(16, "int64")
+    with pytest.raises(TypeError, match="T stands for float32 and int64"):
+        made.launch(1, 1, x, n, x)
+    with pytest.raises(TypeError, match="expected an array of float32, got int64"):
+        made.launch(1, 1, n, n, n)
+    bad = array(16, "int8")
+    with pytest.raises(NotImplementedError, match=r"f\.both: no GPU kernel for int8"):
+        made.launch(1, 1, bad, bad, x)
+
 
 @pytest.mark.parametrize("kernel", offline.all_kernels(), ids=lambda k: f"{k.family}.{k.name}")
-def test_numba_takes_arguments_of_every_kernel(kernel: Kernel) -> None:
+def test_parameters_of_every_kernel_are_those_that_numba_would_pass(kernel: Kernel) -> None:
     from numba.cuda.dispatcher import _Kernel
 
     launched = _Kernel.__new__(_Kernel)
     launched.extensions = []
     for kind in kernel.kinds:
-        for kept in kernel.types(kind):
+        for kept, code in zip(kernel.types(kind), kernel.codes(kind), strict=True):
             if isinstance(kept, types.Array):
-                continue  # made by numba-cuda itself, on a device
+                continue  # numba-cuda asks the device; what it compiles is compared in test_offline.py
             given: list = []
-            launched._prepare_args(kept, _example(kept), 0, [], given)
+            example = (3,) * MOST_DIMS if isinstance(kept, types.UniTuple) else 3
+            launched._prepare_args(kept, example, 0, [], given)
             if isinstance(kept, types.CPointer):
-                assert given == [1 << 46], "an address goes to the driver as it is"
+                assert (given, code) == ([3], launching.POINTER)
             else:
-                assert [number.value for number in given] == [3] * len(given)
-                assert len(given) == (MOST_DIMS if isinstance(kept, types.UniTuple) else 1)
+                assert [number._type_.lower() for number in given] == [_c_code(c) for c in code.lower()]
 
 
-def _example(kept: types.Type):
-    if isinstance(kept, types.CPointer):
-        return 1 << 46
-    return (3,) * MOST_DIMS if isinstance(kept, types.UniTuple) else 3
-
-
-def test_a_small_grid_is_no_mistake() -> None:
-    from numba.cuda.dispatcher import _LaunchConfiguration
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        _LaunchConfiguration(None, (1, 1, 1), (32, 1, 1), 0, 0)
+def _c_code(code: str) -> str:
+    return "l" if code == "q" else code  # ctypes' own name of a number of eight bytes

@@ -1,5 +1,6 @@
 """Every kernel compiled to PTX and assembled, without a GPU: what the simulator cannot see."""
 
+import struct
 from importlib.util import find_spec
 
 import numpy as np
@@ -55,6 +56,8 @@ def test_kernels_compile_and_fit(kernel: Kernel) -> None:
     for kind, capability in offline.telling(kernel):
         report = offline.examine(kernel, kind, capability, PTXAS)
         what = f"{name} {kind} on sm_{capability[0]}{capability[1]}"
+        packed = tuple(struct.calcsize(code) for code in "".join(kernel.codes(kind)))
+        assert report.parameter_bytes == packed, f"{what}: a launch packs other parameters than it takes"
         assert report.spilled_bytes == 0, f"{what}: spills {report.spilled_bytes} bytes"
         budget = LARGER_BUDGET.get(name, BUDGET)
         assert report.registers <= budget, f"{what}: {report.registers} registers, budget {budget}"
