@@ -79,7 +79,7 @@ class _Plan(NamedTuple):
     """How launches cover a shape: elements, dims, sizes and steps of each; where they begin, if many."""
 
     elements: int
-    count: int
+    dims: int
     sizes: _Steps
     steps: list[_Steps]
     beginnings: list[list[int]]  # for each launch the offset of each array in elements; one launch: none
@@ -120,7 +120,7 @@ def walk(
     """
     plan = _plan(shape, tuple([(a.shape, a.strides, a.itemsize) for a in arrays]))
     if not plan.beginnings:
-        return ((plan.elements, plan.count, plan.sizes, arrays, plan.steps),)
+        return ((plan.elements, plan.dims, plan.sizes, arrays, plan.steps),)
     return _walk_outer(plan, arrays)
 
 
@@ -130,9 +130,9 @@ def _walk_outer(plan: _Plan, arrays: Sequence[DeviceArray]):
         moved = [
             a.strided(
                 plan.inner,
-                [step * a.itemsize for step in reversed(steps[: plan.count])],
+                [step * a.itemsize for step in reversed(steps[: plan.dims])],
                 a.itemsize * first,
             )
             for a, steps, first in zip(arrays, plan.steps, beginning, strict=True)
         ]
-        yield plan.elements, plan.count, plan.sizes, moved, plan.steps
+        yield plan.elements, plan.dims, plan.sizes, moved, plan.steps
