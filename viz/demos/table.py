@@ -28,6 +28,12 @@ class Demo:
 
 
 # In the order of the list and of the index page.
-_ALL: tuple[Demo, ...] = ()
+_ALL: tuple[Demo, ...] = (
+    Demo(
+        "softmax",
+        "Softmax, cross-entropy and p − y",
+        "drag the logits: probabilities, cross-entropy and its gradient p − y follow",
+    ),
+)
 
 DEMOS = {demo.name: demo for demo in _ALL}
