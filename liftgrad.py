@@ -1,4 +1,4 @@
-"""The command line: `liftgrad train mlp`, `eval`, `predict`, `step`, `demo`, `bench`.
+"""The command line: `liftgrad train mlp`, `eval`, `predict`, `step`, `demo`, `play`, `bench`.
 
 Parses, asks the floors below, and prints. What a command needs is imported within it, so that `--help` and a
 mistyped option answer at once. Bad input is one line on stderr and exit code 2; Ctrl-C is exit code 130.
@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -367,19 +367,9 @@ def demo(
         page = _write_site(output or Path("site"), given)
     else:
         page = output or Path(f"{name}.html")
-        if page.suffix.lower() not in (".html", ".htm"):
-            raise Refused(f"-o {page}: the name must end in .html")
-        from tensor.session import check_outputs
-        from viz.render import write_whole
-
-        check_outputs(output=page)
-        write_whole(page, DEMOS[name].write(**given).encode())
-        print(f"wrote {page}")
+        _write_page(page, lambda: DEMOS[name].write(**given))
     if open_it:
-        import webbrowser
-
-        if not webbrowser.open(page.resolve().as_uri()):
-            raise Refused(f"--open: no browser was found here; {page} is written")
+        _open_page(page)
 
 
 def _write_site(folder: Path, options: dict[str, int]) -> Path:
@@ -390,6 +380,46 @@ def _write_site(folder: Path, options: dict[str, int]) -> Path:
     for page in write_site(folder, **options):
         print(f"wrote {page}", flush=True)
     return page
+
+
+@app.command()
+def play(
+    file: ModelFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PAGE", help="The page.", show_default="FILE's name, .html"),
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+) -> None:
+    """Write a page on which one draws a digit, and the model classifies it while one draws."""
+    page = output or Path(f"{file.stem}.html")
+
+    def write() -> str:
+        from viz.play import write_file
+
+        return write_file(file)
+
+    _write_page(page, write)
+    if open_it:
+        _open_page(page)
+
+
+def _write_page(page: Path, write: Callable[[], str]) -> None:
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise Refused(f"-o {page}: the name must end in .html")
+    from tensor.session import check_outputs
+    from viz.render import write_whole
+
+    check_outputs(output=page)
+    write_whole(page, write().encode())
+    print(f"wrote {page}")
+
+
+def _open_page(page: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise Refused(f"--open: no browser was found here; {page} is written")
 
 
 @app.command()

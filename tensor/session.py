@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import cpu
-from tensor import models, serialization, training
+from tensor import models, nn, serialization, training
 from tensor.autograd import no_grad
 from tensor.creation import from_numpy
 from tensor.data import digits, idx, mnist, patterns
@@ -252,16 +252,21 @@ def measure(
     screen.last(score.accuracy)
 
 
-def classify(file: Path, image: Path) -> list[float]:
-    """Return the probabilities, label by label, that a saved model gives to a picture of a digit."""
-    from tensor.data.picture import read_digit  # brings Pillow, which training can do without
-
+def load_digit_model(file: Path) -> tuple[nn.Module, SavedModel]:
+    """Return a saved model that looks at pictures of digits, in evaluation mode, and what its file says."""
     model, saved = serialization.load_model(file)
     inputs = models.MODELS[saved.name].inputs
     if inputs is not models.DIGITS:
         raise Refused(f"{file}: {saved.name} looks at {inputs.data[0]}, not at pictures of digits")
+    return model.eval(), saved
+
+
+def classify(file: Path, image: Path) -> list[float]:
+    """Return the probabilities, label by label, that a saved model gives to a picture of a digit."""
+    from tensor.data.picture import read_digit  # brings Pillow, which training can do without
+
+    model, saved = load_digit_model(file)
     digit = read_digit(image)
-    model.eval()
     with no_grad():
         logits = model(from_numpy(_normalize(digit[None], saved.name)))
         return softmax(logits, dim=1)[0].tolist()

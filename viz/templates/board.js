@@ -1,0 +1,140 @@
+// The drawing: a list of actions (strokes, samples, clearings), shown sharp on the canvas and kept as `ink`,
+// BOARD x BOARD numbers from 0 to 1. The ink is computed here, not read back from the canvas: it is the same
+// at every size of the page, and browsers that guard against fingerprints give back other pixels.
+const BOARD = 280;
+
+function makeBoard(canvas, changed) {
+  const context = canvas.getContext("2d");
+  const ink = new Float32Array(BOARD * BOARD);
+  let actions = []; // {kind: "stroke", radius, points}, {kind: "sample", sample}, {kind: "clear"}
+  let stroke = null; // the one that is being drawn
+  let colour = "#000000";
+
+  // --- ink ---
+
+  // Whatever is nearer than `radius` to the line from a to b; its edge is one pixel of the board wide.
+  function stamp([ax, ay], [bx, by], radius) {
+    const dx = bx - ax, dy = by - ay, long = dx * dx + dy * dy, reach = radius + 0.5;
+    const clip = (n) => Math.min(Math.max(n, 0), BOARD - 1);
+    const left = clip(Math.floor(Math.min(ax, bx) - reach)), right = clip(Math.ceil(Math.max(ax, bx) + reach));
+    const top = clip(Math.floor(Math.min(ay, by) - reach)), bottom = clip(Math.ceil(Math.max(ay, by) + reach));
+    for (let y = top; y <= bottom; y++) {
+      for (let x = left; x <= right; x++) {
+        const px = x + 0.5 - ax, py = y + 0.5 - ay;
+        const along = long ? Math.min(Math.max((px * dx + py * dy) / long, 0), 1) : 0;
+        const away = Math.hypot(px - along * dx, py - along * dy);
+        const share = Math.min(Math.max(reach - away, 0), 1);
+        const k = y * BOARD + x;
+        if (share > ink[k]) ink[k] = share;
+      }
+    }
+  }
+
+  // A sample of SIZE x SIZE bytes over the whole board, smooth between the middles of its pixels.
+  function spread({ pixels }) {
+    const at = (y, x) => pixels[Math.min(Math.max(y, 0), SIZE - 1) * SIZE + Math.min(Math.max(x, 0), SIZE - 1)];
+    for (let k = 0; k < ink.length; k++) {
+      const x = ((k % BOARD) + 0.5) * (SIZE / BOARD) - 0.5, y = (Math.floor(k / BOARD) + 0.5) * (SIZE / BOARD) - 0.5;
+      const x0 = Math.floor(x), y0 = Math.floor(y), u = x - x0, v = y - y0;
+      const above = at(y0, x0) * (1 - u) + at(y0, x0 + 1) * u, below = at(y0 + 1, x0) * (1 - u) + at(y0 + 1, x0 + 1) * u;
+      ink[k] = (above * (1 - v) + below * v) / 255;
+    }
+  }
+
+  // --- the canvas ---
+
+  function trace(from, to, radius) {
+    const scale = canvas.width / BOARD;
+    context.lineCap = context.lineJoin = "round";
+    context.lineWidth = 2 * radius * scale;
+    context.strokeStyle = colour;
+    context.beginPath();
+    context.moveTo(from[0] * scale, from[1] * scale);
+    context.lineTo(to[0] * scale, to[1] * scale);
+    context.stroke();
+  }
+
+  function showSample({ pixels }) {
+    context.imageSmoothingEnabled = true;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(paintInk(pixels, colour), 0, 0, canvas.width, canvas.height);
+  }
+
+  function draw(action, onto) {
+    if (action.kind === "sample") onto.sample(action.sample);
+    else action.points.forEach((point, n) => onto.line(action.points[Math.max(n - 1, 0)], point, action.radius));
+  }
+
+  // What is there now: all since it was last empty.
+  function visible() {
+    const last = actions.findLastIndex((action) => action.kind !== "stroke");
+    return actions.slice(last < 0 ? 0 : actions[last].kind === "clear" ? last + 1 : last);
+  }
+
+  function show() {
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    visible().forEach((action) => draw(action, { sample: showSample, line: trace }));
+  }
+
+  function redo() {
+    ink.fill(0);
+    visible().forEach((action) => draw(action, { sample: spread, line: stamp }));
+    show();
+    changed(true);
+  }
+
+  function act(action) {
+    stroke = null;
+    actions.push(action);
+    redo();
+  }
+
+  // --- what the page uses ---
+
+  function extend(point) {
+    if (stroke === null) return;
+    const last = stroke.points[stroke.points.length - 1];
+    stroke.points.push(point);
+    stamp(last, point, stroke.radius);
+    trace(last, point, stroke.radius);
+    changed(false);
+  }
+
+  return {
+    ink,
+    begin(point, radius) {
+      stroke = { kind: "stroke", radius, points: [point] };
+      actions.push(stroke);
+      stamp(point, point, radius);
+      trace(point, point, radius);
+      changed(false);
+    },
+    extend,
+    end() {
+      if (stroke === null) return;
+      stroke = null;
+      changed(true);
+    },
+    isDrawing: () => stroke !== null,
+    load: (sample) => act({ kind: "sample", sample }),
+    clear() {
+      if (visible().length) act({ kind: "clear" });
+    },
+    undo() {
+      stroke = null;
+      actions = actions.slice(0, -1);
+      redo();
+    },
+    canUndo: () => actions.length > 0,
+    // The sample on the board while nothing else is, else null.
+    sample() {
+      const now = visible();
+      return now.length === 1 && now[0].kind === "sample" ? now[0].sample : null;
+    },
+    fit(side, ink) {
+      colour = ink;
+      canvas.width = canvas.height = side;
+      show();
+    },
+  };
+}
