@@ -460,10 +460,12 @@ from tensor.trigonometry import (
 from tensor.typed import (
     BoolTensor,
     ByteTensor,
+    CharTensor,
     DoubleTensor,
     FloatTensor,
     IntTensor,
     LongTensor,
+    ShortTensor,
     set_default_tensor_type,
     typename,
 )

@@ -549,8 +549,8 @@ class Tensor(Methods):
         """
         if isinstance(dtype, str):
             return self.to("cuda" if ".cuda." in dtype else "cpu", dtypes.of_type(dtype))
-        if dtype is not None:
-            return self.to(dtypes.of_type(dtype))
+        if dtype is not None:  # FloatTensor and its kind are on a device, torch.float32 is on any
+            return self.to(getattr(dtype, "device", self.device), dtypes.of_type(dtype))
         where = "torch.cuda" if self.is_cuda else "torch"
         return f"{where}.{dtypes.LEGACY_NAMES[self.dtype.name]}"
 

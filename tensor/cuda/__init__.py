@@ -5,11 +5,15 @@ answers without a GPU; what needs one raises AssertionError, which names what is
 "cuda:0": the one that the environment variable CUDA_VISIBLE_DEVICES chooses.
 """
 
-from tensor.cuda import amp
+from tensor.cuda import amp, memory, streams
+from tensor.cuda import seeds as random
 from tensor.cuda.devices import (
+    can_device_access_peer,
     current_device,
     device,
     device_count,
+    device_of,
+    get_arch_list,
     get_device_capability,
     get_device_name,
     get_device_properties,
@@ -17,6 +21,7 @@ from tensor.cuda.devices import (
     is_available,
     is_bf16_supported,
     is_initialized,
+    is_tf32_supported,
     mem_get_info,
     set_device,
     synchronize,
@@ -24,13 +29,19 @@ from tensor.cuda.devices import (
 from tensor.cuda.memory import (
     OutOfMemoryError,
     empty_cache,
+    get_allocator_backend,
     ipc_collect,
     max_memory_allocated,
+    max_memory_cached,
     max_memory_reserved,
     memory_allocated,
+    memory_cached,
     memory_reserved,
     memory_stats,
+    memory_stats_as_nested_dict,
     memory_summary,
+    reset_max_memory_allocated,
+    reset_max_memory_cached,
     reset_peak_memory_stats,
 )
 from tensor.cuda.seeds import (
@@ -44,4 +55,24 @@ from tensor.cuda.seeds import (
     set_rng_state,
     set_rng_state_all,
 )
-from tensor.cuda.streams import Event, Stream, current_stream, default_stream, set_stream, stream
+from tensor.cuda.streams import (
+    Event,
+    ExternalStream,
+    Stream,
+    StreamContext,
+    current_stream,
+    default_stream,
+    get_stream_from_external,
+    set_stream,
+    stream,
+)
+from tensor.cuda.typed import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)

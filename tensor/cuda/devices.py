@@ -44,6 +44,11 @@ def init() -> None:
     driver("init").synchronize()
 
 
+def is_tf32_supported() -> bool:
+    """Return False: matrix products are computed in full float32."""
+    return False
+
+
 def is_bf16_supported(including_emulation: bool = True) -> bool:
     """Return False: tensors of 16-bit floats are not supported."""
     return False
@@ -74,6 +79,29 @@ class device:
 
     def __exit__(self, *exc) -> None:
         pass
+
+
+class device_of(device):
+    """A `with` block in which the GPU of a tensor is in use; a tensor of the CPU changes nothing."""
+
+    def __init__(self, obj: Any):
+        super().__init__(obj.device if obj.is_cuda else None)
+
+
+def get_arch_list() -> list[str]:
+    """Return what kernels are compiled for: the GPU's own architecture, such as ["sm_90"]; [] without one."""
+    if not is_available():
+        return []
+    major, minor = get_device_capability()
+    return [f"sm_{major}{minor}"]
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Return False: there is one GPU, and no peer of it."""
+    driver("can_device_access_peer")
+    check_index(device)
+    check_index(peer_device)
+    return False
 
 
 def get_device_name(device: Any = None) -> str:

@@ -9,13 +9,19 @@ from tensor.devices import cuda_kernels, missing_for_cuda
 __all__ = [
     "OutOfMemoryError",
     "empty_cache",
+    "get_allocator_backend",
     "ipc_collect",
     "max_memory_allocated",
+    "max_memory_cached",
     "max_memory_reserved",
     "memory_allocated",
+    "memory_cached",
     "memory_reserved",
     "memory_stats",
+    "memory_stats_as_nested_dict",
     "memory_summary",
+    "reset_max_memory_allocated",
+    "reset_max_memory_cached",
     "reset_peak_memory_stats",
 ]
 
@@ -47,6 +53,14 @@ def max_memory_reserved(device: Any = None) -> int:
     return _count("most_reserved", device)
 
 
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved  # their names of old
+
+
+def get_allocator_backend() -> str:
+    """Return "native": memory comes from this engine's own allocator, which keeps what is freed."""
+    return "native"
+
+
 def empty_cache() -> None:
     """Give memory that no tensor uses back to the GPU, for other programs."""
     if missing_for_cuda() is None:
@@ -58,6 +72,21 @@ def reset_peak_memory_stats(device: Any = None) -> None:
     found = driver("reset_peak_memory_stats")
     check_index(device)
     found.allocator.reset_peak()
+
+
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats  # their names of old
+
+
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """Return `memory_stats`, a dict for each part of a name."""
+    nested: dict[str, Any] = {}
+    for name, count in memory_stats(device).items():
+        *folders, last = name.split(".")
+        inner = nested
+        for folder in folders:
+            inner = inner.setdefault(folder, {})
+        inner[last] = count
+    return nested
 
 
 def memory_stats(device: Any = None) -> dict[str, int]:

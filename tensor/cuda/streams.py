@@ -101,7 +101,20 @@ class Event:
         return 1000 * (end_event._at - self._at) if measured is None else measured
 
 
-class stream:
+class ExternalStream(Stream):
+    """A stream that another library made, by the driver's number of it; that library keeps it alive."""
+
+    def __init__(self, stream_ptr: int, device: Any = None):
+        self._driver = driver("ExternalStream")
+        self._queue = self._driver.foreign_stream(stream_ptr)
+
+
+def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
+    """Return the stream of a number that another library gave it."""
+    return ExternalStream(data_ptr, device)
+
+
+class StreamContext:
     """A `with` block whose work is queued on a stream; None changes nothing."""
 
     def __init__(self, stream: Stream | None):
@@ -115,6 +128,11 @@ class stream:
     def __exit__(self, *exc) -> None:
         if self._stream is not None:
             self._stream._driver.streams.current = self._before
+
+
+def stream(stream: Stream | None) -> StreamContext:
+    """Return a `with` block whose work is queued on a stream; None changes nothing."""
+    return StreamContext(stream)
 
 
 def current_stream(device: Any = None) -> Stream:

@@ -19,6 +19,10 @@ def test_nothing_is_available() -> None:
     for ask in (tensor.cuda.synchronize, tensor.cuda.current_device, tensor.cuda.Stream, tensor.cuda.Event):
         with pytest.raises(AssertionError, match=r"ask torch\.cuda\.is_available\(\) first"):
             ask()
+    assert tensor.cuda.get_arch_list() == []
+    assert not isinstance(tensor.ones(1), tensor.cuda.FloatTensor)
+    with pytest.raises(AssertionError, match="use device='cpu'"):
+        tensor.cuda.FloatTensor(2, 3)
     with pytest.raises(AssertionError, match=r"numba-cuda is not installed|driver|finds no GPU"):
         tensor.ones(1).to("cuda")
 

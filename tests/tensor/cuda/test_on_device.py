@@ -185,6 +185,38 @@ def test_memory_and_streams() -> None:
     assert y.tolist() == [2.0, 2.0, 2.0]
 
 
+def test_typed_tensors() -> None:
+    x = tensor.cuda.FloatTensor([1, 2])
+    assert x.is_cuda
+    assert x.type() == "torch.cuda.FloatTensor"
+    assert isinstance(x, tensor.cuda.FloatTensor)
+    assert not isinstance(x, tensor.FloatTensor)
+    assert not isinstance(x, tensor.cuda.DoubleTensor)
+    assert repr(tensor.cuda.FloatTensor) == "<class 'torch.cuda.FloatTensor'>"
+    assert tensor.cuda.LongTensor(2, 3).tolist() == [[0] * 3] * 2
+    assert tensor.ones(2).type(tensor.cuda.IntTensor).type() == "torch.cuda.IntTensor"
+    assert x.type(tensor.DoubleTensor).type() == "torch.DoubleTensor"
+    assert x.type(tensor.float64).type() == "torch.cuda.DoubleTensor"
+    with pytest.raises(TypeError, match=r"expected a tensor of torch\.float32 on cuda, got .* on cpu"):
+        tensor.cuda.FloatTensor(tensor.ones(2))
+
+
+def test_streams_of_others_and_names_of_old() -> None:
+    cuda = tensor.cuda
+    other = cuda.get_stream_from_external(cuda.Stream().cuda_stream)
+    with cuda.StreamContext(other):
+        assert cuda.current_stream() == other
+    with cuda.device_of(tensor.ones(1, device="cuda")), cuda.device_of(tensor.ones(1)):
+        assert cuda.current_device() == 0
+    (architecture,) = cuda.get_arch_list()
+    assert architecture == "sm_{}{}".format(*cuda.get_device_capability())
+    assert cuda.can_device_access_peer(0, 0) is False
+    assert cuda.memory_cached() == cuda.memory_reserved()
+    nested = cuda.memory_stats_as_nested_dict()
+    assert nested["reserved_bytes"]["all"]["peak"] == cuda.max_memory_cached()
+    assert cuda.get_allocator_backend() == "native"
+
+
 def test_out_of_memory() -> None:
     if "simulator" in tensor.cuda.get_device_name():
         with pytest.raises(tensor.cuda.OutOfMemoryError, match=r"Tried to allocate 4\.00 GiB"):
