@@ -34,6 +34,12 @@ _ALL: tuple[Demo, ...] = (
         "Softmax, cross-entropy and p − y",
         "drag the logits: probabilities, cross-entropy and its gradient p − y follow",
     ),
+    Demo(
+        "conv",
+        "What a convolution does",
+        "a kernel slides over a digit, and gradients flow back to the pixels and to its weights",
+        ("seed",),
+    ),
 )
 
 DEMOS = {demo.name: demo for demo in _ALL}

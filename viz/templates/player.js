@@ -15,8 +15,9 @@ function usesKey(element, key) {
 
 // count: of states. show(k, options): draw state k; options are those of `goto`. `quiet` is set while states
 // follow each other faster than anybody could read them aloud. interval: milliseconds a state, at speed 1.
-// describe(k): what a screen reader says of state k; without it, `show` sees to that.
-function makePlayer({ count, show, interval, describe = null }) {
+// describe(k): what a screen reader says of state k; without it, `show` sees to that. idle(k): nothing happens
+// there, and playing leaves it out.
+function makePlayer({ count, show, interval, describe = null, idle = () => false }) {
   let position = 0;
   let timer = 0;
   const slider = find("slider");
@@ -56,7 +57,8 @@ function makePlayer({ count, show, interval, describe = null }) {
   }
 
   function tick() {
-    const next = Math.min(last(), position + Math.max(1, Math.round(SHORTEST / delay())));
+    let next = Math.min(last(), position + Math.max(1, Math.round(SHORTEST / delay())));
+    while (next < last() && idle(next)) next++;
     goto(next, { quiet: delay() < 600 && next < last() });
     if (position === last()) pause();
     else timer = setTimeout(tick, Math.max(delay(), SHORTEST));
