@@ -98,8 +98,6 @@ def trained_model(
 
 
 DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
-if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
-    sys.setswitchinterval(0.0005)  # the simulator waits for its threads by turning: a barrier took 30 ms
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

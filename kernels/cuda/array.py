@@ -243,6 +243,8 @@ def empty(shape, dtype) -> DeviceArray:
     for n in shape:
         count *= n
     block: Block = driver.allocator.allocate(count * dtype.itemsize, streams.handle)
+    if SIMULATED:
+        driver.spoil(block.address, count * dtype.itemsize)
     made = DeviceArray(np.asarray(_Place(block, block.address, shape, None, dtype)))
     made._address = block.address
     return made

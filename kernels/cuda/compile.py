@@ -11,13 +11,11 @@ import operator
 import os
 import re
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
-import numba.np.numpy_support
 import numpy as np
 from numba import cuda, types
 
@@ -27,7 +25,7 @@ SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in the simulator. A kernel asks only where the simulator lacks what it needs."""
 
 if SIMULATED:
-    simulator.repair(*[sys.modules[f"numba.cuda.simulator.{name}"] for name in ("kernel", "kernelapi")])
+    cuda = simulator.install(cuda)
 else:
     # It warns of every launch of less than 128 blocks: that a tensor is small is no mistake.
     sys.modules["numba.cuda.dispatcher"].config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # type: ignore[attr-defined]
@@ -46,7 +44,7 @@ _MOST_BLOCKS = 1 << 16
 
 def threads(count: int) -> int:
     """Return how many threads a block has where a kernel asks for `count`: the simulator has 4 at most."""
-    return min(count, 4) if SIMULATED else count  # the simulator starts a Python thread for each
+    return min(count, 4) if SIMULATED else count  # the simulator computes in Python
 
 
 def element_type(dtype: np.dtype) -> types.Type:
@@ -93,6 +91,8 @@ def specialised(function: Callable, numbers: dict[str, np.dtype], scope: dict | 
 
 def device(function: Callable) -> Callable:
     """Compile a function that kernels call, typed by what it is called with; it has no float literals."""
+    if SIMULATED and simulator.BY_TURNS:
+        return function  # which the simulator would only search for `cuda`, at each call
     return cuda.jit(device=True, inline=False)(function)
 
 
@@ -266,9 +266,10 @@ class Kernel:
 
     def _in_simulator(self, kind: dict[str, np.dtype]) -> Callable[..., None]:
         compiled = cuda.jit(_without_warnings(self.python(kind)))
+        kept = list(zip(self.arguments, self.types(kind), strict=True))
 
         def launch(blocks, block, *arguments):
-            given = [_passed(a, x, kind) for a, x in zip(self.arguments, arguments, strict=True)]
+            given = [_passed(*known, x) for known, x in zip(kept, arguments, strict=True)]
             compiled[blocks, block](*given)
 
         return launch
@@ -303,11 +304,11 @@ def _load(compiled: Any) -> int:
     return launching.number_of(variant._codelibrary.get_cufunc())
 
 
-def _passed(argument: _Argument, x, kind: dict[str, np.dtype]) -> Any:
+def _passed(argument: _Argument, kept: types.Type, x) -> Any:
     """Return an argument of a launch as a kernel in the simulator takes it."""
     if argument.is_memory:
         return _Memory(x.memory())
-    _check_numbers(argument, argument.type(kind), x)
+    _check_numbers(argument, kept, x)
     return x
 
 
@@ -334,27 +335,6 @@ def _without_warnings(function: Callable) -> Callable:
     made = FunctionType(run.__code__, function.__globals__, function.__name__, None, run.__closure__)
     made.__module__ = function.__module__
     return made
-
-
-_shared_lock = threading.Lock()
-
-
-def _shared_array(self, shape, dtype, alignment=None):
-    """Return the shared array of a block: one for all threads, for each place in the code that asks.
-
-    The simulator's own gives two threads that ask at once an array each, now and then.
-    """
-    frame = sys._getframe(1)
-    with _shared_lock:
-        place = frame.f_code, frame.f_lasti
-        if place not in self._allocations:
-            kind = dtype if isinstance(dtype, type) else numba.np.numpy_support.as_dtype(dtype)  # np.int64
-            self._allocations[place] = np.empty(shape, kind)
-        return self._allocations[place]
-
-
-if SIMULATED:
-    sys.modules["numba.cuda.simulator.kernelapi"].FakeCUDAShared.array = _shared_array  # type: ignore[attr-defined]
 
 
 KERNELS: dict[str, Kernel] = {}

@@ -91,6 +91,11 @@ def _reserve(nbytes: int) -> tuple[int, Any]:
 allocator = Allocator(_reserve, memory_info)
 
 
+def spoil(address: int, nbytes: int) -> None:
+    """Fill the simulator's memory with nan and -1, so that a kernel is noticed that reads it unwritten."""
+    ctypes.memset(address, 0xFF, nbytes)
+
+
 def empty_cache() -> None:
     """Give memory that no array uses back to the GPU now, for other programs: numba-cuda would put it off."""
     synchronize()

@@ -1,82 +1,134 @@
-"""Two repairs of numba-cuda's simulator, made when it is in use.
+"""How numba-cuda's simulator runs the threads of a block here: by turns, in one Python thread.
 
-Its shared arrays are found by a look-up and an assignment that two threads may do at once: then each has one
-of its own, and a sum comes out wrong once in some thousand runs. And a block polls its threads, each of
-which waits for the interpreter meanwhile: a barrier takes milliseconds.
+Its own way is a Python thread for each of the GPU's, a loop that asks them without end whether they wait at a
+barrier, and a search of a function's globals for `cuda` at each call of a device function. Here a thread is a
+greenlet, which runs until it meets a barrier; what `cuda.grid`, shared arrays and atomic operations do stays
+the simulator's. Three mistakes are noticed that it lets pass:
+
+- threads of a block that wait at different barriers, or end while others wait: on a GPU they may hang;
+- a missing barrier: from block to block the first thread goes first or last, so that what is read too early,
+  or overwritten too early, comes out wrong in one of them;
+- shared memory that is read before it is written: it is full of nan, and of -1.
+
+Without the package `greenlet` the simulator's own threads run, for what is small and for comparing.
 """
 
+import itertools
 import sys
 import threading
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
+try:
+    from greenlet import getcurrent, greenlet
+except ImportError:
+    greenlet = object  # type: ignore[assignment, misc]
 
-class _Barrier:
-    """Where the threads of a block wait for each other; those that have ended are not waited for."""
+BY_TURNS = greenlet is not object
+"""Whether threads are greenlets."""
 
-    def __init__(self, threads: int):
-        self._turned = threading.Condition()
-        self._live, self._waiting, self._turn, self._failed = threads, 0, 0, False
-
-    def wait(self) -> None:
-        with self._turned:
-            turn = self._turn
-            self._waiting += 1
-            self._turn_if_complete()
-            while self._turn == turn and not self._failed:
-                self._turned.wait()
-            if self._failed:
-                raise RuntimeError("another thread of the block has failed")
-
-    def leave(self, failed: bool) -> None:
-        with self._turned:
-            self._live -= 1
-            self._failed = self._failed or failed
-            self._turn_if_complete()
-            self._turned.notify_all()
-
-    def _turn_if_complete(self) -> None:
-        if self._live and self._waiting == self._live:
-            self._turn, self._waiting = self._turn + 1, 0
-            self._turned.notify_all()
+_turns = itertools.count()
+_lock = threading.Lock()
 
 
-def repair(kernel: ModuleType, kernelapi: ModuleType) -> None:
-    """Repair the simulator, whose modules of these names are given."""
-    lock = threading.Lock()
+class CudaModule:
+    """What kernels know as `cuda`: the simulator's module of the running launch, else numba-cuda's own.
 
-    def array(self, shape, dtype, alignment=None):
-        frame = sys._getframe(1)
-        place = id(frame.f_code), frame.f_lasti
-        with lock:
-            if place not in self._allocations:
-                made = kernelapi.numpy_support.as_dtype(dtype) if hasattr(dtype, "bitwidth") else dtype
-                self._allocations[place] = np.empty(shape, made)
-            return self._allocations[place]
+    So no function's globals need be searched for it, and changed, when a kernel or device function is called.
+    """
 
-    def run(self, grid_point, *args):
-        points = list(np.ndindex(*self._block_dim))
-        barrier = _Barrier(len(points))
-        failures: list[BaseException] = []
+    def __init__(self, cuda: ModuleType, kernel: ModuleType):
+        self._cuda, self._kernel = cuda, kernel
 
-        def target():
-            try:
-                self._f(*args)
-            except BaseException as error:
-                failures.append(error)
-                barrier.leave(True)
-            else:
-                barrier.leave(False)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kernel._get_kernel_context() or self._cuda, name)
 
-        threads = [kernel.BlockThread(target, self, grid_point, point, self._debug) for point in points]
+
+class _Thread(greenlet):  # type: ignore[misc]
+    """A thread of the GPU, as the simulator's functions know it."""
+
+    def __init__(self, manager: Any, block: tuple, place: tuple, arguments: tuple):
+        super().__init__(lambda: manager._f(*arguments))
+        kernelapi = sys.modules["numba.cuda.simulator.kernelapi"]
+        self._manager, self.barrier = manager, None
+        self.blockIdx, self.threadIdx = kernelapi.Dim3(*block), kernelapi.Dim3(*place)
+        width, height, _ = (*manager._block_dim, 1, 1)[:3]
+        self.thread_id = self.threadIdx.x + width * (self.threadIdx.y + height * self.threadIdx.z)
+
+    def syncthreads(self) -> None:
+        frame = sys._getframe(2)  # of the kernel, or of a device function
+        self.barrier = frame.f_code, frame.f_lineno
+        self.parent.switch()
+
+    def __str__(self) -> str:
+        return f"tid={list(self.threadIdx)} ctaid={list(self.blockIdx)}"
+
+
+def _run_by_turns(manager: Any, block: tuple, *arguments: Any) -> None:
+    """Run the threads of a block, each until it meets a barrier or ends, until all have ended."""
+    threads = [_Thread(manager, block, place, arguments) for place in np.ndindex(*manager._block_dim)]
+    if next(_turns) % 2:
+        threads.reverse()
+    try:
+        while threads:
+            for thread in threads:
+                _go_on(thread)
+            threads = _waiting(threads)
+    finally:
         for thread in threads:
-            thread.syncthreads = barrier.wait
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            raise failures[0]
+            thread.throw()  # of a block that failed
 
-    kernelapi.FakeCUDAShared.array = array
-    kernel.BlockManager.run = run
+
+def _go_on(thread: _Thread) -> None:
+    try:
+        thread.switch()
+    except Exception as error:
+        message = f"{thread}: {error}" if str(error) else str(thread)
+        raise type(error)(message).with_traceback(error.__traceback__) from None
+
+
+def _waiting(threads: list[_Thread]) -> list[_Thread]:
+    """Return the threads that wait at a barrier, all or none; RuntimeError for some, or for two barriers."""
+    waiting = [thread for thread in threads if not thread.dead]
+    places = {thread.barrier for thread in waiting}
+    if waiting and (len(waiting) < len(threads) or len(places) > 1):
+        ended = f", and {len(threads) - len(waiting)} have ended" if len(waiting) < len(threads) else ""
+        lines = ", ".join(sorted(f"{code.co_filename}:{line}" for code, line in places))
+        raise RuntimeError(
+            f"{waiting[0]._manager._f.__name__}: the threads of a block wait at {lines}{ended}; "
+            "on a GPU each must come to the same barrier"
+        )
+    return waiting
+
+
+def _shared_array(self: Any, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
+    """Return the shared array of a block: one for all threads, for each place in the code that asks.
+
+    The simulator's own gives two threads that ask at once an array each, now and then, and the same one
+    to two requests in a line.
+    """
+    frame = sys._getframe(1)
+    place = frame.f_code, frame.f_lasti
+    with _lock:
+        found = self._allocations.get(place)
+        if found is None:
+            as_dtype = sys.modules["numba.cuda.simulator.kernelapi"].numpy_support.as_dtype
+            found = np.empty(shape, dtype if isinstance(dtype, type) else as_dtype(dtype))
+            found.view(np.uint8)[...] = 0xFF
+            self._allocations[place] = found
+    return found
+
+
+def install(cuda: ModuleType) -> Any:
+    """Let the simulator run as above; return what kernels are to know as `cuda`."""
+    kernel, kernelapi = (sys.modules[f"numba.cuda.simulator.{name}"] for name in ("kernel", "kernelapi"))
+    kernelapi.FakeCUDAShared.array = _shared_array  # type: ignore[attr-defined]
+    if not BY_TURNS:
+        return cuda
+    kernel.BlockManager.run = _run_by_turns  # type: ignore[attr-defined]
+    for name in ("syncthreads_count", "syncthreads_and", "syncthreads_or"):
+        setattr(_Thread, name, vars(kernel.BlockThread)[name])
+    kernelapi.threading = SimpleNamespace(current_thread=getcurrent)  # type: ignore[attr-defined]
+    return CudaModule(cuda, kernel)

@@ -42,7 +42,7 @@ def _after(y, change):
 
 
 def _fold(T, x):
-    states = T.zeros(5, *x.shape, dtype=x.dtype)
+    states = T.zeros(5, *x.shape, dtype=x.dtype, device=x.device)
     states[0] = x
     for t in range(1, 5):
         states[t] = states[t - 1].clone() * x + 0.1
@@ -66,7 +66,7 @@ def _two_views(x):
 
 
 def _filled(T, x):
-    out = T.zeros(4, dtype=x.dtype)
+    out = T.zeros(4, dtype=x.dtype, device=x.device)
     out[0] = x[0, 0]
     out[1:3] = x[0, :2] * 2
     out[-1] += x.sum()
