@@ -94,6 +94,14 @@ def fit_digit(gray: NDArray[np.float64]) -> NDArray[np.uint8]:
     ink = np.clip(paper - gray if paper >= 0.5 else gray - paper, 0.0, None)
     if ink.max() < 0.05:
         raise ValueError("expected ink on paper, got a picture whose edge is darker than all else")
+    return fit_ink(ink)
+
+
+def fit_ink(ink: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return ink, (H, W) from 0 for paper, as MNIST has it: (28, 28) uint8. Some of it must be above 0.
+
+    `viz/templates/digit.js` does the same in a browser.
+    """
     ink = ink / ink.max()
     rows, columns = np.nonzero((ink > FAINT).any(1))[0], np.nonzero((ink > FAINT).any(0))[0]
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

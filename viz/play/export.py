@@ -10,21 +10,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tensor import Tensor, nn
+from tensor import Tensor, nn, no_grad, zeros
 
 __all__ = ["encode", "list_layers"]
 
 Layer = dict[str, Any]
 
 
-def list_layers(model: nn.Module) -> list[Layer]:
+def list_layers(model: nn.Module, inputs: tuple[int, ...], outputs: int) -> list[Layer]:
     """Return the layers of `model` as it computes in evaluation mode: dropout is nothing.
 
     Each is a dict with its "kind" and its sizes; weights are base64 of float32, little-endian, in the order
-    of the tensor. Raises ValueError for a module that the page cannot compute, with its path, and for weights
-    that are not finite.
+    of the tensor.
+
+    Args:
+        model: makes (1, outputs) of (1, *inputs).
+        inputs: the sizes of what it looks at, without the batch, such as (1, 28, 28).
+        outputs: how many logits it must give.
+
+    Raises:
+        ValueError: a module that the page cannot compute, with its path; weights that are not finite; sizes
+            that do not fit.
     """
-    return [layer for path, module in _walk(model, "") for layer in _export(path, module)]
+    steps = list(_walk(model, ""))
+    layers = [layer for path, module in steps for layer in _export(path, module)]
+    _check_sizes(steps, inputs, outputs)
+    return layers
 
 
 def encode(array: NDArray[Any], dtype: str = "<f4") -> str:
@@ -38,6 +49,25 @@ def _walk(module: nn.Module, path: str) -> Iterator[tuple[str, nn.Module]]:
         return
     for name, child in module.named_children():
         yield from _walk(child, f"{path}.{name}" if path else name)
+
+
+@no_grad()
+def _check_sizes(steps: list[tuple[str, nn.Module]], inputs: tuple[int, ...], outputs: int) -> None:
+    parameters = [parameter for _, module in steps for parameter in module.parameters()]
+    like = {"device": parameters[0].device, "dtype": parameters[0].dtype} if parameters else {}
+    values = zeros(1, *inputs, **like)
+    for path, module in steps:
+        shape = tuple(values.shape)
+        if type(module) is nn.Linear and len(shape) != 2:
+            raise ValueError(f"play: {path} is applied to {shape}; put a Flatten before it")
+        if _EXPORTS[type(module)] is _nothing:  # dropout would draw numbers
+            continue
+        try:
+            values = module(values)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise ValueError(f"play: {path} cannot be applied to {shape}: {error}") from None
+    if (shape := tuple(values.shape)) != (1, outputs):
+        raise ValueError(f"play: expected a model that makes (1, {outputs}) of {(1, *inputs)}, got {shape}")
 
 
 def _export(path: str, module: nn.Module) -> list[Layer]:

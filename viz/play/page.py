@@ -39,12 +39,11 @@ def write_file(file: str | os.PathLike[str]) -> str:
 def write_page(model: nn.Module, about: str = "", title: str = "Draw a digit") -> str:
     """Return the page of a network that tells digits apart: (batch, 1, 28, 28) to (batch, 10) logits.
 
-    about: a line about the network, such as `describe` returns. Raises ValueError for a layer that a page
-    cannot compute.
+    about: a line about the network, such as `describe` returns. Raises ValueError as `list_layers` does.
     """
     images, labels = pick_samples()
     data = {
-        "layers": list_layers(model),
+        "layers": list_layers(model, (1, *DIGITS.size), len(DIGITS.labels)),
         "labels": list(DIGITS.labels),
         "mean": DIGITS.mean,
         "std": DIGITS.std,

@@ -16,8 +16,8 @@ function makeBoard(canvas, changed) {
   function stamp([ax, ay], [bx, by], radius) {
     const dx = bx - ax, dy = by - ay, long = dx * dx + dy * dy, reach = radius + 0.5;
     const clip = (n) => Math.min(Math.max(n, 0), BOARD - 1);
-    const left = clip(Math.floor(Math.min(ax, bx) - reach)), right = clip(Math.ceil(Math.max(ax, bx) + reach));
-    const top = clip(Math.floor(Math.min(ay, by) - reach)), bottom = clip(Math.ceil(Math.max(ay, by) + reach));
+    const limits = (a, b) => [clip(Math.floor(Math.min(a, b) - reach)), clip(Math.ceil(Math.max(a, b) + reach))];
+    const [left, right] = limits(ax, bx), [top, bottom] = limits(ay, by);
     for (let y = top; y <= bottom; y++) {
       for (let x = left; x <= right; x++) {
         const px = x + 0.5 - ax, py = y + 0.5 - ay;
@@ -32,11 +32,16 @@ function makeBoard(canvas, changed) {
 
   // A sample of SIZE x SIZE bytes over the whole board, smooth between the middles of its pixels.
   function spread({ pixels }) {
-    const at = (y, x) => pixels[Math.min(Math.max(y, 0), SIZE - 1) * SIZE + Math.min(Math.max(x, 0), SIZE - 1)];
+    const clip = (n) => Math.min(Math.max(n, 0), SIZE - 1);
+    const locate = (n) => ((n + 0.5) * SIZE) / BOARD - 0.5;
     for (let k = 0; k < ink.length; k++) {
-      const x = ((k % BOARD) + 0.5) * (SIZE / BOARD) - 0.5, y = (Math.floor(k / BOARD) + 0.5) * (SIZE / BOARD) - 0.5;
-      const x0 = Math.floor(x), y0 = Math.floor(y), u = x - x0, v = y - y0;
-      const above = at(y0, x0) * (1 - u) + at(y0, x0 + 1) * u, below = at(y0 + 1, x0) * (1 - u) + at(y0 + 1, x0 + 1) * u;
+      const x = locate(k % BOARD), y = locate(Math.floor(k / BOARD));
+      const left = clip(Math.floor(x)), right = clip(Math.floor(x) + 1), u = x - Math.floor(x);
+      const [above, below] = [0, 1].map((n) => {
+        const row = SIZE * clip(Math.floor(y) + n);
+        return pixels[row + left] * (1 - u) + pixels[row + right] * u;
+      });
+      const v = y - Math.floor(y);
       ink[k] = (above * (1 - v) + below * v) / 255;
     }
   }
@@ -62,7 +67,10 @@ function makeBoard(canvas, changed) {
 
   function draw(action, onto) {
     if (action.kind === "sample") onto.sample(action.sample);
-    else action.points.forEach((point, n) => onto.line(action.points[Math.max(n - 1, 0)], point, action.radius));
+    else {
+      const { points, radius } = action;
+      points.forEach((point, n) => onto.line(points[Math.max(n - 1, 0)], point, radius));
+    }
   }
 
   // What is there now: all since it was last empty.

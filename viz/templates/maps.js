@@ -31,12 +31,12 @@ function makePalette() {
   return table;
 }
 
-// How many columns a grid of n cells has: the divisor of n nearest to twice its rows, or the root of 2n.
+// How many columns a grid of n cells has: some two times its rows, and no row unfinished where that can be.
 function columnsFor(n) {
-  const wanted = Math.sqrt(2 * n);
-  const divisors = Array.from({ length: n }, (_, k) => k + 1).filter((k) => n % k === 0);
-  const nearest = divisors.reduce((best, k) => (Math.abs(Math.log(k / wanted)) < Math.abs(Math.log(best / wanted)) ? k : best));
-  return nearest / wanted < 1.5 && wanted / nearest < 1.5 ? nearest : Math.ceil(wanted);
+  const wanted = Math.sqrt(2 * n), off = (k) => Math.max(k / wanted, wanted / k);
+  let best = Math.ceil(wanted);
+  for (let k = 1; k <= n; k++) if (n % k === 0 && off(k) < 1.5 && (n % best || off(k) < off(best))) best = k;
+  return best;
 }
 
 // A grid of `cells` pictures of rows x columns on a canvas, as sharp as the screen is.
@@ -47,11 +47,13 @@ function makeGrid(canvas, cells, rows, columns) {
   const words = new Uint32Array(image.data.buffer), context = canvas.getContext("2d");
   canvas.style.setProperty("aspect-ratio", `${across * columns} / ${down * rows}`);
 
+  // Whole pixels of the screen, and a gap between neighbours.
   function place(cell) {
-    const step = canvas.width / across, gap = Math.max(1, Math.round(Math.min(step * 0.1, 3 * devicePixelRatio)));
-    const x = Math.round((cell % across) * step), y = Math.round(Math.floor(cell / across) * step * (rows / columns));
-    const right = Math.round(((cell % across) + 1) * step), bottom = Math.round((Math.floor(cell / across) + 1) * step * (rows / columns));
-    return cells === 1 ? [0, 0, right, bottom] : [x, y, right - x - gap, bottom - y - gap];
+    const wide = canvas.width / across, high = (wide * rows) / columns;
+    const gap = cells > 1 ? Math.max(1, Math.round(Math.min(wide * 0.1, 3 * devicePixelRatio))) : 0;
+    const x = cell % across, y = Math.floor(cell / across);
+    const left = Math.round(x * wide), top = Math.round(y * high);
+    return [left, top, Math.round((x + 1) * wide) - left - gap, Math.round((y + 1) * high) - top - gap];
   }
 
   return {
@@ -79,7 +81,8 @@ function makeGrid(canvas, cells, rows, columns) {
     // Which cell is at a point of the window; -1 between them.
     find(clientX, clientY) {
       const box = canvas.getBoundingClientRect();
-      const x = Math.floor(((clientX - box.left) / box.width) * across), y = Math.floor(((clientY - box.top) / box.height) * down);
+      const x = Math.floor(((clientX - box.left) / box.width) * across);
+      const y = Math.floor(((clientY - box.top) / box.height) * down);
       const cell = y * across + x;
       return x >= 0 && x < across && y >= 0 && cell < cells ? cell : -1;
     },

@@ -27,7 +27,8 @@ function judge(ranked, probabilities) {
   const sure = percentOf(probabilities[ranked[0]]);
   if (probabilities[ranked[0]] >= 0.9) return `This is ${article(first)}: ${sure}.`;
   if (probabilities[ranked[0]] >= 0.6) return `Probably ${article(first)}: ${sure}.`;
-  return `${article(first)[0].toUpperCase()}${article(first).slice(1)}, or ${article(second)}? ${sure} against ${percentOf(probabilities[ranked[1]])}.`;
+  const other = percentOf(probabilities[ranked[1]]);
+  return `${first === "8" ? "An" : "A"} ${first}, or ${article(second)}? ${sure} against ${other}.`;
 }
 
 const article = (label) => `${label === "8" ? "an" : "a"} ${label}`;
@@ -186,7 +187,8 @@ canvas.addEventListener("blur", lift);
 const thumbnails = samples.map((sample) => {
   const ordinal = samples.filter(({ label }) => label === sample.label).indexOf(sample) + 1;
   const label = data.labels[sample.label];
-  const button = make("button", { type: "button", class: "sample", "aria-label": `Sample: ${article(label)}, number ${ordinal}`, "aria-keyshortcuts": label });
+  const says = `Sample: ${article(label)}, number ${ordinal}`;
+  const button = make("button", { type: "button", class: "sample", "aria-label": says, "aria-keyshortcuts": label });
   const picture = make("canvas", { width: SIZE, height: SIZE, "aria-hidden": true });
   button.append(picture);
   button.addEventListener("click", () => load(sample));
@@ -207,15 +209,15 @@ function changeBrush(by) {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.altKey) return;
+  if (event.defaultPrevented) return;
   const key = event.key.toLowerCase();
-  if (event.ctrlKey || event.metaKey) {
+  if (key === "[" || key === "]") changeBrush(key === "[" ? -2 : 2); // on some keyboards with AltGr
+  else if (event.altKey) return;
+  else if (event.ctrlKey || event.metaKey) {
     if (key !== "z" || event.shiftKey) return;
     undo();
   } else if (key === "c" || key === "delete") clear();
   else if (key === "z" || key === "backspace") undo();
-  else if (key === "[") changeBrush(-2);
-  else if (key === "]") changeBrush(2);
   else if (/^[0-9]$/.test(key)) loadNext(key);
   else return;
   event.preventDefault();
@@ -250,21 +252,26 @@ new ResizeObserver(paint).observe(find("paper"));
 new ResizeObserver(() => stages.forEach((stage) => stage.update(answer === null))).observe(find("stages"));
 paint();
 
-// For a console, and for tests: the same functions, with no hold on the page.
-const check = (pixels) => {
-  if (pixels.length !== SIZE * SIZE) throw new TypeError(`expected ${SIZE * SIZE} numbers from 0 to 255, got ${pixels.length}`);
-  return Uint8Array.from(pixels);
+// --- for a console, and for tests: the same functions, with no hold on the page -----------------------------
+
+let other = null; // a network of their own: the page shows what is in its layers
+function runOther(pixels) {
+  if (pixels.length !== SIZE * SIZE)
+    throw new TypeError(`expected ${SIZE * SIZE} numbers from 0 to 255, got ${pixels.length}`);
+  other = other || buildNetwork(data.layers, picture);
+  return other.run(normalize(Uint8Array.from(pixels)));
+}
+
+const hook = {
+  // The ten logits of SIZE x SIZE bytes, and what each layer makes of them.
+  classify: (pixels) => Array.from(runOther(pixels)),
+  inspect(pixels) {
+    runOther(pixels);
+    return other.layers.map(({ kind, shape, values }) => ({ kind, shape: [...shape], values: Array.from(values) }));
+  },
+  // Ink of width x height, from 0 to 1, as the network is given it: SIZE x SIZE bytes, or null where there is none.
+  fit: (ink, width, height) => fitInk(ink, width, height),
+  // What is on the board: BOARD x BOARD numbers from 0 to 1.
+  ink: () => board.ink.slice(),
 };
-function inspect(pixels) {
-  network.run(normalize(check(pixels)));
-  const layers = network.layers.map(({ kind, shape, values }) => ({ kind, shape: [...shape], values: Array.from(values) }));
-  update(); // the layers are those of the drawing again
-  return layers;
-}
-function classify(pixels) {
-  const { logits } = compute(check(pixels));
-  return logits;
-}
-Object.defineProperty(window, "liftgrad", {
-  value: Object.freeze({ classify, inspect, fit: (ink, width, height) => fitInk(ink, width, height), ink: () => board.ink.slice() }),
-});
+Object.defineProperty(window, "liftgrad", { value: Object.freeze(hook) });

@@ -41,7 +41,7 @@ function makeStage(stage, number, picture, largest) {
   const grids = make("div", { class: "grids" }), detail = make("div", { class: "detail" });
   grids.append(figure(all, isMap ? `The ${cells} maps` : `The ${cells} units`));
   if (every) grids.append(figure(every, `The weights of each ${unit}`));
-  else grids.append(figure(own, `The chosen ${unit}'s weights for the ${form.cells} ${form.rows > 1 ? "maps" : "units"} before it`));
+  else grids.append(figure(own, `The chosen ${unit}'s weights for the ${form.cells} ${unit}s before it`));
   if (every) detail.append(figure(own, `The chosen ${unit}'s weights`));
   if (one) detail.append(figure(one, `The chosen ${unit}`));
   const section = make("section", { class: "stage" });
@@ -145,10 +145,12 @@ function explain({ layer, activation }, form) {
     const size = `${form.rows}×${form.columns}`;
     return form.cells === 1
       ? `Each map is the picture seen through a filter of ${size} weights${then}.`
-      : `Each map adds up the ${form.cells} maps before it, each seen through its own filter of ${size} weights${then}.`;
+      : `Each map adds up the ${form.cells} before it, each seen through a filter of ${size} weights${then}.`;
   }
-  if (form.cells === 1)
-    return `Each unit multiplies the ${form.rows}×${form.columns} pixels by weights of its own and adds up${then}. Ink on blue weights raises it, on orange ones lowers it.`;
+  if (form.cells === 1) {
+    const size = `${form.rows}×${form.columns}`;
+    return `Each unit weighs the ${size} pixels and adds up${then}. Ink on blue raises it, on orange lowers it.`;
+  }
   return `Each unit weighs the ${form.cells} units before it and adds up${then}.`;
 }
 
