@@ -6,6 +6,7 @@ signature for each element type; `KERNELS` lists them all, for the offline check
 With `NUMBA_ENABLE_CUDASIM=1` kernels run in numba-cuda's simulator: in Python, on the host's memory.
 """
 
+import ctypes
 import math
 import operator
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from numba import cuda, types
+from numba.cuda.extending import intrinsic
 
 from kernels.cuda import launching, simulated_math, simulator
 
@@ -99,6 +101,33 @@ def device(function: Callable) -> Callable:
 def formula_for(function: Callable, dtype: np.dtype) -> Callable:
     """Return a formula of floats, of `micro.formulas`, for kernels to call with numbers of `dtype`."""
     return device(specialised(function, {"T": dtype}))
+
+
+def _pointer_in_simulator(address: int, size: int, like: "_Memory"):
+    array = like._array
+    memory = (ctypes.c_char * int(size * array.itemsize)).from_address(int(address))
+    return _Memory(np.ndarray((int(size),), array.dtype, memory))
+
+
+def _make_pointer() -> Callable:
+    """Return the function of kernels that makes an address, out of a table of them, a pointer like another.
+
+    size: how many elements lie there, which only the simulator needs.
+    """
+    if SIMULATED:
+        return _pointer_in_simulator
+
+    @intrinsic
+    def cast(typingctx, address, like):
+        def generate(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        return like(address, like), generate
+
+    return device(lambda address, size, like: cast(address, like))
+
+
+pointer = _make_pointer()
 
 
 # --- signatures ------------------------------------------------------------------------------------

@@ -6,22 +6,20 @@ The names and the arithmetic are those of `kernels.cpu.optim_adaptive`; see `ker
 import math
 
 from kernels.cpu.optim_adaptive import rectified_rates
-from kernels.cuda.compile import FLOATS, cuda, kernel
-from kernels.cuda.optim import Arrays
+from kernels.cuda.updates import Arrays, update
 
 
-@kernel("int64, T, T, T, T, T, T, T*, out T*, out T*, out T*", FLOATS)
-def _adadelta(size, lr, keep, fresh, eps, decay, sign, grad, square, change, p):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        w = p[i]
-        g = sign * grad[i]
-        if decay != 0:
-            g = g + decay * w
-        s = keep * square[i] + fresh * g * g
-        square[i] = s
-        step = math.sqrt(change[i] + eps) / math.sqrt(s + eps) * g
-        change[i] = keep * change[i] + fresh * step * step
-        p[i] = w - lr * step
+@update("T, T, T, T, T, T", "grad", "square", "change")
+def _adadelta(i, lr, keep, fresh, eps, decay, sign, grad, square, change, p):
+    w = p[i]
+    g = sign * grad[i]
+    if decay != 0:
+        g = g + decay * w
+    s = keep * square[i] + fresh * g * g
+    square[i] = s
+    step = math.sqrt(change[i] + eps) / math.sqrt(s + eps) * g
+    change[i] = keep * change[i] + fresh * step * step
+    p[i] = w - lr * step
 
 
 def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize) -> None:
@@ -30,27 +28,23 @@ def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize) -> Non
     arrays: parameters, running averages of squared gradients, and of squared steps. grads: contiguous, one
     for each parameter.
     """
-    for p, grad, square, change in arrays.rows(grads):
-        _adadelta.over(
-            p.size, p.size, lr, rho, 1 - rho, eps, weight_decay, -1.0 if maximize else 1.0,
-            grad, square, change, p,
-        )  # fmt: skip
+    rule = lr, rho, 1 - rho, eps, weight_decay, -1.0 if maximize else 1.0
+    arrays.update(_adadelta, grads, arrays.state, [rule] * len(grads))
 
 
-@kernel("int64, T, T, T, T, T, T, T*, out T*, out T*, out T*", FLOATS)
-def _adamax(size, rate, fresh1, keep2, eps, decay, sign, grad, mean, largest, p):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        w = p[i]
-        g = sign * grad[i]
-        if decay != 0:
-            g = g + decay * w
-        m = mean[i] + fresh1 * (g - mean[i])
-        before = keep2 * largest[i]
-        now = abs(g) + eps
-        top = before if before > now or before != before else now  # a nan stays
-        mean[i] = m
-        largest[i] = top
-        p[i] = w - m / top * rate
+@update("T, T, T, T, T, T", "grad", "mean", "largest")
+def _adamax(i, rate, fresh1, keep2, eps, decay, sign, grad, mean, largest, p):
+    w = p[i]
+    g = sign * grad[i]
+    if decay != 0:
+        g = g + decay * w
+    m = mean[i] + fresh1 * (g - mean[i])
+    before = keep2 * largest[i]
+    now = abs(g) + eps
+    top = before if before > now or before != before else now  # a nan stays
+    mean[i] = m
+    largest[i] = top
+    p[i] = w - m / top * rate
 
 
 def adamax(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, maximize) -> None:
@@ -59,27 +53,24 @@ def adamax(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, m
     arrays: parameters, running averages of the gradients, and the largest of late. counts: (parameters,)
     float64, the number of each one's step, from 1.
     """
-    for (p, grad, mean, largest), count in zip(arrays.rows(grads), counts.tolist(), strict=True):
-        _adamax.over(
-            p.size, p.size, lr / (1 - beta1**count), 1 - beta1, beta2, eps, weight_decay,
-            -1.0 if maximize else 1.0, grad, mean, largest, p,
-        )  # fmt: skip
+    rule = 1 - beta1, beta2, eps, weight_decay, -1.0 if maximize else 1.0
+    numbers = [(lr / (1 - beta1**count), *rule) for count in counts.tolist()]
+    arrays.update(_adamax, grads, arrays.state, numbers)
 
 
-@kernel("int64, T, T, T, T, T, T, T, T, T, T, T*, out T*, out T*, out T*", FLOATS)
+@update("T, T, T, T, T, T, T, T, T, T", "grad", "mean", "square")
 def _nadam(
-    size, by_grad, by_mean, correction, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p
+    i, by_grad, by_mean, correction, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p
 ):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        w = p[i] * shrink
-        g = sign * grad[i]
-        if decay != 0:
-            g = g + decay * w
-        m = mean[i] + fresh1 * (g - mean[i])
-        v = keep2 * square[i] + fresh2 * g * g
-        mean[i] = m
-        square[i] = v
-        p[i] = w - (by_grad * g + by_mean * m) / (math.sqrt(v / correction) + eps)
+    w = p[i] * shrink
+    g = sign * grad[i]
+    if decay != 0:
+        g = g + decay * w
+    m = mean[i] + fresh1 * (g - mean[i])
+    v = keep2 * square[i] + fresh2 * g * g
+    mean[i] = m
+    square[i] = v
+    p[i] = w - (by_grad * g + by_mean * m) / (math.sqrt(v / correction) + eps)
 
 
 def nadam(arrays: Arrays, grads, factors, lr, beta1, beta2, eps, weight_decay, decoupled, maximize) -> None:
@@ -89,25 +80,21 @@ def nadam(arrays: Arrays, grads, factors, lr, beta1, beta2, eps, weight_decay, d
     multiplies the gradient and its average, and what divides the average of squares.
     """
     decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-    for (p, grad, mean, square), row in zip(arrays.rows(grads), factors, strict=True):
-        _nadam.over(
-            p.size, p.size, *map(float, row), 1 - beta1, beta2, 1 - beta2, eps, decay, shrink,
-            -1.0 if maximize else 1.0, grad, mean, square, p,
-        )  # fmt: skip
+    rule = 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1.0 if maximize else 1.0
+    arrays.update(_nadam, grads, arrays.state, [(*row, *rule) for row in factors])
 
 
-@kernel("int64, T, int64, T, T, T, T, T, T, T, T*, out T*, out T*, out T*", FLOATS)
-def _radam(size, rate, rectified, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        w = p[i] * shrink
-        g = sign * grad[i]
-        if decay != 0:
-            g = g + decay * w
-        m = mean[i] + fresh1 * (g - mean[i])
-        v = keep2 * square[i] + fresh2 * g * g
-        mean[i] = m
-        square[i] = v
-        p[i] = w - (rate * m / (math.sqrt(v) + eps) if rectified else rate * m)
+@update("T, int64, T, T, T, T, T, T, T", "grad", "mean", "square")
+def _radam(i, rate, rectified, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p):
+    w = p[i] * shrink
+    g = sign * grad[i]
+    if decay != 0:
+        g = g + decay * w
+    m = mean[i] + fresh1 * (g - mean[i])
+    v = keep2 * square[i] + fresh2 * g * g
+    mean[i] = m
+    square[i] = v
+    p[i] = w - (rate * m / (math.sqrt(v) + eps) if rectified else rate * m)
 
 
 def radam(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, decoupled, maximize) -> None:
@@ -118,8 +105,5 @@ def radam(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, de
     """
     decay, shrink = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
     rates = rectified_rates(counts, lr, beta1, beta2).tolist()
-    for (p, grad, mean, square), (rate, rectified) in zip(arrays.rows(grads), rates, strict=True):
-        _radam.over(
-            p.size, p.size, rate, int(rectified), 1 - beta1, beta2, 1 - beta2, eps, decay, shrink,
-            -1.0 if maximize else 1.0, grad, mean, square, p,
-        )  # fmt: skip
+    rule = 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1.0 if maximize else 1.0
+    arrays.update(_radam, grads, arrays.state, [(rate, int(rectified), *rule) for rate, rectified in rates])
