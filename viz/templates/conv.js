@@ -60,6 +60,7 @@ function build() {
     label("left", `Input x, ${n}`, `The input: the digit ${find("digit").value}`, recording.ink, "ink");
     label("right", `Output y, ${m}`, "The output, as far as it is computed", mostY);
   }
+  if (!backward) for (const figure of ["mini-x", "mini-gw"]) plotOf(figure).replaceChildren();
   boards.w.draw(run.w);
   for (const [name, svg] of Object.entries({ w: boards.w.svg, x: boards.x?.svg, gw: boards.gw?.svg })) {
     svg?.setAttribute("role", "img");
