@@ -97,6 +97,12 @@ def trained_model(
     return trained_model
 
 
+@pytest.fixture(scope="session")
+def strokes() -> ModuleType:
+    """Return `tests/viz/strokes.py`: `read_drawings()`, digits drawn by hand, and what models see in them."""
+    return _load(Path(__file__).parent / "viz" / "strokes.py")
+
+
 DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
 
 

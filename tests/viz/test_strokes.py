@@ -1,0 +1,54 @@
+"""Digits drawn by hand are read by a CNN that knows generated ones alone, and by one that knows MNIST's."""
+
+import numpy as np
+import pytest
+
+LEAST = {"digits": 0.80, "mnist": 0.90}
+"""Of all drawings, by what the network was trained on: only an epoch of it here, and more by default."""
+
+
+@pytest.fixture(scope="session")
+def drawings(strokes):
+    return strokes.read_drawings()
+
+
+def test_there_are_enough_of_each_digit_and_no_two_alike(drawings):
+    counts = np.bincount([drawing.digit for drawing in drawings], minlength=10)
+    assert counts.tolist() == [8, 9, 8, 8, 8, 8, 8, 8, 8, 8]
+    assert len({(drawing.digit, drawing.style) for drawing in drawings}) == len(drawings)
+    assert {drawing.brush for drawing in drawings} == {8, 16, 22, 28}
+
+
+def test_they_stand_anywhere_on_the_canvas_and_are_of_all_sizes(strokes, drawings):
+    low = np.array([np.concatenate(drawing.strokes).min(0) for drawing in drawings]) / strokes.CANVAS
+    high = np.array([np.concatenate(drawing.strokes).max(0) for drawing in drawings]) / strokes.CANVAS
+    assert low.min() >= 0.0
+    assert high.max() <= 1.0
+    height = (high - low)[:, 1]
+    assert height.min() < 0.3
+    assert height.max() > 0.7
+    off_centre = np.abs((low + high) / 2 - 0.5).max(1)
+    assert (off_centre > 0.1).mean() > 0.5
+    assert (off_centre > 0.3).sum() >= 10
+
+
+@pytest.mark.parametrize("data", LEAST)
+def test_a_cnn_reads_them(strokes, drawings, trained_model, data):
+    digits = np.array([drawing.digit for drawing in drawings])
+    right = strokes.read(trained_model("cnn", data), strokes.see(drawings)) == digits
+    wrong = [f"{drawings[k].digit}, {drawings[k].style}" for k in np.flatnonzero(~right)]
+    assert right.mean() >= LEAST[data], wrong
+    # no digit is given up for the others
+    assert min(right[digits == digit].mean() for digit in range(10)) >= 0.6, wrong
+
+
+def test_a_model_that_knows_nothing_reads_nearly_none(strokes, drawings, tmp_path):
+    from tensor import models
+    from tensor.random import fork_rng, manual_seed
+    from tensor.serialization import save_model
+
+    with fork_rng():
+        manual_seed(0)
+        save_model(tmp_path / "new.safetensors", models.build("cnn"), "cnn")
+    digits = np.array([drawing.digit for drawing in drawings])
+    assert (strokes.read(tmp_path / "new.safetensors", strokes.see(drawings)) == digits).mean() < 0.3
