@@ -9,6 +9,7 @@ order afterwards; how many depends on the sizes alone, so the same operands give
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from kernels.cuda.compile import (
     register,
 )
 from kernels.cuda.geometry import merge, packed, place
+from kernels.cuda.launching import streams
 from kernels.cuda.memory import contiguous, write
 
 PER_THREAD = 2 if SIMULATED else 4  # rows and columns of the tile of one thread
@@ -36,6 +38,7 @@ _SIDES = (
 _SHORTEST_PART = 16 * DEPTH  # products
 _ENOUGH_BLOCKS = 256  # to keep a GPU busy
 _MOST_PARTS = 64
+_KEPT_BYTES = 1 << 21  # of a table of places that is kept for the next product of these layouts
 _MOST_BLOCKS = 2 if SIMULATED else 1 << 20  # in one launch; a block goes through several tiles
 
 
@@ -168,20 +171,6 @@ def _add_parts(size, parts, x, out):
         out[i] = total
 
 
-def _from_lowest(x: DeviceArray) -> tuple[DeviceArray, int]:
-    """Return an array that begins with the lowest element of a view, and how far on that of index 0 lies."""
-    back = -sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True) if s < 0)
-    if not back:
-        return x, 0
-    return x.strided(x.shape, [abs(s) for s in x.strides], -back), back // x.itemsize
-
-
-def _one_step(shape: Sequence[int], steps: Sequence[int]) -> int:
-    """Return the step from each element to the next of dims that are as one."""
-    _, ((step,),) = merge(shape, [steps])
-    return step
-
-
 class _Dims:
     """Dims that two arrays share, as few as can be."""
 
@@ -197,6 +186,93 @@ class _Dims:
             packed(self.second, 0), start, start + self.size, tables,
         )  # fmt: skip
         return start + 2 * self.size
+
+
+_Layout = tuple[tuple[int, ...], tuple[int, ...]]
+"""Shape and steps, in elements, of an array."""
+
+
+def _layout(x: DeviceArray) -> _Layout:
+    itemsize = x.itemsize
+    return x.shape, tuple([s // itemsize for s in x.strides])
+
+
+class _Plan:
+    """How a product of these layouts is computed: all that does not depend on where the arrays lie.
+
+    back_a, back_b: how many elements before index 0 the lowest one lies, where steps are negative.
+    """
+
+    def __init__(self, a: _Layout, b: _Layout, out: _Layout, batch: int, inner: int, addend: _Layout | None):
+        (shape, steps_a), (_, steps_b), (target, steps_out) = a, b, out
+        rows, middle = len(shape) - inner, batch + inner
+        self.batches, steps = merge(target[:batch], [steps_a[:batch], steps_b[:batch], steps_out[:batch]])
+        added = _steps_of_addend(addend, target, batch, rows)
+        down = _Dims(target[batch:rows], steps_a[batch:rows], steps_out[batch:rows], added[1])
+        across = _Dims(target[rows:], steps_b[middle:], steps_out[rows:], added[2])
+        depth = _Dims(shape[rows:], steps_a[rows:], steps_b[batch:middle])
+        self.back_a, self.back_b = _lowest(*a), _lowest(*b)
+        self.turned, self.thin = _shape_of_tiles(down.size, across.size)
+        batch_steps, first = [packed(s, 0) for s in steps[:2]], [self.back_a, self.back_b]
+        if self.turned:  # the transposed product
+            down, across = across, down
+            depth.first, depth.second = depth.second, depth.first
+            batch_steps.reverse()
+            first.reverse()
+        self.groups = down, across, depth
+        self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
+        self.places_bytes = 16 * sum([dims.size for dims in self.groups])
+        self.count, self.size = math.prod(self.batches), math.prod(target)
+        self.tiles = self.count * math.prod(_tiles(down.size, across.size, self.thin))
+        dense = _span(*out) == self.size
+        self.parts, chunk = _parts_of(self.tiles, depth.size) if dense else (1, depth.size)
+        self.numbers = (
+            down.size, across.size, depth.size, self.count, self.parts, chunk,
+            down.first[0], depth.first[0], depth.second[0], across.first[0], down.second[0], across.second[0],
+            _is_along(down, depth, depth.first), _is_along(across, depth, depth.second), *first,
+            len(self.batches), packed(self.batches, 1), *batch_steps, packed(steps[2], 0),
+            self.size, addend is not None, added[0], down.addend, across.addend,
+        )  # fmt: skip
+
+    def places(self) -> DeviceArray:
+        """Return a new table of where the elements lie that several dims lead to."""
+        tables = empty((self.places_bytes // 8,), np.int64)
+        end = 0
+        for dims in self.groups:
+            end = dims.write_places(tables, end)
+        return tables
+
+
+def _steps_of_addend(addend: _Layout | None, shape: tuple[int, ...], batch: int, rows: int) -> list[int]:
+    """Return the one step each of what is added along batches, rows and columns."""
+    if addend is None:
+        return [0, 0, 0]
+    parts = ((0, batch), (batch, rows), (rows, len(shape)))
+    return [merge(shape[i:j], [addend[1][i:j]])[1][0][0] for i, j in parts]
+
+
+def _lowest(shape: Sequence[int], steps: Sequence[int]) -> int:
+    return -sum((n - 1) * s for n, s in zip(shape, steps, strict=True) if s < 0)
+
+
+def _span(shape: Sequence[int], steps: Sequence[int]) -> int:
+    return 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True))
+
+
+_plan = lru_cache(maxsize=1024)(_Plan)  # a training step has the same shapes as the one before
+
+
+@lru_cache(maxsize=64)
+def _kept_places(plan: _Plan, stream: int) -> DeviceArray:
+    return plan.places()
+
+
+def _places_of(plan: _Plan) -> DeviceArray:
+    """Return where the elements lie: it depends on the layouts alone, and what is small is kept.
+
+    For each stream on its own: what one has queued to be written another must not read.
+    """
+    return _kept_places(plan, streams.handle) if plan.places_bytes <= _KEPT_BYTES else plan.places()
 
 
 def contract(
@@ -216,59 +292,35 @@ def contract(
     """
     if not out.size:
         return
-    rows = a.ndim - inner
-    if 0 in a.shape[rows:]:
+    if 0 in a.shape[a.ndim - inner :]:
         write(out, np.zeros((), out.dtype) if addend is None else addend)
         return
-    steps_a, steps_b, steps_out = ([s // x.itemsize for s in x.strides] for x in (a, b, out))
-    batches, (a_batch, b_batch, out_batch) = merge(
-        out.shape[:batch], [steps_a[:batch], steps_b[:batch], steps_out[:batch]]
-    )
-    if len(batches) > MOST_DIMS:
+    added = None if addend is None else _layout(addend.broadcast_to(out.shape))
+    plan = _plan(_layout(a), _layout(b), _layout(out), batch, inner, added)
+    if len(plan.batches) > MOST_DIMS:
         copied = empty(out.shape, out.dtype)
         contract(
             contiguous(a), contiguous(b), copied, batch, inner, None if addend is None else contiguous(addend)
         )
         write(out, copied)
         return
-    added = [0, 0, 0]
-    if addend is not None:
-        found = addend.broadcast_to(out.shape)
-        steps = [s // out.itemsize for s in found.strides]
-        added = [
-            _one_step(out.shape[i:j], steps[i:j]) for i, j in ((0, batch), (batch, rows), (rows, out.ndim))
-        ]
-    middle = batch + inner
-    down = _Dims(out.shape[batch:rows], steps_a[batch:rows], steps_out[batch:rows], added[1])
-    across = _Dims(out.shape[rows:], steps_b[middle:], steps_out[rows:], added[2])
-    depth = _Dims(a.shape[rows:], steps_a[rows:], steps_b[batch:middle])
-    turned, thin = _shape_of_tiles(down.size, across.size)
-    if turned:  # the transposed product
-        a, b, a_batch, b_batch = b, a, b_batch, a_batch
-        down, across = across, down
-        depth.first, depth.second = depth.second, depth.first
-    (a, a_first), (b, b_first) = _from_lowest(a), _from_lowest(b)
-    in_dims = max(len(down.sizes), len(across.sizes), len(depth.sizes)) > 1
-    tables = a  # not read
-    if in_dims:
-        tables = empty((2 * (down.size + across.size + depth.size),), np.int64)
-        depth.write_places(tables, across.write_places(tables, down.write_places(tables, 0)))
-    count = math.prod(batches)
-    tiles = count * math.prod(_tiles(down.size, across.size, thin))
-    parts, chunk = _parts_of(tiles, depth.size) if out.span == out.size else (1, depth.size)
-    target = empty((parts, out.size), out.dtype) if parts > 1 else out
-    sides = _SIDES[thin]
-    _products[in_dims, thin].launch(
-        min(tiles * parts, _MOST_BLOCKS), sides[0] * sides[1],
-        down.size, across.size, depth.size, count, parts, chunk,
-        down.first[0], depth.first[0], depth.second[0], across.first[0], down.second[0], across.second[0],
-        _is_along(down, depth, depth.first), _is_along(across, depth, depth.second), a_first, b_first,
-        len(batches), packed(batches, 1), packed(a_batch, 0), packed(b_batch, 0), packed(out_batch, 0),
-        out.size, addend is not None, added[0], down.addend, across.addend,
-        a, b, a if addend is None else addend, tables, target,
+    first, second = _from_lowest(a, plan.back_a), _from_lowest(b, plan.back_b)
+    if plan.turned:
+        first, second = second, first
+    tables = _places_of(plan) if plan.in_dims else first
+    target = empty((plan.parts, out.size), out.dtype) if plan.parts > 1 else out
+    across, down = _SIDES[plan.thin]
+    _products[plan.in_dims, plan.thin].launch(
+        min(plan.tiles * plan.parts, _MOST_BLOCKS), across * down, *plan.numbers,
+        first, second, first if addend is None else addend, tables, target,
     )  # fmt: skip
-    if parts > 1:
-        _add_parts.over(out.size, out.size, parts, target, out)
+    if plan.parts > 1:
+        _add_parts.over(out.size, out.size, plan.parts, target, out)
+
+
+def _from_lowest(x: DeviceArray, back: int) -> DeviceArray:
+    """Return an array that begins with the lowest element of a view, `back` elements before index 0."""
+    return x.strided(x.shape, [abs(s) for s in x.strides], -back * x.itemsize) if back else x
 
 
 def _tiles(rows: int, columns: int, thin: bool) -> tuple[int, int]:
