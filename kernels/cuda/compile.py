@@ -106,7 +106,7 @@ def formula_for(function: Callable, dtype: np.dtype) -> Callable:
 def _pointer_in_simulator(address: int, size: int, like: "_Memory"):
     array = like._array
     memory = (ctypes.c_char * int(size * array.itemsize)).from_address(int(address))
-    return _Memory(np.frombuffer(memory, array.dtype))
+    return _Memory(np.frombuffer(memoryview(memory), array.dtype))
 
 
 def _make_pointer() -> Callable:
