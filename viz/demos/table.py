@@ -30,6 +30,11 @@ class Demo:
 # In the order of the list and of the index page.
 _ALL: tuple[Demo, ...] = (
     Demo(
+        "optimizers",
+        "Four optimizers, one surface",
+        "SGD, momentum, RMSprop and Adam walk down a surface side by side",
+    ),
+    Demo(
         "softmax",
         "Softmax, cross-entropy and p − y",
         "drag the logits: probabilities, cross-entropy and its gradient p − y follow",
