@@ -4,12 +4,13 @@ import numpy as np
 
 __all__ = ["outline"]
 
-# The edges of a cell are its bottom 0, right 1, top 2 and left 3. For each set of corners below the level (bit 0:
-# bottom left, 1: bottom right, 2: top right, 3: top left) from which edge to which the outline goes, the part
-# below on its left. Of the two sets with two outlines, the corners below are taken for apart.
+# The edges of a cell are its bottom 0, right 1, top 2 and left 3. For each set of corners below the level
+# (bit 0: bottom left, 1: bottom right, 2: top right, 3: top left) from which edge to which the outline goes,
+# the part below on its left. Of the two sets with two outlines, the corners below are taken for apart.
 _CROSSINGS: dict[int, tuple[tuple[int, int], ...]] = {
     1: ((0, 3),), 2: ((1, 0),), 3: ((1, 3),), 4: ((2, 1),), 5: ((0, 3), (2, 1)), 6: ((2, 0),), 7: ((2, 3),),
-    8: ((3, 2),), 9: ((0, 2),), 10: ((1, 0), (3, 2)), 11: ((1, 2),), 12: ((3, 1),), 13: ((0, 1),), 14: ((3, 0),),
+    8: ((3, 2),), 9: ((0, 2),), 10: ((1, 0), (3, 2)), 11: ((1, 2),), 12: ((3, 1),), 13: ((0, 1),),
+    14: ((3, 0),),
 }  # fmt: skip
 
 

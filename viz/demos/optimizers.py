@@ -76,8 +76,8 @@ def _record_surface(surface: Surface) -> dict[str, Any]:
 def walk(surface: Surface) -> tuple[np.ndarray, np.ndarray]:
     """Walk from every start with every optimizer at every rate.
 
-    Each walk is a parameter with a rate of its own, (starts, 2); the surface's heights are computed for all at
-    once. No walk knows of another: each goes as it would alone.
+    Each walk is a parameter with a rate of its own, (starts, 2); the surface's heights are computed for all
+    at once. No walk knows of another: each goes as it would alone.
 
     Returns:
         the positions, (steps + 1, optimizers, rates, starts, 2), and the losses without the last axis.

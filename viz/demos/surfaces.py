@@ -68,14 +68,14 @@ SURFACES = (
     ),
     Surface(
         "saddle", "Saddle", _saddle, "x² / 2 + (y² − 1)² / 4",
-        "Beside the ridge there is hardly a gradient to leave it by. What divides by the gradient's size leaves "
-        "the saddle first.",
+        "Beside the ridge there is hardly a gradient to leave it by. What divides by the gradient's size "
+        "leaves the saddle first.",
         (-2.0, 2.0), (-1.5, 1.5), ((-1.7, 0.01), (1.5, -0.2)), ((0.0, 1.0), (0.0, -1.0)), 120,
     ),
     Surface(
         "hollows", "Four minima (Himmelblau)", _four_hollows, "(x² + y − 11)² + (x + y² − 7)²",
-        "All four minima are equally deep. Which one is found is decided by the optimizer, its rate, and whether "
-        "it can stop where it arrives.",
+        "All four minima are equally deep. Which one is found is decided by the optimizer, its rate, and "
+        "whether it can stop where it arrives.",
         (-6.0, 6.0), (-4.5, 4.5), ((-0.5, -1.0), (5.5, 4.0)),
         ((3.0, 2.0), (-2.805118, 3.131313), (-3.779310, -3.283186), (3.584428, -1.848127)), 120,
     ),

@@ -237,7 +237,7 @@ find("surface").append(...surfaces.map(({ title }, n) => option(n, title)));
 find("rates").append(
   option("best", "each at its best"),
   ...rates.map((rate, r) => option(r, `all ${rate}`)),
-  option("own", "as in the table")
+  make("option", { value: "own", disabled: "", hidden: "" }, "as in the table") // shown, not chosen
 );
 find("surface").addEventListener("change", (event) => {
   changeSurface(Number(event.target.value));
@@ -252,7 +252,7 @@ find("start").addEventListener("change", (event) => {
 find("rates").addEventListener("change", (event) => {
   const { value } = event.target;
   if (value === "best") chosen = [...surface.best[start]];
-  else if (value !== "own") chosen = chosen.map(() => Number(value));
+  else chosen = chosen.map(() => Number(value));
   change();
 });
 showChoices();
