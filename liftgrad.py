@@ -349,9 +349,8 @@ def demo(
     """Write a page that shows the engine at work, to play in a browser; it needs no network."""
     from viz.demos import DEMOS
 
-    given = {"seed": seed}
     _check_number("--seed", seed, 0, 2**64 - 1)
-    given = {option: value for option, value in given.items() if value is not None}
+    given = {option: value for option, value in {"seed": seed}.items() if value is not None}
     if name is None:
         if output is not None or open_it or given:
             raise Refused(f"demo: name one, or all; known are {', '.join(DEMOS)}")
