@@ -37,7 +37,7 @@ function makeStage(stage, number, picture, largest) {
   const every = form.cells === 1 ? make("canvas", { class: "maps", "aria-hidden": true }) : null;
   const own = make("canvas", { class: "own", role: "img" });
   const one = isMap ? make("canvas", { class: "own", role: "img" }) : null;
-  const text = make("p", { class: "reading" });
+  const which = make("span", { class: "which" }), reading = make("span", { class: "value" });
   const grids = make("div", { class: "grids" }), detail = make("div", { class: "detail" });
   grids.append(figure(all, isMap ? `The ${cells} maps` : `The ${cells} units`));
   if (every) grids.append(figure(every, `The weights of each ${unit}`));
@@ -46,7 +46,9 @@ function makeStage(stage, number, picture, largest) {
   if (one) detail.append(figure(one, `The chosen ${unit}`));
   const section = make("section", { class: "stage" });
   section.append(make("h3", {}, describe(stage, number)), make("p", { class: "caption" }, explain(stage, form)));
-  section.append(text, grids, detail);
+  const body = make("div", { class: "body" });
+  body.append(grids, detail);
+  section.append(make("p", { class: "reading" }, which, reading), body);
   const grid = makeGrid(all, cells, rows, columns);
   const everyGrid = every && makeGrid(every, cells, form.rows, form.columns);
   const ownGrid = makeGrid(own, form.cells, form.rows, form.columns);
@@ -65,12 +67,14 @@ function makeStage(stage, number, picture, largest) {
     return best;
   }
 
-  function say(cell) {
-    const name = `${unit} ${cell + 1} of ${cells}`, values = valuesOf(cell);
-    const start = kept < 0 && pointed < 0 && !empty ? `Strongest now: ${name}` : name[0].toUpperCase() + name.slice(1);
-    if (empty) return `${start}: nothing drawn yet`;
-    if (!isMap) return `${start}: ${shown(values[0])}`;
-    return `${start}: at most ${shown(highest(values))}, on average ${shown(mean(values))}`;
+  function nameOf(cell) {
+    const name = `${unit} ${cell + 1} of ${cells}`;
+    return kept < 0 && pointed < 0 && !empty ? `Strongest now: ${name}` : name[0].toUpperCase() + name.slice(1);
+  }
+
+  function read(values) {
+    if (empty) return "nothing drawn yet";
+    return isMap ? `at most ${shown(highest(values))}, on average ${shown(mean(values))}` : shown(values[0]);
   }
 
   function show() {
@@ -82,9 +86,10 @@ function makeStage(stage, number, picture, largest) {
     }
     ownGrid.draw(layer.weight.subarray(cell * each, (cell + 1) * each), largestWeight, palette, -1);
     if (oneGrid) oneGrid.draw(empty ? nothing : valuesOf(cell), largest, palette, -1);
-    text.textContent = say(cell);
+    which.textContent = nameOf(cell);
+    reading.textContent = read(valuesOf(cell));
     all.setAttribute("aria-valuenow", cell + 1);
-    all.setAttribute("aria-valuetext", text.textContent);
+    all.setAttribute("aria-valuetext", `${which.textContent}: ${reading.textContent}`);
     own.setAttribute("aria-label", `The weights of ${unit} ${cell + 1}`);
     if (one) one.setAttribute("aria-label", `What leaves map ${cell + 1}`);
     section.dataset.cell = cell;
