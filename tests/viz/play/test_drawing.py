@@ -140,13 +140,12 @@ def test_drawing_with_a_mouse(mlp, open_model):
     assert ink_of(page).max() == 0
     page.locator("#undo").click()  # a drawing that was cleared is not lost
     assert check(page, mlp)[0]["input"] == before["input"]
-    for _ in range(2):
-        page.locator("#undo").click()
+    page.locator("#undo").click()
     assert check_empty(page)["undo"] == "true"
 
 
 def pixels_of(page, selector, n=0):
-    """Return what is on a canvas: (height, width, 4) uint8. Of a copy: browsers warn of a canvas that is read."""
+    """Return a canvas, (height, width, 4) uint8; from a copy, since browsers warn of one that is read."""
     text = page.evaluate(
         """([selector, n]) => {
   const canvas = document.querySelectorAll(selector)[n], { width, height } = canvas;
@@ -379,7 +378,8 @@ def colours_at(page, n, across, down):
     """Return the colour in the middle of each cell of a stage's grid, (across * down, 3)."""
     pixels = pixels_of(page, "canvas[role=slider]", n).astype(int)
     rows, columns = (
-        ((np.arange(k) + 0.5) * size / k).astype(int) for k, size in zip((down, across), pixels.shape)
+        ((np.arange(k) + 0.5) * size / k).astype(int)
+        for k, size in zip((down, across), pixels.shape[:2], strict=True)
     )
     return pixels[np.ix_(rows, columns)].reshape(-1, 4)[:, :3]
 
