@@ -115,7 +115,8 @@ def record(seed: int = 0) -> dict[str, Any]:
     """
     images, labels = _draw_digits(seed)
     kernels = [*KERNELS, learn_kernel(images, labels, seed)]
-    pictures = [[_take(images, labels, label, size) for label in range(10)] for size in SIZES]
+    chosen = [_choose_typical(images, labels, label) for label in range(10)]
+    pictures = [[_shrink(image, size) for image in chosen] for size in SIZES]
     return {
         "ink": INK,
         "sizes": SIZES,
@@ -245,10 +246,16 @@ def _draw_digits(seed: int) -> tuple[Any, Any]:
     return digits.generate(LEARN_FROM + TEST_ON, seed)
 
 
-def _take(images: Any, labels: Any, label: int, size: int) -> Any:
-    """Return the first digit of `label` in levels of ink: (size, size) float64."""
+def _choose_typical(images: Any, labels: Any, label: int) -> Any:
+    """Return the picture of `label` that is nearest to the mean of its kind; any other may be a blot."""
+    kind = images[labels == label].astype(float)
+    return kind[((kind - kind.mean(0)) ** 2).sum((1, 2)).argmin()]
+
+
+def _shrink(image: Any, size: int) -> Any:
+    """Return a picture in levels of ink: (size, size) float64."""
     import tensor
     from tensor.nn import functional as F
 
-    image = tensor.tensor(images[int((labels == label).argmax())]).double()[None, None]
-    return (F.avg_pool2d(image, images.shape[-1] // size) * (INK / 255.0)).round()[0, 0].numpy()
+    small = F.avg_pool2d(tensor.tensor(image)[None, None], image.shape[-1] // size)
+    return (small * (INK / 255.0)).round()[0, 0].numpy()

@@ -53,7 +53,7 @@ function build() {
     boards.x = makeBoard(plotOf("mini-x"), picture);
     boards.gw = makeBoard(plotOf("mini-gw"), { size: run.k, ...signed(run.mostW) });
     boards.x.draw(run.x);
-    label("left", `dL/dx so far, ${n}`, "The gradient of the input, as far as it has come", run.mostX);
+    label("left", `dL/dx, ${n}`, "The gradient of the input, as far as it has come", run.mostX);
     label("right", `dL/dy, ${m}`, "The gradient of the output", mostY);
   } else {
     boards.left.draw(run.x);
@@ -101,6 +101,9 @@ function show(k) {
     boards.left.draw(gx);
     boards.gw.draw(gw);
     boards.gw.svg.setAttribute("aria-label", `dL/dw so far: ${cell < 0 ? "nothing yet" : gw.map(full).join(", ")}`);
+    const far = cell === run.count - 1 ? "" : " so far";
+    find("left").querySelector("figcaption").textContent = `dL/dx${far}, ${run.size}×${run.size}`;
+    find("mini-gw").querySelector("figcaption").textContent = `dL/dw${far}`;
     for (const board of [boards.left, boards.x]) board.place(cell < 0 ? null : corner[0], corner[1], run.k);
     const times = run.k > 3 ? "" : "× "; // 25 terms leave out the gradient that they share
     writeTerms(terms[0], cell < 0 ? null : pixelRows(run, cell, gx), times);
@@ -181,7 +184,7 @@ function choose(step = null) {
     player.setCount(statesOf(run));
     player.goto(wanted);
   } else {
-    player = makePlayer({ count: statesOf(run), show, interval: 600, describe, idle: (state) => isIdle(run, state) });
+    player = makePlayer({ count: statesOf(run), show, interval: 400, describe, idle: (state) => isIdle(run, state) });
     player.goto(wanted, { quiet: true });
   }
 }
