@@ -40,6 +40,11 @@ _ALL: tuple[Demo, ...] = (
         "drag the logits: probabilities, cross-entropy and its gradient p − y follow",
     ),
     Demo(
+        "shapes",
+        "Shapes through a network",
+        "how tensor shapes change through the MLPs and the CNNs for a chosen batch size, and back",
+    ),
+    Demo(
         "conv",
         "What a convolution does",
         "a kernel slides over a digit, and gradients flow back to the pixels and to its weights",

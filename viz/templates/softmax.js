@@ -206,7 +206,7 @@ function drawRow(j, result) {
   p.textContent = shownTiny(result.p[j]);
   g.textContent = gradient;
   const written = `${shownTiny(result.p[j])} − ${isTrue ? 1 : 0}`;
-  part.textContent = `${shownTiny(result.exponentials[j])} ÷ ${shown(result.total)}`;
+  part.textContent = `${shownTiny(result.exponentials[j])} / ${shown(result.total)}`;
   difference.textContent = current.temperature === 1 ? written : `(${written}) / T`;
   target.checked = isTrue;
   row.classList.toggle("true", isTrue);

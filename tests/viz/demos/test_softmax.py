@@ -128,7 +128,7 @@ def check(page):
         assert agrees(gradient, expected["gradient"][j], noise)
         assert seen["spoken"][j] == f"{shown(z)}; p {texts[f'stable-p{j}']}; gradient {gradient}"
         quotient, difference = seen["parts"][j]
-        assert all(map(agrees, quotient.split(" ÷ "), (expected["exp"][j], expected["total"])))
+        assert all(map(agrees, quotient.split(" / "), (expected["exp"][j], expected["total"])))
         minuend, subtrahend = re.fullmatch(r"\(?(\S+) − ([01])(?:\) / T)?", difference).groups()
         assert agrees(minuend, expected["p"][j])
         assert int(subtrahend) == (j == seen["target"])
