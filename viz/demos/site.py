@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from viz.demos.table import DEMOS, Demo
-from viz.document import escape_html, write_document
+from viz.document import escape_html, read_template, write_document
 from viz.render import write_whole
 
 __all__ = ["write_index", "write_site"]
@@ -33,11 +33,13 @@ def write_site(folder: Path, **options: int) -> Iterator[Path]:
 
 def write_index(demos: Sequence[Demo]) -> str:
     """Return the page that leads to those of the demos."""
-    cards = "\n".join(
-        f'<li><a class="card" href="{demo.name}.html"><h2>{escape_html(demo.title)}</h2>'
-        f"<p>{escape_html(demo.line)}</p></a></li>"
-        for demo in demos
-    )
-    return write_document(
-        "index.html", ("demo.css", "index.css"), "liftgrad: the engine at work", {}, cards=cards
-    )
+    title = "liftgrad: the engine at work"
+    cards = "\n".join(map(_write_card, demos))
+    return write_document("index.html", ("demo.css", "chart.css", "index.css"), title, {}, cards=cards)
+
+
+def _write_card(demo: Demo) -> str:
+    sketch = read_template(f"sketch-{demo.name}.svg")
+    line = demo.line[0].upper() + demo.line[1:]
+    words = f"<h2>{escape_html(demo.title)}</h2><p>{escape_html(line)}.</p>"
+    return f'<li><a class="card" href="{demo.name}.html">{sketch}{words}</a></li>'

@@ -13,18 +13,30 @@ function niceTicks(low, high, most) {
   return ticks;
 }
 
-function wholePowers(low, high, most) {
+// Ticks between two logarithms: powers of ten; where there are not two of them 1, 2 and 5 times those, and where
+// these are too few as well, ticks of plain numbers.
+function logTicks(low, high, most) {
   const first = Math.ceil(low - 1e-9), last = Math.floor(high + 1e-9);
   const every = Math.max(1, Math.ceil((last - first + 1) / most));
   const ticks = [];
   for (let n = Math.ceil(first / every) * every; n <= last; n += every) ticks.push(n);
-  return ticks;
+  if (ticks.length > 1) return ticks;
+  const between = [];
+  for (let n = first - 1; n <= last + 1; n++) for (const factor of [1, 2, 5]) between.push(n + Math.log10(factor));
+  const inside = between.filter((x) => x >= low - 1e-9 && x <= high + 1e-9);
+  if (inside.length > 1) return inside;
+  return niceTicks(10 ** low, 10 ** high, Math.max(2, most)).filter((x) => x > 0).map(Math.log10);
 }
 
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
-const writePower = (n) =>
-  n >= -2 && n <= 3 ? String(Number((10 ** n).toPrecision(3))) : `10${[...String(n)].map((c) => SUPERSCRIPTS[c]).join("")}`;
-const writeTick = (x) => (Math.abs(x) >= 1e5 ? x.toExponential() : String(Number(x.toPrecision(6))));
+const isExtreme = (x) => x !== 0 && (Math.abs(x) >= 1e5 || Math.abs(x) < 1e-4);
+const writeTick = (x) => (isExtreme(x) ? Number(x.toPrecision(6)).toExponential().replace("e+", "e") : String(Number(x.toPrecision(6))));
+
+function writeLogTick(power) {
+  const n = Math.round(power);
+  if (Math.abs(power - n) > 1e-9 || (n >= -2 && n <= 3)) return writeTick(10 ** power);
+  return `10${[...String(n)].map((character) => SUPERSCRIPTS[character]).join("")}`;
+}
 
 // What a scale must hold: from the least to the greatest number that can be drawn, and a little more.
 function findRange(values, log) {
@@ -100,12 +112,12 @@ function lineChart(svg, { series, xLabel, yLabel, log = false, limits = null, fi
 
   function drawAxes(frame, low, high) {
     const rows = Math.max(2, Math.floor((frame.bottom - frame.top) / 38));
-    for (const value of log ? wholePowers(low, high, rows) : niceTicks(low, high, rows)) {
+    for (const value of log ? logTicks(low, high, rows) : niceTicks(low, high, rows)) {
       const y = frame.bottom - ((value - low) / (high - low)) * (frame.bottom - frame.top);
       svg.append(
         makeSvg("line", { class: "grid", x1: frame.left, x2: frame.right, y1: y, y2: y }),
         makeSvg("text", { class: "tick", x: frame.left - 6, y, "text-anchor": "end", "dominant-baseline": "middle" },
-          log ? writePower(value) : writeTick(value))
+          log ? writeLogTick(value) : writeTick(value))
       );
     }
     const columns = Math.max(2, Math.floor((frame.right - frame.left) / 70));
