@@ -391,7 +391,9 @@ def play(
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Write a page on which one draws a digit, and the model classifies it while one draws."""
-    page = output or Path(f"{file.stem}.html")
+    page = output or Path(f"{file.stem or 'play'}.html")
+    if page.resolve() == file.resolve():
+        raise Refused(f"-o {page}: that is the model; name another file")
 
     def write() -> str:
         from viz.play import write_file

@@ -24,7 +24,7 @@ PARTS = (
 SAMPLES = 2
 """Of each digit, in the gallery."""
 
-DATA = {"digits": "the built-in digits", "mnist": "MNIST", "idx": "digits of its owner (IDX files)"}
+DATA = {"digits": "the built-in digits", "mnist": "MNIST", "idx": "IDX files"}
 
 
 def write_file(file: str | os.PathLike[str]) -> str:

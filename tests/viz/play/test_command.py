@@ -1,0 +1,89 @@
+"""`liftgrad play`: which files it takes, where the page goes, and what it says."""
+
+import re
+import webbrowser
+
+import pytest
+
+import liftgrad
+import tensor
+from tensor import models
+from tensor.serialization import save_model
+from viz.play import write_page
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch):
+    """Return saved(name, data="digits"): a file of that model, untrained, in the folder where we are."""
+    monkeypatch.chdir(tmp_path)
+
+    def saved(name, data="digits"):
+        tensor.manual_seed(0)
+        save_model(f"{name}.safetensors", models.build(name), name, data)
+        return f"{name}.safetensors"
+
+    return saved
+
+
+def test_the_page_lies_here_under_the_name_of_the_model(saved, tmp_path, capsys):
+    assert liftgrad.main(["play", saved("mlp")]) == 0
+    assert capsys.readouterr().out == "wrote mlp.html\n"
+    first = (tmp_path / "mlp.html").read_bytes()
+    assert liftgrad.main(["play", "mlp.safetensors", "-o", "other.htm"]) == 0
+    assert (tmp_path / "other.htm").read_bytes() == first  # the same bytes each time
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlp.html", "mlp.safetensors", "other.htm"]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("digits", "trained on the built-in digits."), ("mnist", "trained on MNIST."),
+        ("idx", "trained on IDX files."), ("", "trained on unknown data."),
+    ],
+)  # fmt: skip
+def test_what_it_says_of_the_model(saved, tmp_path, data, says):
+    assert liftgrad.main(["play", saved("cnn", data)]) == 0
+    page = (tmp_path / "cnn.html").read_text(encoding="utf-8")
+    (about,) = re.findall(r'<p id="about">(.*?)</p>', page)
+    assert about == f"cnn (two convolutions of 32 channels, 1568-10; 25,258 parameters), {says}"
+
+
+def test_open(saved, tmp_path, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    assert liftgrad.main(["play", saved("mlp"), "--open"]) == 0
+    assert opened == [(tmp_path / "mlp.html").as_uri()]
+    monkeypatch.setattr(webbrowser, "open", lambda address: False)
+    assert liftgrad.main(["play", "mlp.safetensors", "--open"]) == 2
+    assert capsys.readouterr().err == "liftgrad: --open: no browser was found here; mlp.html is written\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tinycnn.safetensors"], "tinycnn.safetensors: tinycnn looks at patterns, not at pictures of d"),
+        (["nowhere"], "nowhere: no such file; `liftgrad train mlp --save nowhere` would make one"),
+        (["text"], "text: expected a safetensors file, got something else"),
+        (["."], ".: expected a model file, got a folder or a device"),
+        (["mlp.safetensors", "-o", "a.svg"], "-o a.svg: the name must end in .html"),
+        (["mlp.safetensors", "-o", "mlp.safetensors"], "-o mlp.safetensors: the name must end in .html"),
+        (["mlp.safetensors", "-o", "no/a.html"], "no/a.html: No such file or directory"),
+        (["text.html"], "-o text.html: that is the model; name another file"),
+    ],
+)  # fmt: skip
+def test_refusals(saved, tmp_path, capsys, words, message):
+    saved("mlp")
+    saved("tinycnn", "patterns")
+    (tmp_path / "text").write_text("a perceptron is no file")
+    before = sorted(tmp_path.iterdir())
+    assert liftgrad.main(["play", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"liftgrad: {message}")
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_is_said_of_a_model_is_text():
+    page = write_page(models.build("mlp"), about="<b>&</b>", title="</title>")
+    assert '<p id="about">&lt;b&gt;&amp;&lt;/b&gt;</p>' in page
+    assert "<title>&lt;/title&gt;</title>" in page
