@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tensor import models
 from tensor.autograd import no_grad
 from tensor.creation import from_numpy
-from tensor.data.picture import fit_digit
+from tensor.data.picture import fit_ink
 from tensor.serialization import load_model
 
 FILE = Path(__file__).with_suffix(".txt")
@@ -65,7 +65,7 @@ def draw(drawing: Drawing) -> NDArray[np.float64]:
 
 def see(drawings: list[Drawing]) -> NDArray[np.uint8]:
     """Return what a model is given of the drawings, (N, 28, 28)."""
-    return np.stack([fit_digit(draw(drawing)) for drawing in drawings])
+    return np.stack([fit_ink(draw(drawing)) for drawing in drawings])
 
 
 def read(model: Path, images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -1,4 +1,9 @@
-"""Digits drawn by hand are read by a CNN that knows generated ones alone, and by one that knows MNIST's."""
+"""Digits drawn by hand are read by a CNN that knows generated ones alone, and by one that knows MNIST's.
+
+They are drawn as `viz/templates/board.js` does, and on the page itself with a mouse and a finger.
+"""
+
+import json
 
 import numpy as np
 import pytest
@@ -52,3 +57,66 @@ def test_a_model_that_knows_nothing_reads_nearly_none(strokes, drawings, tmp_pat
         save_model(tmp_path / "new.safetensors", models.build("cnn"), "cnn")
     digits = np.array([drawing.digit for drawing in drawings])
     assert (strokes.read(tmp_path / "new.safetensors", strokes.see(drawings)) == digits).mean() < 0.3
+
+
+# --- on the page -------------------------------------------------------------------------------------------
+
+
+def _draw_with_mouse(page, strokes):
+    for (x, y), *rest in strokes:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        for x, y in rest:
+            page.mouse.move(x, y)
+        page.mouse.up()
+
+
+def _draw_with_finger(devtools, strokes):
+    def send(kind, *points):
+        touches = [{"x": x, "y": y} for x, y in points]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    for first, *rest in strokes:
+        send("touchStart", first)
+        for point in rest:
+            send("touchMove", point)
+        send("touchEnd")
+
+
+@pytest.mark.parametrize(
+    ("data", "width", "which"),
+    [("digits", 1280, slice(5)), ("mnist", 390, slice(-5, None))],
+    ids=["digits, a desk", "mnist, a phone"],
+)
+def test_they_are_read_as_they_are_drawn_on_the_page(
+    strokes, drawings, trained_model, browser, open_page, tmp_path, data, width, which
+):
+    from viz.play import write_file
+
+    # five of each: a browser takes a pointer's positions one a frame
+    drawings = [one for digit in range(10) for one in [d for d in drawings if d.digit == digit][which]]
+    path = tmp_path / "play.html"
+    path.write_text(write_file(trained_model("cnn", data)), encoding="utf-8")
+    page = open_page(path, viewport={"width": width, "height": 800}, has_touch=True)
+    devtools = page.context.new_cdp_session(page)
+    canvas = page.locator("#canvas")
+    canvas.scroll_into_view_if_needed()
+    board = canvas.bounding_box()
+    corner, scale = (board["x"], board["y"]), board["width"] / strokes.CANVAS
+    right = []
+    for number, (drawing, image) in enumerate(zip(drawings, strokes.see(drawings), strict=True)):
+        page.locator("#brush").fill(str(drawing.brush))
+        places = [(stroke * scale + corner).tolist() for stroke in drawing.strokes]
+        if number % 3:
+            _draw_with_mouse(page, places)
+        else:
+            _draw_with_finger(devtools, places)
+        seen = np.array(json.loads(page.get_attribute("#input", "data-input"))).reshape(28, 28)
+        # a browser may round where the pointer is
+        assert np.abs(seen - image.astype(int)).mean() < 4, drawing
+        logits = json.loads(page.get_attribute("#bars", "data-logits"))
+        assert page.inner_text("#prediction") == str(np.argmax(logits))
+        right.append(page.inner_text("#prediction") == str(drawing.digit))
+        page.click("#clear")
+        assert page.inner_text("#prediction") == ""
+    assert np.mean(right) >= LEAST[data]
