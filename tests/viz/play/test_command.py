@@ -66,7 +66,7 @@ def test_open(saved, tmp_path, monkeypatch, capsys):
         (["text"], "text: expected a safetensors file, got something else"),
         (["."], ".: expected a model file, got a folder or a device"),
         (["mlp.safetensors", "-o", "a.svg"], "-o a.svg: the name must end in .html"),
-        (["mlp.safetensors", "-o", "mlp.safetensors"], "-o mlp.safetensors: the name must end in .html"),
+        (["mlp.safetensors", "-o", "mlp.safetensors"], "-o mlp.safetensors: that is the model"),
         (["mlp.safetensors", "-o", "no/a.html"], "no/a.html: No such file or directory"),
         (["text.html"], "-o text.html: that is the model; name another file"),
     ],
