@@ -1,7 +1,8 @@
 """Training loops on scalars, and a picture of what was learned.
 
 Points are pairs of floats, labels +1 or -1. `on_epoch(epoch, loss, accuracy)` is called after each epoch,
-counted from 1, with the mean loss on the way through and the accuracy at its end.
+counted from 1, with the mean loss on the way through and the accuracy at its end. `watch(epoch, model)` is
+called before the first epoch, with 0, and after each one: it may look at the model, and use its gradients.
 """
 
 import math
@@ -15,6 +16,7 @@ from micro.value import Value
 
 Point = tuple[float, float]
 OnEpoch = Callable[[int, float, float], Any]
+Watch = Callable[[int, Any], Any]
 
 
 class Diverged(ValueError):
@@ -47,11 +49,14 @@ def train_moons(
     batch_size: int = 10,
     seed: int = 0,
     on_epoch: OnEpoch | None = None,
+    *,
+    hidden: Sequence[int] = (32, 32),
+    watch: Watch | None = None,
 ) -> MLP:
-    """Train a 2-32-32-1 MLP, 1,185 parameters, with Adam on the hinge loss of minibatches."""
-    model = _with_seed(seed, lambda: MLP(2, [32, 32, 1]))
+    """Train an MLP with Adam on the hinge loss of minibatches; 2-32-32-1 by default: 1,185 parameters."""
+    model = _with_seed(seed, lambda: MLP(2, [*hidden, 1]))
     optimizer = Adam(model.parameters(), lr=lr)
-    _train(model, optimizer, _hinge, points, labels, epochs, batch_size, seed, on_epoch)
+    _train(model, optimizer, hinge, points, labels, epochs, batch_size, seed, on_epoch, watch=watch)
     return model
 
 
@@ -68,6 +73,24 @@ def accuracy(model: Any, points: Sequence[Point], labels: Sequence[int]) -> floa
     return hits / len(points)
 
 
+def hinge(score: Value, label: int) -> Value:
+    """Return max(0, 1 - label * score): zero where the score has the label's sign and is 1 or more."""
+    return (1.0 - label * score).relu()
+
+
+def mean_loss(
+    model: Any,
+    points: Sequence[Point],
+    labels: Sequence[int],
+    loss_of: Callable[[Value, int], Value] = hinge,
+) -> Value:
+    """Return the mean of `loss_of(score, label)` over the points, of which there must be one at least."""
+    if len(points) == 0:
+        raise ValueError("mean_loss: expected points, got none")
+    losses = [loss_of(model(point), label) for point, label in zip(points, labels, strict=True)]
+    return sum(losses, Value(0.0)) * (1.0 / len(losses))
+
+
 def _train(
     model: Any,
     optimizer: Optimizer,
@@ -79,6 +102,7 @@ def _train(
     seed: int,
     on_epoch: OnEpoch | None,
     until_perfect: bool = False,
+    watch: Watch | None = None,
 ) -> None:
     if len(points) != len(labels) or len(points) == 0:
         raise ValueError(f"train: expected a label for every point, got {len(points)} and {len(labels)}")
@@ -87,14 +111,15 @@ def _train(
     if not set(labels) <= {-1, 1}:
         raise ValueError(f"train: expected labels +1 and -1, got {sorted(set(labels))}")
     draw, order, lr = random.Random(seed), list(range(len(points))), optimizer.lr
+    if watch is not None:
+        watch(0, model)
     for epoch in range(1, epochs + 1):
         draw.shuffle(order)
         total = 0.0
         optimizer.lr = lr * (1.0 - 0.9 * (epoch - 1) / epochs)  # as micrograd's demo: down to a tenth
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            losses = [loss_of(model(points[i]), labels[i]) for i in batch]
-            loss = sum(losses, Value(0.0)) * (1.0 / len(losses))
+            loss = mean_loss(model, [points[i] for i in batch], [labels[i] for i in batch], loss_of)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -104,12 +129,10 @@ def _train(
         correct = accuracy(model, points, labels)
         if on_epoch is not None:
             on_epoch(epoch, total / len(points), correct)
+        if watch is not None:
+            watch(epoch, model)
         if until_perfect and correct == 1.0:
             return
-
-
-def _hinge(score: Value, label: int) -> Value:
-    return (1.0 - label * score).relu()
 
 
 def _miss(score: Value, label: int) -> Value:

@@ -4,7 +4,17 @@ import random
 import numpy as np
 import pytest
 
-from micro.train import Diverged, accuracy, predict, text_boundary, train_moons, train_perceptron
+from micro import Value
+from micro.train import (
+    Diverged,
+    accuracy,
+    hinge,
+    mean_loss,
+    predict,
+    text_boundary,
+    train_moons,
+    train_perceptron,
+)
 
 
 def separable_points(count, gap, seed):
@@ -60,6 +70,41 @@ def test_moons():
     assert len(seen) == 8
     assert seen[-1][1] < seen[0][1]
     assert accuracy(model, points, labels) >= 0.95
+
+
+def test_a_watched_training_is_the_same_whatever_the_watcher_does_with_gradients():
+    points, labels = moon_points(20, 0.1, seed=0)
+    seen, told = [], []
+
+    def watch(epoch, model):
+        assert [len(layer.neurons) for layer in model.layers] == [4, 3, 1]
+        mean_loss(model, points, labels).backward()
+        seen.append((epoch, [p.data for p in model.parameters()]))
+
+    def tell(epoch, loss, correct):
+        told.append(len(seen))
+
+    watched = train_moons(points, labels, epochs=2, hidden=(4, 3), watch=watch, on_epoch=tell)
+    alone = train_moons(points, labels, epochs=2, hidden=(4, 3))
+    assert [epoch for epoch, _ in seen] == [0, 1, 2]
+    assert told == [1, 2]
+    assert seen[2][1] == [p.data for p in watched.parameters()] == [p.data for p in alone.parameters()]
+    assert seen[0][1] != seen[1][1] != seen[2][1]
+
+
+def test_hinge_and_its_mean():
+    assert [hinge(Value(s), label).data for s, label in ((0.25, 1), (0.25, -1), (1.5, 1))] == [
+        0.75,
+        1.25,
+        0.0,
+    ]
+
+    def model(point):
+        return Value(point[0]) * point[1]
+
+    assert mean_loss(model, [(0.5, 0.5), (1.0, 3.0)], [1, -1]).data == (0.75 + 4.0) / 2
+    with pytest.raises(ValueError, match="mean_loss: expected points, got none"):
+        mean_loss(model, [], [])
 
 
 def test_the_same_seed_trains_the_same_model_and_leaves_the_generator_alone():
