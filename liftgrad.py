@@ -45,6 +45,7 @@ PICTURES = ("svg", "png", "pdf", "dot")  # as viz.render's
 ALONE = ("--resume", "--json")  # may stand without a value
 WITH_EXPRESSION = ("step", "draw")  # their first argument may begin with a minus
 OPTIMIZERS = ("adam", "adamw", "sgd")
+MOST_EPOCHS = 100  # that a page has room for, as viz.demos.moons'
 LARGEST_COUNT = 2**31 - 1  # as tensor.training's
 
 
@@ -345,12 +346,15 @@ def demo(
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     seed: Annotated[int | None, _option("N", "Of what is drawn at random, where something is.", "0")] = None,
+    epochs: Annotated[int | None, _option("N", "How long a network is trained (moons).", "by demo")] = None,
 ) -> None:
     """Write a page that shows the engine at work, to play in a browser; it needs no network."""
     from viz.demos import DEMOS
 
     _check_number("--seed", seed, 0, 2**64 - 1)
-    given = {option: value for option, value in {"seed": seed}.items() if value is not None}
+    _check_number("--epochs", epochs, 1, MOST_EPOCHS)
+    asked = {"seed": seed, "epochs": epochs}
+    given = {option: value for option, value in asked.items() if value is not None}
     if name is None:
         if output is not None or open_it or given:
             raise Refused(f"demo: name one, or all; known are {', '.join(DEMOS)}")

@@ -35,6 +35,12 @@ _ALL: tuple[Demo, ...] = (
         "SGD, momentum, RMSprop and Adam walk down a surface side by side",
     ),
     Demo(
+        "moons",
+        "Two moons, and a network that learns them",
+        "a network of scalars learns: what each neuron responds to, and each gradient, epoch by epoch",
+        ("seed", "epochs"),
+    ),
+    Demo(
         "softmax",
         "Softmax, cross-entropy and p − y",
         "drag the logits: probabilities, cross-entropy and its gradient p − y follow",
