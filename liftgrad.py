@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,11 +38,12 @@ class Stopped(BaseException):
 
 
 DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not imported before it is needed
-PATHS = ("--data-dir", "--save", "--resume", "--log", "--json", "--html", "-o", "--output")
+PATHS = ("--data-dir", "--save", "--resume", "--log", "--plot", "--json", "--html", "-o", "--output")
 # as tensor.bench's
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
 PICTURES = ("svg", "png", "pdf", "dot")  # as viz.render's
 ALONE = ("--resume", "--json")  # may stand without a value
+OF_A_MODEL = ("filters", "confusion", "mistakes", "flow", "activations")  # what `plot` draws of one
 WITH_EXPRESSION = ("step", "draw")  # their first argument may begin with a minus
 OPTIMIZERS = ("adam", "adamw", "sgd")
 MOST_EPOCHS = 100  # that a page has room for, as viz.demos.moons'
@@ -123,6 +124,9 @@ def train(
     log: Annotated[
         Path | None, _option("FILE", "Write a JSON line an epoch; appended to with --resume.")
     ] = None,
+    plot: Annotated[
+        Path | None, _option("FILE", "Draw loss and accuracy, .svg or .png, anew after each epoch.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a model. The last line printed is its test accuracy."""
@@ -144,12 +148,17 @@ def train(
             if value is not None and name not in allowed:
                 raise Refused(f"{model} trains on scalars, on points of its own: leave out {name}")
 
+    if plot is not None:
+        from viz.plots import check_output
+
+        check_output(plot, "--plot")
     from tensor.models import MODELS, unknown_model
-    from tensor.session import Log, Session, check_outputs, find_device
+    from tensor.runlog import Log
+    from tensor.session import Session, check_outputs, find_device
     from viz.terminal import Screen
 
     screen = Screen(quiet)
-    check_outputs(save=save, log=log)
+    check_outputs(save=save, log=log, plot=plot)
     if model in SCALAR_MODELS:
         from micro.session import train_on_points
         from tensor.data import points
@@ -157,7 +166,8 @@ def train(
         settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed or 0}
         # the same points whatever the seed, as with the digits: it is for the weights and the order
         drawn = points.moons(200) if model == "moons" else points.separable(500)
-        train_on_points(model, *drawn, settings, screen, Log(log, False), _version())
+        with _logged(Log(log, False), plot, model) as lines:
+            train_on_points(model, *drawn, settings, screen, lines, _version())
         return
     if model not in MODELS:
         raise Refused(unknown_model(model, [*MODELS, *SCALAR_MODELS]))
@@ -170,14 +180,48 @@ def train(
         "optimizer": optimizer,
     }  # fmt: skip
     where = find_device(device)
-    lines = Log(log, resume is not None)
+    written = Log(log, resume is not None)
     session = Session(model, wanted, data, data_dir, threads, resume, screen, _version(), where)
+    before = session.epochs_before(log) if plot is not None else []
+    with _logged(written, plot, model, before) as lines:
+        try:
+            with interruption.held_back():
+                session.train(save, lines, interruption.check)
+        except Stopped:
+            interruption.end()
+            raise Stopped(session.keep(save, lines)) from None
+
+
+@contextmanager
+def _logged(log: Any, plot: Path | None, model: str, before: Sequence[Any] = ()) -> Iterator[Any]:
+    """Give what takes the events of a training: the log and, where one is asked for, the plot.
+
+    before: the epochs before it was resumed. However the training ends, its plot is up to date.
+    """
+    if plot is None:
+        yield log
+        return
+    from tensor.files import atomic_write
+    from viz.plots import Curve
+
+    def write(picture: bytes) -> None:
+        with atomic_write(plot) as file:
+            file.write(picture)
+
+    curve = Curve(f"Training {model}", plot.suffix.lower(), write, before)
+
+    class Both:
+        def add(self, event: str, **entries: Any) -> None:
+            log.add(event, **entries)
+            curve.add(event, **entries)
+
     try:
-        with interruption.held_back():
-            session.train(save, lines, interruption.check)
+        yield Both()
     except Stopped:
         interruption.end()
-        raise Stopped(session.keep(save, lines)) from None
+        raise
+    finally:
+        curve.finish()
 
 
 # --- eval, predict, bench ------------------------------------------------------------------------------
@@ -284,6 +328,136 @@ def bench(
     if any(result.failed for result in results):
         complain("bench: not everything could be compared; see above")
         raise typer.Exit(1)
+
+
+# --- plot ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def plot(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN.jsonl...|WHAT MODEL",
+            help=f"Logs of `train --log`; or one of {', '.join(OF_A_MODEL)} and a file of `train --save`.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Draw into FILE, .svg or .png; runs.svg or WHAT.svg else."
+        ),
+    ] = None,
+    data: DataOption = None,
+    data_dir: DataDir = None,
+    count: Annotated[int | None, _option("N", "How many mistakes.", "20")] = None,
+    threads: Threads = None,
+    dark: Annotated[bool, typer.Option("--dark", help="For a dark page.")] = False,
+) -> None:
+    """Draw training runs beside each other, or what a saved model has learned, by matplotlib.
+
+    filters: the weights of its filters. confusion: which labels it takes for which. mistakes: the images it
+    gets most wrong. flow: the gradient norms of its layers, over its training. activations: what its layers
+    give for test images, their zeros and dead units.
+    """
+    from tensor.files import atomic_write
+    from tensor.session import check_outputs
+    from viz.plots import check_output, to_bytes
+
+    kind, *files = what if what[0] in OF_A_MODEL else ["runs", *what]
+    _check_plot(kind, files, {"--data": data, "--data-dir": data_dir, "--count": count, "--threads": threads})
+    path = output or Path(f"{kind}.svg")
+    check_output(path)
+    check_outputs(output=path)
+    if kind == "runs":
+        figure = _plot_runs(files, dark)
+    else:
+        figure = _plot_model(kind, Path(files[0]), data, data_dir, count or 20, threads, dark)
+    with atomic_write(path) as file:
+        file.write(to_bytes(figure, path.suffix.lower()))
+    print(f"wrote {path}")
+
+
+def _check_plot(kind: str, files: Sequence[str], options: dict[str, Any]) -> None:
+    """Refuse what does not go together: an option this plot has no use for, two models."""
+    if kind != "runs" and len(files) != 1:
+        given = "none" if not files else f"{len(files)}: {' '.join(files)}"
+        raise Refused(f"plot {kind}: expected one model that `train --save` wrote, got {given}")
+    measured = kind in ("confusion", "mistakes", "activations")
+    for option, value in options.items():
+        if value is not None and not (measured and (option != "--count" or kind == "mistakes")):
+            goes = "goes with mistakes" if option == "--count" else "is for what is measured on test images"
+            raise Refused(f"plot {'of runs' if kind == 'runs' else kind}: {option} {goes}; leave it out")
+    _check_choice("--data", options["--data"], DATA)
+    _check_number("--threads", options["--threads"], 1)
+    _check_number("--count", options["--count"], 1, 500)
+
+
+def _plot_runs(files: Sequence[str], dark: bool) -> Any:
+    from tensor.runlog import read_runs
+    from viz.plots import draw_curves
+
+    found = []
+    for file in files:
+        runs = read_runs(file)
+        for number, run in enumerate(runs, 1):
+            found.append((_name_of(file, files) + f" #{number}" * (len(runs) > 1), run))
+    return draw_curves([(name, run.in_order()) for name, run in found], dark=dark)
+
+
+def _name_of(file: str, files: Sequence[str]) -> str:
+    """Return what a plot calls a log: its name, with as many folders as tell it from the others."""
+    others = {Path(other).absolute() for other in files} - {Path(file).absolute()}
+    parts = Path(file).absolute().with_suffix("").parts
+    for length in range(1, len(parts)):
+        if not any(other.with_suffix("").parts[-length:] == parts[-length:] for other in others):
+            return "/".join(parts[-length:])
+    return file
+
+
+def _plot_model(
+    kind: str,
+    file: Path,
+    data: str | None,
+    data_dir: Path | None,
+    count: int,
+    threads: int | None,
+    dark: bool,
+) -> Any:
+    import numpy as np
+
+    from tensor import measuring, models, serialization, session
+    from tensor.history import read_history
+    from viz import plots
+    from viz.terminal import Screen
+
+    if kind == "filters":
+        model, saved = serialization.load_model(file)
+        filters = measuring.filters_of(model, models.MODELS[saved.name].inputs.size)
+        return plots.draw_filters(filters, f"Filters of {saved.name}", dark=dark)
+    if kind == "flow":
+        saved = serialization.read_model(file)
+        history = read_history(saved)
+        names = [measuring.describe_layer(layer) for layer in history.layers.values()]
+        return plots.draw_flow(*history.norms(), names, f"Gradients of {saved.name}", dark=dark)
+    session.set_threads(threads)
+    screen = Screen(False)
+    opened = session.open_saved(file, data, data_dir, screen)
+    labels, size = opened.recipe.inputs.labels, opened.recipe.test_batch
+    if kind == "activations":
+        with screen.waiting("measuring the activations"):
+            layers = measuring.measure_activations(opened.model, opened.images, min(size, 100))
+        title = f"Activations of {opened.saved.name}"
+        return plots.draw_activations(layers, len(opened.images), title, dark=dark)
+    logits, known = measuring.compute_logits(opened.model, opened.images, size), opened.split.test_labels
+    if kind == "confusion":
+        matrix = measuring.count_confusions(logits, known, len(labels))
+        return plots.draw_confusion(matrix, labels, f"What {opened.saved.name} takes for what", dark=dark)
+    mistakes = measuring.find_mistakes(logits, known)
+    worst = mistakes[:count]
+    images = opened.split.test_images[np.array([m.index for m in worst], np.int64)]
+    title = f"What {opened.saved.name} gets most wrong"
+    return plots.draw_mistakes(images, worst, labels, len(known), len(mistakes), title, dark=dark)
 
 
 # --- draw, repl ----------------------------------------------------------------------------------------
@@ -597,12 +771,15 @@ def _bad_input() -> tuple[type[Exception], ...]:
     names = {
         "kernels.errors": "OutOfMemoryError",
         "tensor.data.idx": "DataError",
+        "tensor.measuring": "NotFinite",
+        "tensor.runlog": "LogError",
         "tensor.serialization": "ModelFileError",
         "tensor.session": "Refused",
         "tensor.training": "Diverged",
         "micro.train": "Diverged",
         "micro.expression": "ExpressionError",
         "viz.layout": "LayoutError",
+        "viz.plots.style": "PlotError",
     }
     return (Refused, *(getattr(sys.modules[m], name) for m, name in names.items() if m in sys.modules))
 

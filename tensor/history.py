@@ -1,4 +1,4 @@
-"""What a training run keeps of its course: the figures of each epoch, and the norms of its gradients by layer.
+"""What a training run keeps of its course: the figures of its epochs, the norms of its gradients by layer.
 
 Both are kept thinly, so that a model file stays small however long the training was, and by rules that do
 not depend on where it was interrupted: the same training keeps the same numbers.
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from tensor import nn
 from tensor.engine import Tensor
+from tensor.models import build
+from tensor.random import fork_rng
 from tensor.serialization import ModelFileError, SavedModel
 
 EPOCHS = ("epoch", "loss", "accuracy", "test_loss", "test_accuracy")
@@ -44,8 +46,12 @@ class Table:
         """Return it as a model file keeps it."""
         return {"columns": list(self.columns), "every": self.every, "rows": self.rows}
 
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows as dicts by column."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
     def restore(self, found: Any) -> None:
-        """Take the rows of what `as_dict` returned; ValueError, KeyError or TypeError where it is not that."""
+        """Take the rows that `as_dict` returned; ValueError, KeyError or TypeError for anything else."""
         if tuple(found["columns"]) != self.columns:
             raise ValueError(f"columns {found['columns']}, not {list(self.columns)}")
         every, rows, last = found["every"], found["rows"], -1
@@ -93,13 +99,18 @@ class History:
             norms = [norm_of_gradients(layer) for layer in self._layers.values()]
             self.gradients.add([step, *(float(f"{norm:.6g}") for norm in norms)])
 
+    def norms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how many epochs were done at each step that was measured, and the norms: (steps, layers)."""
+        rows = np.array(self.gradients.rows, np.float64).reshape(-1, len(self.gradients.columns))
+        return rows[:, 0] / self.batches, rows[:, 1:]  # None becomes nan
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a model file keeps it."""
         kept = {"epochs": self.epochs.as_dict(), "gradients": self.gradients.as_dict()}
         return {"batches": self.batches, **kept}
 
     def restore(self, saved: SavedModel) -> bool:
-        """Take what a file kept; return whether it kept any. Raises ModelFileError where it makes no sense."""
+        """Take what a file kept; return whether it kept any. ModelFileError where it makes no sense."""
         found = saved.history
         if found is None:
             return False
@@ -117,13 +128,25 @@ class History:
         return True
 
 
+def read_history(saved: SavedModel) -> History:
+    """Return the history that a file keeps; ModelFileError where it keeps none."""
+    with fork_rng():
+        history = History(build(saved.name), 1)
+    if not history.restore(saved) or not history.gradients.rows:
+        raise ModelFileError(
+            f"{saved.path}: expected the gradient norms of its training, got none, as in files that an "
+            f"earlier liftgrad saved; `liftgrad train {saved.name} --save` keeps them"
+        )
+    return history
+
+
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """Return the modules with parameters of their own by name, in the order of `state_dict`."""
     return {name: module for name, module in model.named_modules() if list(module.parameters(recurse=False))}
 
 
 def norm_of_gradients(layer: nn.Module) -> float:
-    """Return the Euclidean norm of the gradients of a layer's own parameters, taken together; 0 without any."""
+    """Return the Euclidean norm of the gradients of a layer's own parameters together; 0 without any."""
     grads = [p.grad for p in layer.parameters(recurse=False) if p.grad is not None]
     return math.sqrt(sum(_sum_squares(_host(grad)) for grad in grads))
 
@@ -133,7 +156,7 @@ def _host(grad: Tensor) -> NDArray[Any]:
 
 
 def _sum_squares(flat: NDArray[Any]) -> float:
-    # einsum, which multiplies and adds in one go and calls no BLAS, whose threads would get in the kernels' way
+    # not np.dot: the threads of BLAS would get in the way of the kernels'
     with np.errstate(over="ignore", under="ignore"):
         total = float(np.einsum("i,i->", flat, flat))
         if math.isfinite(total) and total > 1e-30:

@@ -63,12 +63,9 @@ class Run:
     model: str = ""
     epochs: dict[int, dict[str, float]] = field(default_factory=dict)
 
-    def columns(self) -> dict[str, list[float]]:
-        """Return lists of one length: "epoch", in order, and each of `FIGURES` that any epoch has."""
-        numbers = sorted(self.epochs)
-        known = [name for name in FIGURES if any(name in self.epochs[n] for n in numbers)]
-        found = {name: [self.epochs[n].get(name, math.nan) for n in numbers] for name in known}
-        return {"epoch": [float(n) for n in numbers], **found}
+    def in_order(self) -> list[dict[str, float]]:
+        """Return the epochs one after another, each with its number as "epoch"."""
+        return [{"epoch": number, **self.epochs[number]} for number in sorted(self.epochs)]
 
 
 def read_runs(path: str | os.PathLike[str]) -> list[Run]:
@@ -127,9 +124,7 @@ def _add(runs: list[Run], line: str) -> None:
         number = entry.get("epoch")
         if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number < 2**53:
             raise _Foreign(f'"epoch": {_shorten(json.dumps(number))}')
-        runs[-1].epochs[number] = {
-            name: _read_number(name, entry[name]) for name in FIGURES if name in entry
-        }
+        runs[-1].epochs[number] = {name: _read_number(name, entry[name]) for name in FIGURES if name in entry}
 
 
 def _read_number(name: str, value: Any) -> float:

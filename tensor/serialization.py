@@ -87,6 +87,12 @@ class SavedModel:
         training = self.info.get("training")
         return training.get("learned_from") if isinstance(training, dict) else None
 
+    @property
+    def history(self) -> Any:
+        """The course of its training, as `History.as_dict` returned it, where the file has it."""
+        training = self.info.get("training")
+        return training.get("history") if isinstance(training, dict) else None
+
     def restore(self, model: nn.Module, optimizer: optim.Optimizer | None = None) -> None:
         """Give a new model of this name its weights, and its optimiser, of the same kind, its state."""
         model.load_state_dict({name: from_numpy(array) for name, array in self.weights().items()})
@@ -134,12 +140,14 @@ def save_model(
     position: Position | None = None,
     optimizer: optim.Optimizer | None = None,
     learned_from: dict[str, int] | None = None,
+    history: dict[str, Any] | None = None,
 ) -> None:
     """Write a model to `path`, atomically: a kill at any moment leaves the old file or the new one.
 
     name: the model's, one of `models.MODELS`; data: the name of what it has learned from. plan, position and
     optimizer (all or none): what `--resume` needs; the state of the default generator goes with it.
-    learned_from: the fingerprint of the images, by which other data is noticed then.
+    learned_from: the fingerprint of the images, by which other data is noticed then. history: the course of
+    the training, of `History.as_dict`.
 
     Raises OSError where the file cannot be written.
     """
@@ -163,6 +171,8 @@ def save_model(
         info["training"] = {"plan": asdict(plan), "position": where, "optimizer": numbers}
         if learned_from is not None:
             info["training"]["learned_from"] = learned_from
+        if history is not None:
+            info["training"]["history"] = history
     content = save(tensors, {KEY: json.dumps(info)})
     with atomic_write(path) as file:
         file.write(content)

@@ -4,13 +4,13 @@ What is printed goes to a `Screen`, which the command line brings. What the user
 raises `Refused`, with the one line to show.
 """
 
-import json
 import math
 import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,8 +26,10 @@ from tensor.data import digits, idx, mnist, patterns
 from tensor.data.split import Split
 from tensor.devices import CPU, cuda_kernels, missing_for_cuda
 from tensor.devices import device as Device
-from tensor.files import atomic_write, check_writable
+from tensor.files import check_writable
+from tensor.history import History
 from tensor.random import manual_seed
+from tensor.runlog import Log, read_runs
 from tensor.serialization import SavedModel
 from tensor.softmax import softmax
 from tensor.training import Epoch, Plan, Position, Score
@@ -100,6 +102,9 @@ class Session:
         self.optimizer = training.make_optimizer(self.model, plan.optimizer, plan.lr)
         if self.saved is not None:
             self.saved.restore(self.model, self.optimizer)
+        self.history = History(self.model, self.batches)
+        if self.saved is not None:
+            self.history.restore(self.saved)
         count = models.count_parameters(self.model)
         self.screen.note("model", f"{self.name}, {recipe.title}: {count:,} parameters")
         rate = f"{plan.optimizer}, learning rate {plan.lr:g} (x {plan.lr_decay:g} an epoch)"
@@ -112,7 +117,17 @@ class Session:
             "threading_layer": cpu.threading_layer, "compile_seconds": round(cpu.compile_seconds(), 3),
         }  # fmt: skip
 
-    def train(self, save: Path | None, log: "Log", check: Callable[[], None]) -> None:
+    def epochs_before(self, log: Path | None) -> list[dict[str, Any]]:
+        """Return the figures of the epochs that went before: of the file that is resumed, else of its log."""
+        if self.saved is None:
+            return []
+        known = self.history.epochs.as_dicts()
+        if not known and log is not None and log.is_file() and log.stat().st_size:
+            last = read_runs(log)[-1]
+            known = [entry for entry in last.in_order() if entry["epoch"] <= self.position.epoch]
+        return known
+
+    def train(self, save: Path | None, log: Log, check: Callable[[], None]) -> None:
         """Train to the end of the plan.
 
         save: where the model is kept after each epoch. check: called after each batch and each epoch, when
@@ -127,6 +142,7 @@ class Session:
 
         def on_batch(position: Position) -> None:
             clock.images += min(plan.batch_size, len(self.images) - (position.batch - 1) * plan.batch_size)
+            self.history.add_step(position.epoch * self.batches + position.batch - 1)
             bar.update(position, clock)
             check()
 
@@ -136,6 +152,7 @@ class Session:
                 score = training.evaluate(
                     self.model, self.test_images, self.split.test_labels, self.recipe.test_batch
                 )
+                self.history.add_epoch(done.epoch, done.loss, done.accuracy, score.loss, score.accuracy)
                 self._save(save)
                 log.add(
                     "epoch", epoch=done.epoch, loss=done.loss, accuracy=done.accuracy, test_loss=score.loss,
@@ -155,7 +172,7 @@ class Session:
         if score is not None:
             self.screen.last(score.accuracy)
 
-    def keep(self, save: Path | None, log: "Log") -> str:
+    def keep(self, save: Path | None, log: Log) -> str:
         """Keep what was learned before `check` ended the training; return the sentence that says so."""
         self._save(save)
         log.add("stop", epoch=self.position.epoch, batch=self.position.batch)
@@ -174,7 +191,7 @@ class Session:
             with _naming(path):
                 serialization.save_model(
                     path, self.model, self.name, self.data, self.plan, self.position, self.optimizer,
-                    self.learned_from,
+                    self.learned_from, self.history.as_dict(),
                 )  # fmt: skip
 
 
@@ -225,6 +242,33 @@ def _plan(name: str, wanted: dict[str, Any], saved: SavedModel | None) -> tuple[
 # --- a saved model ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A saved model on a device, and the data to test it on; `images` is what it is shown of those."""
+
+    model: nn.Module
+    saved: SavedModel
+    recipe: models.Recipe
+    split: Split
+    images: NDArray[np.float32]
+
+
+def open_saved(
+    file: Path,
+    data: str | None,
+    data_dir: Path | None,
+    screen: Screen,
+    device: Device = CPU,
+) -> Opened:
+    """Return a saved model with the test images of `data`, by default those of what it was trained on."""
+    model, saved = serialization.load_model(file)
+    recipe = models.MODELS[saved.name]
+    split = load_data(data or saved.data or recipe.inputs.data[0], data_dir, saved.name, screen)
+    screen.note("model", f"{file}: {saved.name}, trained on {saved.data or 'unknown data'}")
+    _describe_data(split, screen, testing=True)
+    return Opened(model.to(device), saved, recipe, split, _normalize(split.test_images, saved.name))
+
+
 def measure(
     file: Path,
     data: str | None,
@@ -234,15 +278,10 @@ def measure(
     device: Device = CPU,
 ) -> None:
     """Show how a saved model does on the test images of `data`, by default those it was trained on."""
-    model, saved = serialization.load_model(file)
-    model.to(device)
     set_threads(threads)
-    recipe = models.MODELS[saved.name]
-    split = load_data(data or saved.data or recipe.inputs.data[0], data_dir, saved.name, screen)
-    screen.note("model", f"{file}: {saved.name}, trained on {saved.data or 'unknown data'}")
-    _describe_data(split, screen, testing=True)
-    images = _normalize(split.test_images, saved.name)
-    score = training.evaluate(model, images, split.test_labels, recipe.test_batch)
+    opened = open_saved(file, data, data_dir, screen, device)
+    recipe = opened.recipe
+    score = training.evaluate(opened.model, opened.images, opened.split.test_labels, recipe.test_batch)
     _describe_engine(screen, device)
     width = max(len(label) for label in recipe.inputs.labels)
     for label, (right, everything) in zip(recipe.inputs.labels, score.by_label, strict=False):
@@ -372,38 +411,6 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, error.filename or str(path)) from None
-
-
-class Log:
-    """A file of JSON lines, written anew as a whole with each line: a kill leaves whole lines."""
-
-    def __init__(self, path: Path | None, go_on: bool) -> None:
-        self._path = path
-        self._text = ""
-        if path is not None and go_on and path.is_file():
-            try:
-                self._text = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                raise Refused(
-                    f"--log {path}: expected a log to append to, text in UTF-8, got other bytes; "
-                    "name another file"
-                ) from None
-            if self._text and not self._text.endswith("\n"):
-                self._text += "\n"
-
-    def add(self, event: str, **entries: Any) -> None:
-        """Write a line about an event; numbers that JSON has not (nan, inf) become null."""
-        if self._path is None:
-            return
-        entries = {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in entries.items()
-        }
-        line = json.dumps({"event": event, **entries}) + "\n"
-        if self._path.exists() and not self._path.is_file():  # a pipe or a device takes the line alone
-            self._text = ""
-        self._text += line
-        with _naming(self._path), atomic_write(self._path, "w") as file:
-            file.write(self._text)
 
 
 class Clock:
