@@ -186,11 +186,12 @@ class Activations:
 def _edges(low: float, high: float) -> NDArray[np.float64]:
     """Return the edges of bins from low to high, or a little further, so that 0 is one of them if within."""
     if low == high:
-        return np.linspace(low - 0.5, low + 0.5, BINS + 1)
+        low, high = low - 0.5, low + 0.5
     if not low < 0.0 < high:
-        return np.linspace(low, high, BINS + 1)
+        return np.linspace(low, high, BINS + 1, dtype=np.float64)
     below = min(max(1, round(BINS * -low / (high - low))), BINS - 1)
-    return np.arange(-below, BINS - below + 1) * max(-low / below, high / (BINS - below))
+    width = max(-low / below, high / (BINS - below))
+    return np.arange(-below, BINS - below + 1, dtype=np.float64) * width
 
 
 @no_grad()

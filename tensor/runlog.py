@@ -87,10 +87,11 @@ def read_runs(path: str | os.PathLike[str]) -> list[Run]:
     except OSError as error:
         raise LogError(f"{where}: cannot be read ({error.strerror or error})") from None
     runs: list[Run] = []
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: JSON knows one end of a line
-        if line.strip():
+    lines = text.split("\n")  # not splitlines: what else ends a line may stand within a string
+    for number, content in enumerate(lines, 1):
+        if content.strip():
             try:
-                _add(runs, line)
+                _add(runs, content)
             except _Foreign as error:
                 raise LogError(f"{where}, line {number}: {EXPECTED}, got {error}") from None
     finished = [run for run in runs if run.epochs]

@@ -1,6 +1,5 @@
 """tensor/session.py: what the tests of the command line do not reach."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,6 @@ def test_the_rate_is_that_of_late(monkeypatch):
         rate = clock.recent_rate
     assert rate == pytest.approx(1000.0)
     assert clock.rate == pytest.approx(505.0)
-
-
-def test_a_log_has_whole_lines_and_no_number_that_json_has_not(tmp_path):
-    path = tmp_path / "log"
-    path.write_text("cut off")
-    log = session.Log(path, go_on=True)
-    log.add("epoch", loss=float("nan"), accuracy=0.5)
-    first, second = path.read_text().splitlines()
-    assert first == "cut off"
-    assert json.loads(second) == {"event": "epoch", "loss": None, "accuracy": 0.5}
-    session.Log(path, go_on=False).add("start")
-    assert path.read_text() == '{"event": "start"}\n'
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def _write(
 def _tones(colours: Colours) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("ink", [_between(colours), colours.ink])
+    tones: list[Any] = [_between(colours), colours.ink]
+    return LinearSegmentedColormap.from_list("ink", tones)
 
 
 def _between(colours: Colours) -> tuple[float, ...]:

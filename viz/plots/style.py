@@ -55,7 +55,6 @@ class Colours:
     ink: str
     soft: str
     line: str
-    faint: str
     positive: str
     negative: str
     series: tuple[str, ...]
@@ -68,9 +67,9 @@ def read_colours(dark: bool = False) -> Colours:
     start = css.index("prefers-color-scheme: dark") if dark else 0
     block = css[css.index(":root", start) : css.index("}", css.index(":root", start))]
     found = dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{6});", block))
-    names = ("paper", "ink", "soft", "line", "faint", "positive", "negative")
+    names = ("paper", "ink", "soft", "line", "positive", "negative")
     series = tuple(found[f"series-{slot}"] for slot in range(1, SERIES + 1))
-    return Colours(*(found[name] for name in names), series=series)
+    return Colours(**{name: found[name] for name in names}, series=series)
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
