@@ -15,13 +15,13 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format bench gpu parity record docs pictures clean
+.PHONY: help train test lint format bench gpu simulator parity record docs pictures clean
 .NOTPARALLEL:
 
 help:  ## list the commands (what `make` alone does)
 	@echo "make ... sets up $(VENV) by itself; options go in ARGS, for example: make train ARGS='--epochs 1'"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 train: $(VENV)/installed  ## train the 784-128-10 network on the built-in digits
 	$(BIN)/liftgrad train mlp $(ARGS)
@@ -43,6 +43,10 @@ bench: $(VENV)/installed  ## measure this engine beside the peers that are insta
 
 gpu: $(VENV)/installed-test $(VENV)/installed-cuda  ## run the tests on this machine's GPU and write docs/gpu.md
 	$(BIN)/python tests/cuda/outcome.py $(ARGS)
+
+# LIFTGRAD_LAUNCHED=FILE make simulator: notes in FILE which kernels ran, for tests/cuda/page.py.
+simulator: $(VENV)/installed-test $(VENV)/installed-cuda-check  ## run all tests of operations on a simulated GPU
+	NUMBA_ENABLE_CUDASIM=1 LIFTGRAD_TEST_DEVICE=cuda $(PYTEST) $(ARGS)
 
 parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside PyTorch and micrograd (a large download)
 	$(PYTEST) $(ARGS)

@@ -672,7 +672,10 @@ class Parameter(Tensor):
     __module__ = "torch.nn.parameter"
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
-        data = Tensor() if data is None else data
+        if data is None:
+            from tensor.creation import empty  # which needs this file
+
+            data = empty(0)  # not Tensor(): that is on the CPU, whatever the default device
         self._array, self._version = data._array.view(), data._version
         if data._inference:
             self._inference = True

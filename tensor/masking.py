@@ -53,7 +53,7 @@ class MaskedScatter(Operation):
 
     def overwrite(self, k, target, source, mask):
         self.saved, self.source_shape = (mask,), source.shape
-        self.count = int(k.sum(mask, tuple(range(mask.ndim))))
+        self.count = k.sum(mask, tuple(range(mask.ndim))).item()
         k.put(target, mask, source.reshape(-1)[: self.count])
 
     def backward(self, k, grad):

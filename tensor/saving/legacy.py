@@ -84,18 +84,18 @@ def read(stream: IO[bytes], size: int, to: MapLocation, encoding: str) -> tuple[
         if key not in pending:
             raise CorruptPickle(f"load: the file is damaged: nothing uses its storage {key!r}")
         element, count, storage = pending.pop(key)
-        _fill(storage.array, element, count, stream.read)
+        storage.fill(_next(element, count, stream.read))
     if pending:
         raise CorruptPickle("load: the file is cut off: storages are missing")
     return value, reader.widened
 
 
-def _fill(array: NDArray, element: Element, count: int, take: Callable[[int], bytes]) -> None:
-    """Write the next storage of the file into an array."""
+def _next(element: Element, count: int, take: Callable[[int], bytes]) -> NDArray:
+    """Read the elements of the next storage of the file."""
     head = take(8)
     if len(head) < 8 or struct.unpack("<q", head)[0] != count:
         raise CorruptPickle(f"load: the file is damaged or cut off: expected a storage of {count} elements")
     data = take(count * np.dtype(element.raw).itemsize)
     if len(data) < count * np.dtype(element.raw).itemsize:
         raise CorruptPickle("load: the file is cut off: a storage ends too early")
-    array[...] = storages.convert(np.frombuffer(data, np.uint8), element, storages.target_of(element, set()))
+    return storages.convert(np.frombuffer(data, np.uint8), element, storages.target_of(element, set()))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tensor import dtypes
+from tensor.devices import cuda_kernels
 from tensor.devices import device as Device
 from tensor.engine import Tensor
 
@@ -105,6 +106,7 @@ class Storage:
 
     def __init__(self, array: NDArray, location: str):
         self.array, self.location = array, location
+        self._on_gpu: Any = None  # its bytes there, which all tensors on it share
 
     @property
     def device(self) -> Device:
@@ -118,6 +120,22 @@ class Storage:
     def cuda(self, device: Any = None) -> Storage:
         """Return the storage for a GPU's memory."""
         return Storage(self.array, str(Device("cuda" if device is None else device)))
+
+    def shown(self, dtype: np.dtype, offset: int, size: tuple, stride: tuple) -> Any:
+        """Return the array that shows a part of it, on the device that its tensors go to."""
+        step = dtype.itemsize
+        strides = tuple(s * step for s in stride)
+        if self.location == "cpu":
+            return np.ndarray(size, dtype, self.array, offset * step, strides)
+        if self._on_gpu is None:
+            self._on_gpu = cuda_kernels().from_host(self.array.view(np.uint8))
+        return self._on_gpu.strided(size, strides, offset * step, dtype=dtype)
+
+    def fill(self, values: NDArray) -> None:
+        """Write what comes later in a file than the tensors that show it."""
+        self.array[...] = values
+        if self._on_gpu is not None:
+            cuda_kernels().write(self._on_gpu, cuda_kernels().from_host(self.array.view(np.uint8)))
 
     def nbytes(self) -> int:
         """Return the number of bytes."""
@@ -183,12 +201,8 @@ def rebuild(storage: Storage, offset: int, size: tuple, stride: tuple, dtype: dt
     if 0 not in size and last >= array.size:
         raise ValueError(f"a tensor of size {size} reaches element {last} of a storage of {array.size}")
     if 0 in size:
-        shown = np.zeros(size, array.dtype)
-    else:
-        step = array.itemsize
-        shown = np.ndarray(size, array.dtype, array, offset * step, tuple(s * step for s in stride))
-    found = Tensor._wrap(shown)
-    return found if storage.location == "cpu" else found.to(device=storage.location)
+        return Tensor._wrap(np.zeros(size, array.dtype)).to(device=storage.location)
+    return Tensor._wrap(storage.shown(array.dtype, offset, size, stride))
 
 
 @dataclass(frozen=True)
@@ -207,7 +221,8 @@ class Storages:
 
     def __init__(self) -> None:
         self.arrays: list[NDArray] = []
-        self._keys: dict[tuple[int, int], str] = {}  # memory -> key
+        self._keys: dict[tuple[bool, int, int], str] = {}  # memory -> key
+        self._kept: list[Any] = []  # what lies in the GPU's memory: its addresses must not be used anew
         self._elements: dict[str, Element] = {}
 
     def place(self, tensor: Tensor) -> Placed:
@@ -218,18 +233,20 @@ class Storages:
         element = BY_NAME.get(tensor.dtype.name)
         if element is None:
             raise TypeError(f"save: PyTorch's files have no element type {tensor.dtype!r}")
-        array = tensor.detach().cpu()._array
-        memory = _root(array)
-        offset = array.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+        array = tensor.detach()._array
+        on_cpu = isinstance(array, np.ndarray)
+        memory = _root(array) if on_cpu else array.whole()
+        offset = _address(array) - _address(memory)
         item = array.itemsize
         if offset % item or memory.nbytes % item or any(s < 0 or s % item for s in array.strides):
             memory, offset = np.array(array, order="C"), 0
             array = memory
-        where = (memory.__array_interface__["data"][0], memory.nbytes)
+        where = (on_cpu, _address(memory), memory.nbytes)
         key = self._keys.get(where) if memory.nbytes else None
         if key is None:
             key = str(len(self.arrays))
-            self.arrays.append(memory)
+            self.arrays.append(memory if on_cpu else memory.to_host())
+            self._kept.append(memory)
             self._keys[where], self._elements[key] = key, element
         elif self._elements[key] is not element:
             raise RuntimeError(
@@ -247,6 +264,10 @@ class Storages:
         """Return the bytes of a storage."""
         array = self.arrays[key]
         return array.ravel(order="K").view(np.uint8).data
+
+
+def _address(array: Any) -> int:
+    return array.__array_interface__["data"][0] if isinstance(array, np.ndarray) else array.address
 
 
 def _root(array: NDArray) -> NDArray:

@@ -6,14 +6,20 @@ import pytest
 import tensor
 
 MASK = np.array([[True, False, True, True], [False, False, True, False], [True, True, False, False]])
+
+
+def mask(T, x, chosen=MASK):
+    return T.tensor(chosen, device=x.device)
+
+
 OPERATIONS = {
-    "masked_fill": lambda T, x, y: x.masked_fill(T.tensor(MASK), -1.5) * y,
-    "masked_fill, a tensor": lambda T, x, y: T.masked_fill(x, T.tensor(MASK[0]), y[0, 0]),
-    "masked_fill in place": lambda T, x, y: x.clone().masked_fill_(T.tensor(MASK), 2.0) * y,
-    "masked_select": lambda T, x, y: T.masked_select(x, T.tensor(MASK)) * y.masked_select(T.tensor(MASK)),
-    "masked_select, broadcast": lambda T, x, y: x[0].masked_select(T.tensor(MASK)) + y.sum(),
-    "masked_scatter": lambda T, x, y: x.masked_scatter(T.tensor(MASK), y),
-    "masked_scatter in place": lambda T, x, y: x.clone().masked_scatter_(T.tensor(MASK[:, :1]), y),
+    "masked_fill": lambda T, x, y: x.masked_fill(mask(T, x), -1.5) * y,
+    "masked_fill, a tensor": lambda T, x, y: T.masked_fill(x, mask(T, x, MASK[0]), y[0, 0]),
+    "masked_fill in place": lambda T, x, y: x.clone().masked_fill_(mask(T, x), 2.0) * y,
+    "masked_select": lambda T, x, y: T.masked_select(x, mask(T, x)) * y.masked_select(mask(T, x)),
+    "masked_select, broadcast": lambda T, x, y: x[0].masked_select(mask(T, x)) + y.sum(),
+    "masked_scatter": lambda T, x, y: x.masked_scatter(mask(T, x), y),
+    "masked_scatter in place": lambda T, x, y: x.clone().masked_scatter_(mask(T, x, MASK[:, :1]), y),
 }
 
 

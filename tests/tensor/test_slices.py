@@ -5,19 +5,19 @@ import pytest
 import tensor
 
 
-def at(T, *positions):
-    return T.tensor(positions)
+def at(T, x, *positions):
+    return T.tensor(positions, device=x.device)
 
 
 OPERATIONS = {
-    "index_select": lambda T, x, y: x.index_select(1, at(T, 3, 0, 0)) * y[:, :3],
-    "index_add": lambda T, x, y: T.index_add(x, 0, at(T, 1, 1, 0), y, alpha=2),
-    "index_add, 1": lambda T, x, y: x.index_add(-1, at(T, 3, 3), y[:, :2]),
-    "index_add in place": lambda T, x, y: x.clone().index_add_(0, at(T, 2, 2), y[:2]),
-    "index_copy": lambda T, x, y: T.index_copy(x, 0, at(T, 2, 0), y[:2]),
-    "index_copy in place": lambda T, x, y: x.clone().index_copy_(1, at(T, 1), y[:, :1]),
-    "index_fill": lambda T, x, y: x.index_fill(1, at(T, 0, 2), y[0, 0]),
-    "index_fill in place": lambda T, x, y: x.clone().index_fill_(0, at(T, 1), 3.0) * y,
+    "index_select": lambda T, x, y: x.index_select(1, at(T, x, 3, 0, 0)) * y[:, :3],
+    "index_add": lambda T, x, y: T.index_add(x, 0, at(T, x, 1, 1, 0), y, alpha=2),
+    "index_add, 1": lambda T, x, y: x.index_add(-1, at(T, x, 3, 3), y[:, :2]),
+    "index_add in place": lambda T, x, y: x.clone().index_add_(0, at(T, x, 2, 2), y[:2]),
+    "index_copy": lambda T, x, y: T.index_copy(x, 0, at(T, x, 2, 0), y[:2]),
+    "index_copy in place": lambda T, x, y: x.clone().index_copy_(1, at(T, x, 1), y[:, :1]),
+    "index_fill": lambda T, x, y: x.index_fill(1, at(T, x, 0, 2), y[0, 0]),
+    "index_fill in place": lambda T, x, y: x.clone().index_fill_(0, at(T, x, 1), 3.0) * y,
     "select_scatter": lambda T, x, y: T.select_scatter(x, y[0], 0, -1),
     "slice_scatter": lambda T, x, y: T.slice_scatter(x, y[:, :2], 1, 0, 4, 2),
 }

@@ -10,7 +10,7 @@ def test_values_and_gradients(check) -> None:
     weights = np.array([1, 2, 1, 1, 3, 1])
     check.op(
         "cov, weighted",
-        lambda T, x: T.cov(x, correction=0, fweights=T.tensor(weights)),
+        lambda T, x: T.cov(x, correction=0, fweights=T.tensor(weights, device=x.device)),
         [x],
         lambda x: np.cov(x, ddof=0, fweights=weights),
     )

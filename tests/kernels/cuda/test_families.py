@@ -170,3 +170,21 @@ def test_places_and_bins() -> None:
     on_both("bincount", counted[:0], None, 4)
     found, expected = k.even_edges(-1.0, 2.0, 7, x.dtype), cpu.even_edges(-1.0, 2.0, 7, x.dtype)
     np.testing.assert_array_equal(found.to_host(), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_what_only_floats_can_be(dtype) -> None:
+    x = np.array([[0, 1, 3], [120, 7, -2 if dtype == "int64" else 2]]).astype(dtype)
+    for name in ("isnan", "isinf", "isfinite", "isposinf", "isneginf", "signbit"):
+        found = k.compare(name, k.from_host(x)).to_host()
+        assert found.dtype == np.bool_
+        np.testing.assert_array_equal(found, cpu.compare(name, x), name)
+
+
+@pytest.mark.parametrize("name", ["fmax", "fmin", "maximum", "minimum"])
+@pytest.mark.parametrize("dtype", ["int64", "int8", "uint8"])
+def test_the_larger_and_the_smaller_of_integers(name, dtype) -> None:
+    x, y = (RNG.integers(0, 100, (3, 4)).astype(dtype) for _ in range(2))
+    found = k.forward(name, k.from_host(x), k.from_host(y)).to_host()
+    assert found.dtype == x.dtype
+    np.testing.assert_array_equal(found, np.maximum(x, y) if "max" in name else np.minimum(x, y))

@@ -285,3 +285,25 @@ def test_memory_used_on_another_stream_waits_for_it() -> None:
     assert y.tolist() == [2, 2]
     with pytest.raises(RuntimeError, match="expected a tensor on the GPU"):
         tensor.ones(1).record_stream(other)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_saved_tensors_share_memory_as_before(device, zipped) -> None:
+    x = tensor.arange(12.0).reshape(3, 4).to(device)
+    file = io.BytesIO()
+    written = [x, x[0], x.T[1:], x.cpu(), x[:0], x > 3]
+    tensor.save(written, file, _use_new_zipfile_serialization=zipped)
+    for where in (None, tensor.device("cpu")):
+        file.seek(0)
+        found = tensor.load(file, map_location=where)
+        assert [t.device for t in found] == [where or t.device for t in written]
+        assert [t.tolist() for t in found] == [t.tolist() for t in written]
+        found[1].zero_()
+        assert found[0].tolist() == [[0.0] * 4, [4.0, 5.0, 6.0, 7.0], [8.0, 9.0, 10.0, 11.0]]
+        assert found[2][0].tolist() == [0.0, 5.0, 9.0]
+        assert found[3][0].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_parameter_of_nothing_is_where_tensors_are_made(device) -> None:
+    with tensor.device(device):
+        assert tensor.nn.Parameter().device.type == device

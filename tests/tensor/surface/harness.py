@@ -12,6 +12,7 @@ import ast
 import collections
 import contextlib
 import functools
+import importlib.util
 import json
 import math
 import os
@@ -46,19 +47,36 @@ FLOATS = ("x", "y", "p", "u", "d", "v", "w", "a", "c", "sq", "g", "s")
 
 
 class Row(NamedTuple):
-    """One row: its family, section and program; `differs` says how it differs, where that is known."""
+    """One row: its family, section and program; `differs` says how it differs, where that is known.
+
+    warns: why its warnings are not compared. on_cpu: why it is compared on the CPU alone. slow: why it is
+    not run on the simulator of a GPU.
+    """
 
     family: str
     section: str
     program: str
     differs: str | None
     warns: str | None
+    on_cpu: str | None
+    slow: str | None
 
     @property
     def name(self) -> str:
         """A short name for pytest: family and program."""
         line = " ".join(self.program.split())
         return f"{self.family}: " + line.replace("::", ":_:")[:80]
+
+
+@functools.cache
+def on_gpu() -> ModuleType:
+    """Return `on_gpu.py`: what is different about rows on another device than the CPU."""
+    spec = importlib.util.spec_from_file_location("liftgrad_tests_surface_on_gpu", HERE / "on_gpu.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def families() -> list[str]:
@@ -75,17 +93,9 @@ def rows_of(family: str) -> list[Row]:
     def finish() -> None:
         if not lines:
             return
-        program, mark, reason = "\n".join(lines), "", ""
-        parts = re.split(r"\s#([!w])\s", program, maxsplit=1)
-        if len(parts) == 3:
-            program, mark, reason = parts
-        row = Row(
-            family,
-            section,
-            program.rstrip(),
-            reason.strip() if mark == "!" else None,
-            reason.strip() if mark == "w" else None,
-        )
+        program, *parts = re.split(r"\s#([!wcs])\s", "\n".join(lines))
+        marks = {mark: reason.strip() for mark, reason in zip(parts[::2], parts[1::2], strict=True)}
+        row = Row(family, section, program.rstrip(), *map(marks.get, "!wcs"))
         if any(other.program == row.program for other in found):
             raise ValueError(f"{family}.txt has this row twice: {row.program}")
         found.append(row)
@@ -174,6 +184,8 @@ def run(T: ModuleType, program: str) -> dict:
     np.random.seed(0)
     found: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
+        if T.__name__ == "tensor" and DEVICE != "cpu":
+            stack.enter_context(on_gpu().numbers_of_the_cpu())
         caught = stack.enter_context(warnings.catch_warnings(record=True))
         stack.enter_context(np.errstate(all="ignore"))
         warnings.simplefilter("always")
@@ -197,7 +209,7 @@ def run(T: ModuleType, program: str) -> dict:
     if warned:
         found["warned"] = sorted(warned)
     _reset(T)
-    return found
+    return found if DEVICE == "cpu" else on_gpu().without_device(found)
 
 
 def _reset(T: ModuleType) -> None:
@@ -226,7 +238,7 @@ def _gradients(T: ModuleType, value: Any, inputs: dict[str, Any]) -> dict[str, A
         for n, result in enumerate(results):
             size = math.prod(result.shape)
             flow = (np.cos(np.arange(size) * 1.7 + 0.3 * n) + 0.1).reshape(tuple(result.shape))
-            weights.append(T.tensor(flow).to(result.dtype))
+            weights.append(T.tensor(flow).to(result.device, result.dtype))
         try:
             T.autograd.backward(results, weights)
         except RuntimeError as error:
