@@ -122,6 +122,7 @@ function makeRows() {
     make("tr", {}, make("th", { scope: "row" }, "All"), cell(""), cell("", true), cell(group(parameters)),
       cell(writeBytes(bytes), true), cell(group(products), true))
   );
+  find("totals").textContent = `In all, ${writeBytes(bytes)} of outputs and ${group(products)} multiply-adds forward.`;
 }
 
 function markRows() {

@@ -72,6 +72,12 @@ function shownDifference(x) {
 }
 
 const shownTiny = (x) => shown(x, Math.abs(x) < 1e-306 ? 1 : 4); // subnormal numbers have few digits
+// Near 1 with so many digits that its distance from 1 has four.
+function shownNearOne(x) {
+  const distance = Math.abs(x - 1);
+  return distance > 0 && distance < 0.5 ? shown(x, Math.min(10, 4 + Math.floor(-Math.log10(distance)))) : shownTiny(x);
+}
+
 const bracket = (text) => (text.startsWith("-") ? `(${text})` : text);
 const inLogits = (symbol) => (state.temperature === 1 ? symbol : `${symbol}/T`);
 const number = (text, name = "") => make("span", { class: "number", ...(name && { "data-name": name }) }, text);
@@ -102,8 +108,13 @@ function begin(changes, { keepReach = false, quiet = true } = {}) {
   find("shift").setAttribute("aria-disabled", !canShift());
   player.pause();
   player.goto(0, { quiet });
-  chart.update([{ name: "loss", values: path.map((at) => compute(at).loss), slot: 1 }]);
-  chart.mark(0);
+  drawLosses();
+}
+
+function drawLosses() {
+  const values = path.map((at) => compute(at).loss);
+  const most = 1.06 * Math.max(...values);
+  chart.update([{ name: "loss", values, slot: 1 }], { limits: [0, most || 1] });
 }
 
 function setLogit(j, z, options) {
@@ -205,8 +216,8 @@ function drawRow(j, result) {
   pull.classList.toggle("up", result.gradient[j] < 0);
   p.textContent = shownTiny(result.p[j]);
   g.textContent = gradient;
-  const written = `${shownTiny(result.p[j])} − ${isTrue ? 1 : 0}`;
-  part.textContent = `${shownTiny(result.exponentials[j])} / ${shown(result.total)}`;
+  const written = `${shownNearOne(result.p[j])} − ${isTrue ? 1 : 0}`;
+  part.textContent = `${shownTiny(result.exponentials[j])} / ${shownNearOne(result.total)}`;
   difference.textContent = current.temperature === 1 ? written : `(${written}) / T`;
   target.checked = isTrue;
   row.classList.toggle("true", isTrue);
@@ -222,9 +233,9 @@ function draw() {
   find("formula").replaceChildren(...writeFormula(result));
   find("head-p").textContent = `p = softmax(${inLogits("z")})`;
   find("head-g").textContent = current.temperature === 1 ? "p − y" : "(p − y) / T";
-  find("rule").textContent = `z ← z − ${shown(rate())} · ${current.temperature === 1 ? "(p − y)" : "(p − y)/T"}`;
-  find("temperature-shown").textContent = shown(current.temperature);
-  find("rate-shown").textContent = shown(rate());
+  find("rule").textContent = `z ← z − ${rate()} · ${current.temperature === 1 ? "(p − y)" : "(p − y)/T"}`;
+  find("temperature-shown").textContent = current.temperature;
+  find("rate-shown").textContent = rate();
   drawStable(result, computeNaively(current));
 }
 
@@ -261,7 +272,7 @@ function writeFormula(result) {
   const [z, own] = [inLogits("z"), inLogits(`z[${y}]`)];
   return [
     side(`−log p[${y}]`),
-    side("= −log ", number(shownTiny(result.p[y]), "p-true")),
+    side("= −log ", number(shownNearOne(result.p[y]), "p-true")),
     side(),
     side(`= log Σ exp(${z} − max) − (${own} − max)`),
     side(),
@@ -365,7 +376,7 @@ current = state;
 makeRows();
 drawCurve();
 chart = lineChart(find("chart"), {
-  series: [{ name: "loss", values: path.map((at) => compute(at).loss), slot: 1 }],
+  series: [],
   xLabel: "step", yLabel: "cross-entropy", describe: "The loss by step of gradient descent",
 });
 const player = makePlayer({ count: STEPS + 1, show, interval: 250, describe });
