@@ -46,7 +46,7 @@ gpu: $(VENV)/installed-test $(VENV)/installed-cuda  ## run the tests on this mac
 
 # LIFTGRAD_LAUNCHED=FILE make simulator: notes in FILE which kernels ran, for tests/cuda/page.py.
 simulator: $(VENV)/installed-test $(VENV)/installed-cuda-check  ## run all tests of operations on a simulated GPU
-	NUMBA_ENABLE_CUDASIM=1 LIFTGRAD_TEST_DEVICE=cuda $(PYTEST) $(ARGS)
+	NUMBA_ENABLE_CUDASIM=1 LIFTGRAD_TEST_DEVICE=cuda $(PYTEST) tests/cuda tests/kernels tests/tensor $(ARGS)
 
 parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside PyTorch and micrograd (a large download)
 	$(PYTEST) $(ARGS)

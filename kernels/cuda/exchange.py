@@ -5,11 +5,13 @@ capsule is taken once: its name then begins with "used_", and whoever has taken 
 """
 
 import ctypes
+import functools
 import math
 import sys
 from typing import Any
 
 import numpy as np
+from numba import cfunc, types
 
 from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, empty, take_over
@@ -61,8 +63,6 @@ _new = _python("PyCapsule_New", ctypes.py_object, ctypes.c_void_p, ctypes.c_char
 _pointer = _python("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
 _is_named = _python("PyCapsule_IsValid", ctypes.c_int, ctypes.py_object, ctypes.c_char_p)
 _rename = _python("PyCapsule_SetName", ctypes.c_int, ctypes.py_object, ctypes.c_char_p)
-_pointer_at = _python("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
-_is_named_at = _python("PyCapsule_IsValid", ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)
 _USED, _USED_VERSIONED = b"used_dltensor", b"used_dltensor_versioned"  # names must outlive their capsules
 
 _given: dict[int, tuple] = {}
@@ -74,16 +74,46 @@ def _delete(managed, forget=_given.pop):
     forget(managed, None)
 
 
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-def _drop(capsule, forget=_given.pop, named=_is_named_at, pointer=_pointer_at):
-    """Free what nobody has taken out of a capsule."""
-    for name in (b"dltensor", b"dltensor_versioned"):
-        if named(capsule, name):
-            forget(pointer(capsule, name), None)
+def _machine_code(name: str, result, count: int):
+    """Return a function of Python's, for compiled code to call with `count` addresses."""
+    function = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    return ctypes.CFUNCTYPE(result, *[ctypes.c_size_t] * count)(function)
 
 
-for _callback in (_delete, _drop):  # other libraries may call them at the very end of the program
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_callback))
+@functools.cache
+def _destructor() -> ctypes.c_void_p:
+    """Return the function that frees what nobody has taken out of a capsule.
+
+    Compiled: it may run while an exception is raised, as by NumPy, which takes no memory of a GPU. A callback
+    in Python would lose the exception, and fail over it.
+    """
+    fetch, restore = (_machine_code(f"PyErr_{name}", None, 3) for name in ("Fetch", "Restore"))
+    is_named = _machine_code("PyCapsule_IsValid", ctypes.c_int, 2)
+    pointer = _machine_code("PyCapsule_GetPointer", ctypes.c_size_t, 2)
+    delete = ctypes.CFUNCTYPE(None, ctypes.c_size_t)(ctypes.cast(_delete, ctypes.c_void_p).value)
+    plain, versioned = (ctypes.cast(name, ctypes.c_void_p).value for name in (_NAME, _NAME_VERSIONED))
+
+    def drop(capsule):
+        raised = np.zeros(3, np.uint64)
+        first = raised.ctypes.data
+        fetch(first, first + 8, first + 16)
+        if is_named(capsule, plain):
+            delete(pointer(capsule, plain))
+        elif is_named(capsule, versioned):
+            delete(pointer(capsule, versioned))
+        restore(raised[0], raised[1], raised[2])
+
+    compiled = cfunc(types.void(types.uint64))(drop)
+    _outlive_the_program(compiled)
+    return ctypes.c_void_p(compiled.address)
+
+
+def _outlive_the_program(called: Any) -> None:
+    """Never free what other libraries may call at the very end of the program."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(called))
+
+
+_outlive_the_program(_delete)
 
 
 def to_capsule(x: DeviceArray, stream=None, max_version=None, copied: bool = False) -> Any:
@@ -121,7 +151,7 @@ def to_capsule(x: DeviceArray, stream=None, max_version=None, copied: bool = Fal
     tensor.strides = ctypes.cast(strides, ctypes.POINTER(ctypes.c_int64))
     address = ctypes.addressof(managed)
     _given[address] = managed, shape, strides, x
-    return _new(address, _NAME_VERSIONED if versioned else _NAME, ctypes.cast(_drop, ctypes.c_void_p))
+    return _new(address, _NAME_VERSIONED if versioned else _NAME, _destructor())
 
 
 class _Taken:

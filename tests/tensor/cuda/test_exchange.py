@@ -106,6 +106,16 @@ def test_what_is_taken_is_the_memory_itself(device, played, dtype, old):
             assert not theirs.array.any()
 
 
+def test_numpy_says_that_it_takes_no_memory_of_a_gpu(device) -> None:
+    x = tensor.ones(64, device=device)
+    before = tensor.cuda.memory_allocated()
+    with pytest.raises((RuntimeError, BufferError), match=r"[Dd]evice"):
+        np.from_dlpack(x)
+    with pytest.raises((RuntimeError, BufferError), match=r"[Dd]evice"):
+        np.from_dlpack(x * 2)  # whose memory is then free again
+    assert tensor.cuda.memory_allocated() == before
+
+
 def test_memory_lives_as_long_as_either_side(device, played):
     array = np.arange(1000.0)
     ours = tensor.from_dlpack(Other(array, CUDA))
