@@ -77,13 +77,14 @@ function lineChart(svg, { series, xLabel, yLabel, log = false, limits = null, fi
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("aria-label", typeof describe === "function" ? describe(series) : describe);
     svg.replaceChildren();
+    const text = textScale();
     const names = series.map(({ name, slot }) => {
-      const text = makeSvg("text", { class: `name slot-${slot}`, "dominant-baseline": "middle" }, name);
-      svg.append(text);
-      return text;
+      const label = makeSvg("text", { class: `name slot-${slot}`, "dominant-baseline": "middle" }, name);
+      svg.append(label);
+      return label;
     });
-    const room = names.length > 1 ? Math.max(...names.map((text) => text.getComputedTextLength())) + CHART.gap + 4 : 12;
-    const frame = { left: CHART.left, right: width - room, top: CHART.top, bottom: height - CHART.bottom };
+    const room = names.length > 1 ? Math.max(...names.map((label) => label.getComputedTextLength())) + CHART.gap + 4 : 12;
+    const frame = { left: CHART.left * text, right: width - room, top: CHART.top, bottom: height - CHART.bottom * text };
     const count = Math.max(2, ...series.map(({ values }) => values.length));
     const [low, high] = limits ? limits.map((x) => (log ? Math.log10(x) : x)) : findRange(series.flatMap(({ values }) => values), log);
     const x = (k) => frame.left + (k / (count - 1)) * (frame.right - frame.left);
@@ -93,7 +94,7 @@ function lineChart(svg, { series, xLabel, yLabel, log = false, limits = null, fi
       const part = Math.max(-9, Math.min(9, (scaled - low) / (high - low)));
       return frame.bottom - part * (frame.bottom - frame.top);
     };
-    place = { x, y, frame, count };
+    place = { x, y, frame, count, text };
     drawAxes(frame, low, high);
     const clips = makeSvg("defs", {}, clipTo(`${id}-all`, frame, frame.right), clipTo(id, frame, frame.left));
     svg.append(clips);
@@ -111,7 +112,8 @@ function lineChart(svg, { series, xLabel, yLabel, log = false, limits = null, fi
   }
 
   function drawAxes(frame, low, high) {
-    const rows = Math.max(2, Math.floor((frame.bottom - frame.top) / 38));
+    const { text } = place;
+    const rows = Math.max(2, Math.floor((frame.bottom - frame.top) / (38 * text)));
     for (const value of log ? logTicks(low, high, rows) : niceTicks(low, high, rows)) {
       const y = frame.bottom - ((value - low) / (high - low)) * (frame.bottom - frame.top);
       svg.append(
@@ -120,20 +122,21 @@ function lineChart(svg, { series, xLabel, yLabel, log = false, limits = null, fi
           log ? writeLogTick(value) : writeTick(value))
       );
     }
-    const columns = Math.max(2, Math.floor((frame.right - frame.left) / 70));
+    const columns = Math.max(2, Math.floor((frame.right - frame.left) / (70 * text)));
     for (const step of niceTicks(first, first + place.count - 1, columns)) {
       if (step !== Math.round(step)) continue;
       const x = place.x(step - first);
       svg.append(
         makeSvg("line", { class: "axis", x1: x, x2: x, y1: frame.bottom, y2: frame.bottom + 4 }),
-        makeSvg("text", { class: "tick", x, y: frame.bottom + 16, "text-anchor": "middle" }, writeTick(step))
+        makeSvg("text", { class: "tick", x, y: frame.bottom + 16 * text, "text-anchor": "middle" }, writeTick(step))
       );
     }
     const middle = (frame.top + frame.bottom) / 2;
+    const side = 14 * text;
     svg.append(
       makeSvg("line", { class: "axis", x1: frame.left, x2: frame.right, y1: frame.bottom, y2: frame.bottom }),
-      makeSvg("text", { x: (frame.left + frame.right) / 2, y: frame.bottom + 34, "text-anchor": "middle" }, xLabel),
-      makeSvg("text", { x: 14, y: middle, transform: `rotate(-90 14 ${middle})`, "text-anchor": "middle" }, yLabel)
+      makeSvg("text", { x: (frame.left + frame.right) / 2, y: frame.bottom + 34 * text, "text-anchor": "middle" }, xLabel),
+      makeSvg("text", { x: side, y: middle, transform: `rotate(-90 ${side} ${middle})`, "text-anchor": "middle" }, yLabel)
     );
   }
 
@@ -154,12 +157,12 @@ function lineChart(svg, { series, xLabel, yLabel, log = false, limits = null, fi
   // At the end of each line, where it leaves the picture at its edge.
   function placeNames(names) {
     const { x, y, frame } = place;
-    if (names.length < 2) return names.forEach((text) => text.remove());
+    if (names.length < 2) return names.forEach((label) => label.remove());
     const ends = series.map(({ values }) => {
       const end = values.findLastIndex((value) => !Number.isNaN(value));
       return Math.max(frame.top, Math.min(frame.bottom, end < 0 ? frame.bottom : y(values[end])));
     });
-    spread(ends, CHART.line, frame.top, frame.bottom).forEach((height, i) => {
+    spread(ends, CHART.line * place.text, frame.top, frame.bottom).forEach((height, i) => {
       names[i].setAttribute("x", x(place.count - 1) + CHART.gap);
       names[i].setAttribute("y", height);
       svg.append(names[i]);

@@ -13,3 +13,6 @@ function fill(element, properties, children) {
   element.append(...children);
   return element;
 }
+
+// How much larger than usual the visitor has made text: what is measured in pixels grows with it.
+const textScale = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;

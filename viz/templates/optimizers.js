@@ -59,7 +59,8 @@ const clamp = (part) => Math.max(-9, Math.min(10, part)); // a browser draws no 
 function drawMap() {
   const { width, height } = map.getBoundingClientRect();
   if (!width) return;
-  const { left, right, top, bottom } = MARGIN;
+  const text = textScale();
+  const [left, right, top, bottom] = [MARGIN.left * text, MARGIN.right, MARGIN.top, MARGIN.bottom * text];
   area = { left, top, width: width - left - right, height: height - top - bottom };
   map.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const box = { x: left, y: top, width: area.width, height: area.height };
@@ -75,9 +76,9 @@ function drawMap() {
       { "clip-path": "url(#inside)" },
       makeSvg("g", { transform: scale }, ...levels),
       ...surface.minima.map(drawMinimum),
-      makeSvg("circle", { class: "start", cx: across(surface.starts[start][0]), cy: down(surface.starts[start][1]), r: 6 }),
       ...shapes("halo"),
-      ...shapes("trail", "dots")
+      ...shapes("trail", "dots"),
+      makeSvg("circle", { class: "start", cx: across(surface.starts[start][0]), cy: down(surface.starts[start][1]), r: 6.5 })
     ),
     makeSvg("rect", { class: "frame", ...box }),
     ...drawTicks(),
@@ -102,10 +103,10 @@ function drawTicks() {
   const { left, top, width, height } = area;
   const text = (x, y, anchor, value) =>
     makeSvg("text", { class: "tick", x, y, "text-anchor": anchor, "dominant-baseline": "middle" }, writeTick(value));
-  const xs = niceTicks(...surface.x, Math.max(6, Math.floor(width / 80)));
+  const xs = niceTicks(...surface.x, Math.max(6, Math.floor(width / (80 * textScale()))));
   const ys = niceTicks(...surface.y, Math.max(5, Math.floor(height / 60)));
   return [
-    ...xs.map((x) => text(across(x), top + height + 13, "middle", x)),
+    ...xs.map((x) => text(across(x), top + height + 13 * textScale(), "middle", x)),
     ...ys.map((y) => text(left - 6, down(y), "end", y)),
   ];
 }
@@ -133,7 +134,7 @@ function placeWalker(walker, walk, k) {
 }
 
 // Where a label may stand around its head: the place it had comes first, so that it does not jump about.
-const SIDES = [[1, 0], [-1, 0], [1, -1], [-1, -1], [1, 1], [-1, 1], [1, -2], [-1, -2], [1, 2], [-1, 2], [1, -3], [1, 3]];
+const SIDES = [0, -1, 1, -2, 2, -3, 3, -4, 4, -5, 5].flatMap((lines) => [[1, lines], [-1, lines]]);
 
 function placeLabels() {
   const taken = walkers.map(({ place: [x, y] }) => ({ left: x - 7, right: x + 7, top: y - 7, bottom: y + 7 }));
@@ -141,8 +142,8 @@ function placeLabels() {
   walkers.forEach((walker, n) => {
     const at = ([toRight, lines]) => {
       const left = walker.place[0] + (toRight > 0 ? 11 : -11 - walker.width);
-      const y = walker.place[1] + lines * 16;
-      return { left, right: left + walker.width, top: y - 8, bottom: y + 8, y };
+      const y = walker.place[1] + lines * 16 * textScale();
+      return { left, right: left + walker.width, top: y - 8 * textScale(), bottom: y + 8 * textScale(), y };
     };
     const overlap = (one, two) =>
       Math.max(0, Math.min(one.right, two.right) - Math.max(one.left, two.left)) *
@@ -182,8 +183,9 @@ const writePlace = ([x, y]) =>
 const rows = optimizers.map((name, n) => {
   const select = make("select", { "aria-label": `Learning rate of ${name}` }, ...rates.map((rate, r) => option(r, rate)));
   const numbers = ["x", "y", "loss"].map((kind) => make("span", { class: `number ${kind}` }));
-  const head = make("th", { scope: "row" }, make("span", { class: `swatch slot-${n + 1}` }, name));
-  find("walkers").tBodies[0].append(make("tr", {}, head, make("td", {}, select), writePlace(numbers), make("td", {}, numbers[2])));
+  const title = make("div", {}, make("span", { class: `swatch slot-${n + 1}` }, name), select);
+  const head = make("th", { scope: "row" }, title);
+  find("walkers").tBodies[0].append(make("tr", {}, head, writePlace(numbers), make("td", {}, numbers[2])));
   select.addEventListener("change", () => {
     chosen[n] = Number(select.value);
     change();
