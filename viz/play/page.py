@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tensor import nn
 from tensor.data import digits
+from tensor.history import History
 from tensor.models import DIGITS, MODELS, count_parameters
 from tensor.serialization import ModelFileError, SavedModel
 from tensor.session import load_digit_model
@@ -64,16 +65,32 @@ def pick_samples() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def describe(model: nn.Module, saved: SavedModel) -> str:
-    """Say in a line what a saved model is, what it was trained on, and how well it did."""
+    """Say in a line what a saved model is, what it was trained on, and how well it did, as far as known."""
     recipe = MODELS[saved.name]
-    words = [f"{saved.name} ({recipe.title}; {count_parameters(model):,} parameters)"]
-    words.append(f"trained on {DATA.get(saved.data, 'unknown data')}{_epochs(saved)}")
-    return ", ".join(words) + "."
+    parameters = f"{count_parameters(model):,} parameters"
+    data = DATA.get(saved.data, "unknown data")
+    return f"{saved.name} ({recipe.title}; {parameters}), trained on {data}{_course(model, saved)}."
 
 
-def _epochs(saved: SavedModel) -> str:
+def _course(model: nn.Module, saved: SavedModel) -> str:
+    """Return how long a model was trained, and its test accuracy; nothing of what the file does not say."""
+    history = History(model, 1)
     try:
         _, position = saved.training()
-    except ModelFileError:  # of a file that says nothing of its training
+        history.restore(saved)
+    except ModelFileError:
         return ""
-    return f" for {position.epoch} epoch{'s' * (position.epoch != 1)}"
+    parts = [_count(position.epoch, "epoch")] if position.epoch or not position.batch else []
+    if position.batch:
+        parts.append(_count(position.batch, "batch", "es"))
+    course = f" for {' and '.join(parts)}"
+    last = (history.epochs.as_dicts() or [{}])[-1]
+    accuracy = last.get("test_accuracy")
+    # not where more was learned since: the weights are others
+    if position.batch or last.get("epoch") != position.epoch or accuracy is None:
+        return course
+    return f"{course}; right on {accuracy:.2%} of its test digits"
+
+
+def _count(n: int, what: str, plural: str = "s") -> str:
+    return f"{n:,} {what}{plural if n != 1 else ''}"

@@ -8,8 +8,11 @@ import pytest
 import liftgrad
 import tensor
 from tensor import models
-from tensor.serialization import save_model
+from tensor.history import History
+from tensor.serialization import load_model, save_model
+from tensor.training import Plan, Position, make_optimizer
 from viz.play import write_page
+from viz.play.page import describe
 
 
 @pytest.fixture
@@ -46,6 +49,31 @@ def test_what_it_says_of_the_model(saved, tmp_path, data, says):
     page = (tmp_path / "cnn.html").read_text(encoding="utf-8")
     (about,) = re.findall(r'<p id="about">(.*?)</p>', page)
     assert about == f"cnn (two convolutions of 32 channels, 1568-10; 25,258 parameters), {says}"
+
+
+@pytest.mark.parametrize(
+    ("position", "rows", "says"),
+    [
+        ((2, 0), [(1, 0.5), (2, 0.98765)], "for 2 epochs; right on 98.77% of its test digits."),
+        ((1, 0), [(1, 1.0)], "for 1 epoch; right on 100.00% of its test digits."),
+        ((1, 7), [(1, 0.5)], "for 1 epoch and 7 batches."),  # the weights have changed since
+        ((0, 1), [], "for 1 batch."),
+        ((3, 0), [(2, 0.5)], "for 3 epochs."),  # of long trainings not every epoch is kept
+        ((0, 0), [], "for 0 epochs."),
+    ],
+)
+def test_what_it_says_of_the_training(tmp_path, position, rows, says):
+    model = models.build("mlp")
+    history = History(model, 10)
+    for epoch, accuracy in rows:
+        history.add_epoch(epoch, 0.1, 0.9, 0.1, accuracy)
+    where = Position(*position, order=tensor.random.default_generator.state_array())
+    save_model(
+        tmp_path / "m", model, "mlp", "digits", Plan(epochs=9), where,
+        make_optimizer(model, "sgd", 0.1), None, history.as_dict(),
+    )  # fmt: skip
+    model, saved = load_model(tmp_path / "m")
+    assert describe(model, saved).endswith(f"trained on the built-in digits {says}")
 
 
 def test_open(saved, tmp_path, monkeypatch, capsys):

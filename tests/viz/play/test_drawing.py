@@ -421,6 +421,15 @@ def test_widths(name, request, open_model):
         page.keyboard.press("8")
 
 
+def test_text_of_twice_the_size(cnn, open_model):
+    page = open_model(cnn, viewport={"width": 390, "height": 844})
+    page.keyboard.press("8")
+    page.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    draw(page, BAR)
+    check(page, cnn)
+
+
 def test_on_a_phone_the_canvas_and_the_answer_are_in_sight(mlp, open_model):
     page = open_model(mlp, viewport={"width": 390, "height": 844})
     page.keyboard.press("2")

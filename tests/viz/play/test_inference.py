@@ -37,6 +37,13 @@ def test_logits_of_100_digits(name, open_play, trained_model):
     assert (found.argmax(1) == labels).mean() >= 0.9  # and they are not all the same
 
 
+def test_the_accuracy_that_it_states_is_the_engines(play_page, trained_model):
+    split = digits.load()
+    logits = engine_logits(load_model(trained_model("mlp"))[0], split.test_images)
+    right = (logits.argmax(1) == split.test_labels).mean()
+    assert f"for 1 epoch; right on {right:.2%} of its test digits." in play_page("mlp").read_text("utf-8")
+
+
 def test_logits_of_100_digits_of_mnist(open_play, trained_model, mnist_folder):
     images = idx.load_directory(mnist_folder).test_images[:100]
     expected = engine_logits(load_model(trained_model("mlp", "mnist"))[0], images)
