@@ -394,11 +394,19 @@ def _check_plot(kind: str, files: Sequence[str], options: dict[str, Any]) -> Non
 
 
 def _plot_runs(files: Sequence[str], dark: bool) -> Any:
+    from difflib import get_close_matches
+
     from tensor.runlog import read_runs
     from viz.plots import draw_curves
 
+    near = get_close_matches(files[0], OF_A_MODEL, 1)
+    if near and not Path(files[0]).exists():
+        raise Refused(f"{files[0]}: no such file; did you mean plot {near[0]}?")
     found = []
     for file in files:
+        if file.endswith(".safetensors"):
+            known = ", ".join(OF_A_MODEL)
+            raise Refused(f"{file}: is a model; `liftgrad plot WHAT {file}` draws it, with one of {known}")
         runs = read_runs(file)
         for number, run in enumerate(runs, 1):
             found.append((_name_of(file, files) + f" #{number}" * (len(runs) > 1), run))

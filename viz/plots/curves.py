@@ -152,7 +152,8 @@ def _set_limits(axes: Any, kind: str, shown: Sequence[dict[str, Any]]) -> None:
     low, high = min(values), max(values)
     if kind == "accuracy":
         margin = max(0.06 * (high - low), 0.004)
-        axes.set_ylim(max(low - margin, -0.02), high + margin)
+        low = max(low - margin, -0.02)
+        axes.set_ylim(low, min(high + margin, 1.0 + 0.03 * (1.0 - low)))  # no tick above 100%
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     elif low > 0.0 and high / low > LOG_FROM:
         axes.set_yscale("log")
