@@ -155,8 +155,8 @@ def run(picture: Any, kernel: Kernel, stride: int, padding: int) -> dict[str, An
     import tensor
     from tensor.nn import functional as F
 
-    x = tensor.tensor(picture[None, None], requires_grad=True)
-    w = tensor.tensor(kernel.weights, dtype=tensor.float64)[None, None].requires_grad_()
+    x: Any = tensor.tensor(picture[None, None], requires_grad=True)
+    w: Any = tensor.tensor(kernel.weights, dtype=tensor.float64)[None, None].requires_grad_()
     middle = tensor.zeros_like(w)
     middle[0, 0, len(kernel.weights) // 2, len(kernel.weights) // 2] = 1.0
     with tensor.no_grad():
@@ -164,7 +164,7 @@ def run(picture: Any, kernel: Kernel, stride: int, padding: int) -> dict[str, An
     losses = []
     for name, _ in LOSSES:
         x.grad = w.grad = None
-        y = F.conv2d(x, w, stride=stride, padding=padding)
+        y: Any = F.conv2d(x, w, stride=stride, padding=padding)
         y.retain_grad()
         loss = measure(name, y, target)
         loss.backward()

@@ -75,7 +75,7 @@ function build() {
   terms = [makeTerms(find("first"), run.k), makeTerms(find("second"), run.k)];
   find("stage").classList.toggle("backward", backward);
   TITLES[phase].forEach((title, n) => (find(["first", "second"][n]).querySelector("h3").textContent = title));
-  find("about").textContent = run.kernel.note;
+  find("about").textContent = backward ? LOSSES[run.lossName](run) : run.kernel.note;
   find("words").replaceChildren(...writeWords(phase));
   for (const name of ["forward", "backward"]) find(name).setAttribute("aria-pressed", name === phase);
 }
@@ -112,8 +112,9 @@ function show(k) {
   boards.right.place(row, column ?? 0);
   const [headline, below] = tellState(run, k);
   find("headline").textContent = headline;
-  const [, before, result] = (phase === "forward" && /^(.*= )([^=]*)$/.exec(below)) || [];
-  find("sum").replaceChildren(...(before ? [before, make("b", {}, result)] : [below]));
+  find("why").textContent = phase === "backward" ? below : "";
+  const [, before, result] = /^(.*= )([^=]*)$/.exec(below) || [];
+  find("sum").replaceChildren(...(phase === "backward" ? [] : before ? [before, make("b", {}, result)] : [below]));
   remember();
 }
 

@@ -1,6 +1,6 @@
 // Boards of numbered and coloured cells: SVG, as sharp at any size as the screen can be.
 const CELL = 20; // units of the drawing
-const SMALLEST_TEXT = 8.5; // CSS pixels; below it a board shows colours alone
+const SMALLEST_TEXT = 8; // CSS pixels; below it a board shows colours alone
 const LARGEST_TEXT = 20;
 
 // In full: every number here is a whole number of sixteenths, or of 1/256, which four decimals round.
@@ -48,7 +48,7 @@ function makeBoard(host, { size, most, longest, ring = 0, tone = "", ringText = 
 
   function fit() {
     const pixels = (svg.clientWidth || svg.getBoundingClientRect().width) / (size + 2 * ring);
-    const text = Math.min(0.5 * pixels, (1.45 / longest) * pixels, LARGEST_TEXT); // a digit is 0.6 of it wide
+    const text = Math.min(0.5 * pixels, (1.55 / longest) * pixels, LARGEST_TEXT); // a digit is 0.6 of it wide
     svg.classList.toggle("numbered", text >= SMALLEST_TEXT);
     texts.style.fontSize = `${(text / pixels) * CELL}px`;
   }

@@ -43,8 +43,8 @@ const LOSSES = {
     `L is one output alone, the strongest, at ${place(run, run.gy.indexOf(1))}. Its gradient is 1 there and 0 elsewhere.`,
   sum: () => "L is the sum of all outputs: each of them has the gradient 1.",
   squares: () =>
-    "L = 1/2 sum of (y - t)², where t is the digit itself: the pixel in the middle of each window. " +
-    "The gradient of an output is y - t.",
+    "L = ½ sum of (y\u00a0-\u00a0t)², where t is the digit itself: the pixel in the middle of each window. " +
+    "The gradient of an output is y\u00a0-\u00a0t.",
 };
 
 // Why the gradient of an output is what it is.
@@ -64,13 +64,12 @@ function tellState(run, k) {
   if (!isBackward(run, k)) {
     return [`y at ${place(run, cell)} is ${full(run.y[cell])}`, writeSum(productsAt(run, cell), run.y[cell])];
   }
-  if (cell < 0) return [`The loss L is ${full(run.loss)}, and the gradients arrive`, LOSSES[run.lossName](run)];
+  if (cell < 0) return [`The loss L is ${full(run.loss)}`, "Its gradient has arrived at the outputs: press Play or Next."];
   const last = cell === run.count - 1;
   const verdict = run.agrees ? AGREES : "These sums are NOT the engine's gradients.";
   const idle = run.gy[cell] === 0 ? " Nothing flows back from 0." : "";
-  const [row, column] = [Math.floor(cell / run.out) + 1, (cell % run.out) + 1];
   return [
-    last ? "All outputs have passed their gradients back" : `Row ${row}, column ${column} passes its gradient back`,
+    last ? "Every gradient has flowed back" : `Back from ${place(run, cell)}`,
     `${whyGradient(run, cell)}${idle}${last ? ` ${verdict}` : ""}`,
   ];
 }
