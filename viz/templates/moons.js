@@ -6,7 +6,7 @@ let pointed = null; // by the mouse, for as long as it stays
 let position = 0;
 
 const current = () => pointed || chosen || SCORE;
-const write = (x) => shown(x).replace("-", "−");
+const write = (x) => shown(x).replaceAll("-", "−");
 
 // --- words ---------------------------------------------------------------------------------------------
 
@@ -54,7 +54,7 @@ function writeNeuron(k, { layer, index }) {
   weights.forEach((w, i) => {
     if (i) sum.append(w < 0 ? " − " : " + ");
     const number = signed(w);
-    if (i) number.textContent = shown(Math.abs(w));
+    if (i) number.textContent = write(Math.abs(w));
     sum.append(make("span", { class: "term" }, number, i < weights.length - 1 ? `\u202f${sources[i]}` : ""));
   });
   find("formula").replaceChildren(

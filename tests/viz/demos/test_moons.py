@@ -9,7 +9,7 @@ import pytest
 
 import liftgrad
 import tensor
-from micro.train import train_moons
+from micro.train import mean_loss, train_moons
 from tensor.data.points import moons
 from viz.demos import DEMOS
 from viz.demos.moons import MOST_EPOCHS, PLANE, STRONGEST, record, weighted_sums
@@ -34,9 +34,7 @@ def ask(model, x, y):
 def look(model):
     """Return what the engine says of a model: by Values, point by point."""
     model.zero_grad()
-    loss = 0.0
-    for point, label in zip(ALL[:100], LABELS[:100], strict=True):
-        loss = (1.0 - label * model(point)).relu() * 0.01 + loss
+    loss = mean_loss(model, ALL[:100], LABELS[:100])
     loss.backward()
     at_points = [ask(model, *point) for point in ALL]
     right = [sums[2][0] * label > 0.0 for sums, label in zip(at_points, LABELS, strict=True)]
@@ -242,9 +240,10 @@ def check_state(page, state, epoch, layer=3, index=0, quantity="weights"):
     assert read["onEdges"] == (
         [write(x) for x in [*edges[layer - 1][index][:-1], *outward]] if layer < 3 else []
     )
-    assert [t for t in read["formula"].split() if t[-1].isdigit() and "." in t] == [
-        write(w) if i == 0 else shown(abs(w)) for i, w in enumerate(weights)
-    ] or layer < 3
+    terms = [write(weights[0])] + [f"{'−' if w < 0 else '+'} {write(abs(w))}" for w in weights[1:]]
+    factors = [f"\u202f{source}" for source in sources[:-1]] + [""]
+    total = " ".join(term + factor for term, factor in zip(terms, factors, strict=True))
+    assert read["formula"] == f"{name} = " + (total if layer == 3 else f"relu({total})")
     if layer < 3:
         assert read["plane-title"] == f"What neuron {name} responds to"
         assert read["plane-note"].startswith(f"On at {state.on[layer - 1][index]} of 100 points, ")
@@ -256,3 +255,172 @@ def page(open_page, demo_page):
         return open_page(demo_page("moons", seed=SEED, epochs=EPOCHS), **options)
 
     return page
+
+
+def test_every_neuron_at_every_epoch_shows_the_engines_numbers(engine, page):
+    page = page()
+    for epoch, state in enumerate(engine.states):
+        if epoch:
+            page.keyboard.press("ArrowRight")
+        check_state(page, state, epoch)
+    page.locator(".neuron").nth(0).click()
+    for epoch in (EPOCHS, 0):
+        page.keyboard.press("Home" if epoch == 0 else "End")
+        for layer, names in enumerate(NAMES[:3]):
+            for index in range(len(names)):
+                page.locator(".neuron").nth(sum(map(len, NAMES[:layer])) + index).hover()
+                check_state(page, engine.states[epoch], epoch, layer, index)
+    page.locator("h1").hover()
+    check_state(page, engine.states[0], 0, 0, 0)  # what was clicked stays chosen
+    page.locator("#show-grads").click()
+    page.locator(".neuron").nth(5).hover()
+    check_state(page, engine.states[0], 0, 1, 3, "grads")
+
+
+def test_every_control(engine, page):
+    page = page()
+    states = engine.states
+    for button, epoch in (
+        ("next", 1),
+        ("next", 2),
+        ("back", 1),
+        ("end", EPOCHS),
+        ("next", EPOCHS),
+        ("reset", 0),
+    ):
+        page.click(f"#{button}", force=True)  # at an end it can be clicked, and does nothing
+        check_state(page, states[epoch], epoch)
+    page.locator("#slider").fill("4")
+    check_state(page, states[4], 4)
+    assert page.get_attribute("#slider", "aria-valuetext") == (
+        f"Epoch 4 of {EPOCHS}: loss {write(states[4].loss)}, "
+        f"{states[4].right[0]} of 100 learned points right, {states[4].right[1]} of 100 others"
+    )
+    for chart in ("loss", "right", "norms"):
+        box = page.locator(f"#{chart}-chart").bounding_box()
+        page.locator(f"#{chart}-chart").click(position={"x": 60, "y": box["height"] / 2})
+        check_state(page, states[0], 0)
+        page.keyboard.press("End")
+    page.select_option("#speed", "20")
+    page.click("#play")
+    page.wait_for_function(f"document.getElementById('epoch').textContent === '{EPOCHS}'")
+    assert page.inner_text("#play") == "Play"
+    check_state(page, states[-1], EPOCHS)
+    shown_folds = "getComputedStyle(document.querySelector('.fold')).visibility"
+    assert page.evaluate(shown_folds) == "visible"
+    page.click("#folds")
+    assert (page.evaluate(shown_folds), page.get_attribute("#folds", "aria-pressed")) == ("hidden", "false")
+    page.click("#show-grads")
+    assert page.get_attribute("#show-weights", "aria-pressed") == "false"
+    page.click("#show-weights")
+    assert page.get_attribute("#show-grads", "aria-pressed") == "false"
+
+
+def test_neurons_by_keyboard(engine, page):
+    page = page()
+    page.locator("#show-grads").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "score"
+    order = [(layer, index) for layer, names in enumerate(NAMES) for index in range(len(names))]
+    for layer, index in order[-2::-1]:
+        page.keyboard.press("ArrowUp")
+        check_state(page, engine.states[0], 0, layer, index)
+    page.keyboard.press("ArrowUp")  # there is none above
+    check_state(page, engine.states[0], 0, 0, 0)
+    for _ in range(4):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")  # the focus has chosen it
+    page.keyboard.press("ArrowRight")
+    check_state(page, engine.states[1], 1, 1, 2)
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+        f"neuron a3 of the first layer, on at {engine.states[1].on[0][2]} of 100 points"
+    )
+    page.keyboard.press("Escape")
+    check_state(page, engine.states[1], 1)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.classList.contains('neuron')") is False
+
+
+def test_a_finger_chooses_a_neuron_and_returns(engine, page):
+    page = page(viewport={"width": 390, "height": 844}, has_touch=True, device_scale_factor=2)
+    page.locator(".neuron").nth(12).tap()
+    check_state(page, engine.states[0], 0, 2, 2)
+    assert page.locator(".neuron").nth(12).get_attribute("aria-pressed") == "true"
+    page.locator("#next").tap()
+    check_state(page, engine.states[1], 1, 2, 2)
+    page.locator(".neuron").nth(12).tap()
+    check_state(page, engine.states[1], 1)
+    page.evaluate("scrollTo(0, 1e6)")
+    controls = page.evaluate("document.getElementById('controls').getBoundingClientRect().toJSON()")
+    assert controls["top"] == 0  # within reach beside the charts
+
+
+EDGES = """() => [...document.querySelectorAll('.edge')].map((path) =>
+  [path.classList[1], parseFloat(path.style.strokeWidth)])"""
+
+
+def test_lines_have_the_sign_and_the_size_of_their_weights(engine, page):
+    page = page()
+    for epoch, quantity in ((0, "weights"), (EPOCHS, "weights"), (EPOCHS, "grads")):
+        page.keyboard.press("Home" if epoch == 0 else "End")
+        page.click("#show-" + quantity)
+        layers = getattr(engine.states[epoch], quantity)
+        numbers = np.array([n[i] for layer in layers for i in range(len(layer[0]) - 1) for n in layer])
+        signs, widths = zip(*page.evaluate(EDGES), strict=True)
+        assert len(numbers) == len(signs) == 88
+        assert list(signs) == ["plus" if n > 0 else "minus" if n < 0 else "none" for n in numbers]
+        widths = np.array(widths)[np.abs(numbers).argsort()]
+        assert (np.diff(widths) >= -0.011).all()
+        assert 0.4 <= widths[0] < 0.6
+        assert widths[-1] <= 7.0
+        assert widths[-1] > 3.0 or quantity == "grads"
+
+
+PIXELS = """(places) => {
+  const field = document.getElementById('field');
+  const canvas = document.createElement('canvas');
+  Object.assign(canvas, { width: field.width, height: field.height });
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.drawImage(field, 0, 0);
+  return places.map(([x, y]) => [...context.getImageData(x * canvas.width, y * canvas.height, 1, 1).data]);
+}"""
+
+
+def test_the_plane_is_painted_by_the_scores_and_sharp(engine, page, pages):
+    page = page(device_scale_factor=2)
+    page.keyboard.press("End")
+    size = page.evaluate("[field.width, field.clientWidth]")
+    assert size[0] == pytest.approx(2 * size[1], abs=2)
+    places = [((i + 0.5) / 12, (j + 0.5) / 8) for i in range(12) for j in range(8)]
+    scores = [ask(engine.model, PLANE["left"] + WIDTH * x, PLANE["top"] - HEIGHT * y) for x, y in places]
+    clear = 0
+    for (red, _, blue, alpha), sums in zip(page.evaluate(PIXELS, places), scores, strict=True):
+        assert alpha == 255
+        if abs(sums[2][0]) > 0.5:
+            clear += 1
+            assert (blue > red) == (sums[2][0] > 0)
+    assert clear > 60
+    first = page.evaluate(PIXELS, places)
+    page.locator(".neuron").nth(4).hover()  # a3: coloured where it is on
+    ground = [252, 251, 248, 255]
+    for pixel, sums in zip(page.evaluate(PIXELS, places), scores, strict=True):
+        if abs(sums[0][2]) > 0.05:
+            assert (pixel != ground) == (sums[0][2] > 0)
+    page.locator("h1").hover()
+    assert page.evaluate(PIXELS, places) == first
+    page.emulate_media(color_scheme="dark")
+    page.evaluate(pages.SETTLE)
+    assert page.evaluate(PIXELS, places) != first
+
+
+def test_nothing_jumps_from_neuron_to_neuron(page):
+    page = page()
+    parts = "[...document.querySelectorAll('.card, #controls')]"
+    read = f"JSON.stringify({parts}.map((part) => [part.offsetTop, part.offsetHeight]))"
+    places = set()
+    for key in ("Home", "End"):
+        page.keyboard.press(key)
+        for neuron in range(19):
+            page.locator(".neuron").nth(neuron).hover()
+            places.add(page.evaluate(read))
+    assert len(places) == 1
