@@ -244,11 +244,15 @@ function choose(wanted) {
   keepHeight();
 }
 
-function takeBatch() {
+// While it is typed, a number that is no batch size is let be; then the old one comes back.
+function takeBatch(isTyped) {
   const size = find("batch").valueAsNumber;
-  if (Number.isInteger(size) && size >= 1 && size <= largest) return choose({ name, batch: size });
-  find("batch").value = batch;
-  find("live").textContent = `A batch has 1 to ${largest} samples; it stays at ${batch}.`;
+  if (size === batch) return;
+  if (Number.isInteger(size) && size >= 1 && size <= largest) choose({ name, batch: size });
+  else if (!isTyped) {
+    find("batch").value = batch;
+    find("live").textContent = `A batch has 1 to ${largest} samples; it stays at ${batch}.`;
+  }
 }
 
 find("batch").max = largest;
@@ -261,7 +265,8 @@ find("sizes").append(
   })
 );
 find("model").addEventListener("change", (event) => choose({ name: event.target.value, batch }));
-find("batch").addEventListener("change", takeBatch);
+find("batch").addEventListener("input", () => takeBatch(true));
+find("batch").addEventListener("change", () => takeBatch(false));
 const player = makePlayer({ count: 1, show, interval: 1200, describe });
 choose({ name: "cnn", batch });
 let width = window.innerWidth;

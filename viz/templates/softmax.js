@@ -164,10 +164,12 @@ function makeRow(j) {
     begin({ logits: current.logits });
   });
   slider.addEventListener("keydown", (event) => moveByKey(event, j));
+  exact.addEventListener("input", () => {
+    if (Number.isFinite(exact.valueAsNumber)) setLogit(j, exact.valueAsNumber);
+  });
   exact.addEventListener("change", () => {
-    const z = exact.valueAsNumber;
-    if (Number.isFinite(z)) setLogit(j, z, { quiet: false });
-    else draw(); // what is no number is taken back
+    // what is no number is taken back
+    player.goto(player.at(), { quiet: !Number.isFinite(exact.valueAsNumber) });
   });
   return { row, target, slider, exact, bar, arrow, fill, pull, p, g, part, difference };
 }
@@ -207,8 +209,9 @@ function drawRow(j, result) {
   slider.max = reach;
   slider.value = z;
   const gradient = (isTrue ? shownDifference : shownTiny)(result.gradient[j]);
-  slider.setAttribute("aria-valuetext", `${shown(z)}; p ${shownTiny(result.p[j])}; gradient ${gradient}`);
-  if (exact.valueAsNumber !== Number(z.toFixed(4)) || document.activeElement !== exact) exact.value = Number(z.toFixed(4));
+  slider.setAttribute("aria-valuetext", `${shown(z)}; p ${shownTiny(result.p[j])}; gradient ${gradient}; loss ${shownDifference(result.loss)}`);
+  // not while it is typed, or 1.23456 could not be
+  if (exact.valueAsNumber !== z || document.activeElement !== exact) exact.value = Number(z.toFixed(4));
   span(bar, 0.5, at(z));
   span(arrow, at(z), at(z - rate() * result.gradient[j]));
   fill.style.setProperty("width", percent(result.p[j]));
@@ -362,9 +365,9 @@ find("presets").append(
 find("count").append(...classes.map((n) => make("option", { value: n }, String(n))));
 find("count").addEventListener("change", (event) => setCount(Number(event.target.value)));
 find("temperature").addEventListener("input", (event) =>
-  begin({ logits: current.logits, temperature: Number(event.target.value) }, { keepReach: true })
+  begin({ logits: current.logits, temperature: Number(event.target.value) }, { keepReach: true, quiet: false })
 );
-find("rate").addEventListener("input", () => begin({ logits: current.logits }, { keepReach: true }));
+find("rate").addEventListener("input", () => begin({ logits: current.logits }, { keepReach: true, quiet: false }));
 find("shift").addEventListener("click", () => {
   if (canShift()) begin({ logits: current.logits.map((z) => z + 100) }, { quiet: false });
 });

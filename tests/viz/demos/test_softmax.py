@@ -126,7 +126,10 @@ def check(page):
         noise = NOISE if j == seen["target"] else 0.0
         gradient = texts.pop(f"g{j}")
         assert agrees(gradient, expected["gradient"][j], noise)
-        assert seen["spoken"][j] == f"{shown(z)}; p {texts[f'stable-p{j}']}; gradient {gradient}"
+        assert (
+            seen["spoken"][j]
+            == f"{shown(z)}; p {texts[f'stable-p{j}']}; gradient {gradient}; loss {texts['loss']}"
+        )
         quotient, difference = seen["parts"][j]
         assert all(map(agrees, quotient.split(" / "), (expected["exp"][j], expected["total"])))
         minuend, subtrahend = re.fullmatch(r"\(?(\S+) − ([01])(?:\) / T)?", difference).groups()
@@ -197,17 +200,23 @@ def test_logits_far_beyond_what_exp_can_hold(file, open_page):
     ):  # fmt: skip
         for j, z in enumerate(logits):
             exact.nth(j).fill(str(z))
-            exact.nth(j).press("Enter")
         assert check(page)["logits"] == list(logits)
         for target in (2, 0):
             page.locator("[name=target]").nth(target).check()
             check(page)
     exact.first.fill("1e9")  # as far as it goes
-    exact.first.press("Enter")
     assert check(page)["logits"][0] == 1e6
     exact.first.fill("")
     exact.first.press("Tab")  # no number: taken back
     assert check(page)["fields"][0] == "1000000"
+    exact.first.fill("")
+    exact.first.press_sequentially("-1.23456")  # key by key
+    assert (exact.first.input_value(), check(page)["logits"][0]) == ("-1.23456", -1.23456)
+    exact.first.press("Enter")
+    assert page.inner_text("#live").startswith("Step 0 of 60: p of class 0, the true one, is ")
+    exact.first.blur()
+    page.get_by_role("radio", name="class 1 is true").check()
+    assert check(page)["fields"][0] == "-1.2346"
 
 
 def test_adding_a_number_to_all_logits_changes_nothing_but_what_is_written(file, open_page):
