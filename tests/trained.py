@@ -25,7 +25,7 @@ def train(folder: Path, name: str, data: str, source: Path | None, environment: 
                 words += ["--data-dir", source]
             run = subprocess.run(
                 [sys.executable, "-m", "liftgrad", *words], env={**environment, "PYTHONPATH": str(ROOT)},
-                capture_output=True, text=True, timeout=600,
+                capture_output=True, text=True, timeout=1800,
             )  # fmt: skip
             assert run.returncode == 0, run.stderr
             unfinished.replace(path)

@@ -17,6 +17,16 @@ def drawings(strokes):
     return strokes.read_drawings()
 
 
+@pytest.fixture(scope="session")
+def digits(drawings):
+    return np.array([drawing.digit for drawing in drawings])
+
+
+@pytest.fixture(scope="session")
+def images(strokes, drawings):
+    return strokes.see(drawings)
+
+
 def test_there_are_enough_of_each_digit_and_no_two_alike(drawings):
     counts = np.bincount([drawing.digit for drawing in drawings], minlength=10)
     assert counts.tolist() == [8, 9, 8, 8, 8, 8, 8, 8, 8, 8]
@@ -38,16 +48,15 @@ def test_they_stand_anywhere_on_the_canvas_and_are_of_all_sizes(strokes, drawing
 
 
 @pytest.mark.parametrize("data", LEAST)
-def test_a_cnn_reads_them(strokes, drawings, trained_model, data):
-    digits = np.array([drawing.digit for drawing in drawings])
-    right = strokes.read(trained_model("cnn", data), strokes.see(drawings)) == digits
+def test_a_cnn_reads_them(strokes, drawings, digits, images, trained_model, data):
+    right = strokes.read(trained_model("cnn", data), images) == digits
     wrong = [f"{drawings[k].digit}, {drawings[k].style}" for k in np.flatnonzero(~right)]
     assert right.mean() >= LEAST[data], wrong
     # no digit is given up for the others
     assert min(right[digits == digit].mean() for digit in range(10)) >= 0.6, wrong
 
 
-def test_a_model_that_knows_nothing_reads_nearly_none(strokes, drawings, tmp_path):
+def test_a_model_that_knows_nothing_reads_nearly_none(strokes, digits, images, tmp_path):
     from tensor import models
     from tensor.random import fork_rng, manual_seed
     from tensor.serialization import save_model
@@ -55,8 +64,7 @@ def test_a_model_that_knows_nothing_reads_nearly_none(strokes, drawings, tmp_pat
     with fork_rng():
         manual_seed(0)
         save_model(tmp_path / "new.safetensors", models.build("cnn"), "cnn")
-    digits = np.array([drawing.digit for drawing in drawings])
-    assert (strokes.read(tmp_path / "new.safetensors", strokes.see(drawings)) == digits).mean() < 0.3
+    assert (strokes.read(tmp_path / "new.safetensors", images) == digits).mean() < 0.3
 
 
 # --- on the page -------------------------------------------------------------------------------------------
@@ -89,12 +97,12 @@ def _draw_with_finger(devtools, strokes):
     ids=["digits, a desk", "mnist, a phone"],
 )
 def test_they_are_read_as_they_are_drawn_on_the_page(
-    strokes, drawings, trained_model, browser, open_page, tmp_path, data, width, which
+    strokes, drawings, digits, images, trained_model, browser, open_page, tmp_path, data, width, which
 ):
     from viz.play import write_file
 
     # five of each: a browser takes a pointer's positions one a frame
-    drawings = [one for digit in range(10) for one in [d for d in drawings if d.digit == digit][which]]
+    chosen = [k for digit in range(10) for k in np.flatnonzero(digits == digit)[which]]
     path = tmp_path / "play.html"
     path.write_text(write_file(trained_model("cnn", data)), encoding="utf-8")
     page = open_page(path, viewport={"width": width, "height": 800}, has_touch=True)
@@ -104,7 +112,8 @@ def test_they_are_read_as_they_are_drawn_on_the_page(
     board = canvas.bounding_box()
     corner, scale = (board["x"], board["y"]), board["width"] / strokes.CANVAS
     right = []
-    for number, (drawing, image) in enumerate(zip(drawings, strokes.see(drawings), strict=True)):
+    for number, k in enumerate(chosen):
+        drawing = drawings[k]
         page.locator("#brush").fill(str(drawing.brush))
         places = [(stroke * scale + corner).tolist() for stroke in drawing.strokes]
         if number % 3:
@@ -113,7 +122,7 @@ def test_they_are_read_as_they_are_drawn_on_the_page(
             _draw_with_finger(devtools, places)
         seen = np.array(json.loads(page.get_attribute("#input", "data-input"))).reshape(28, 28)
         # a browser may round where the pointer is
-        assert np.abs(seen - image.astype(int)).mean() < 4, drawing
+        assert np.abs(seen - images[k].astype(int)).mean() < 4, drawing.style
         logits = json.loads(page.get_attribute("#bars", "data-logits"))
         assert page.inner_text("#prediction") == str(np.argmax(logits))
         right.append(page.inner_text("#prediction") == str(drawing.digit))
