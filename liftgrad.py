@@ -159,6 +159,8 @@ def train(
 
     screen = Screen(quiet)
     check_outputs(save=save, log=log, plot=plot)
+    if plot is not None:
+        screen.note("plot", f"{plot}, drawn anew after each epoch")
     if model in SCALAR_MODELS:
         from micro.session import train_on_points
         from tensor.data import points

@@ -29,7 +29,7 @@ from tensor.devices import device as Device
 from tensor.files import check_writable
 from tensor.history import History
 from tensor.random import manual_seed
-from tensor.runlog import Log, read_runs
+from tensor.runlog import Log, LogError, read_runs
 from tensor.serialization import SavedModel
 from tensor.softmax import softmax
 from tensor.training import Epoch, Plan, Position, Score
@@ -121,11 +121,13 @@ class Session:
         """Return the figures of the epochs that went before: of the file that is resumed, else of its log."""
         if self.saved is None:
             return []
-        known = self.history.epochs.as_dicts()
-        if not known and log is not None and log.is_file() and log.stat().st_size:
+        if self.saved.history is not None or log is None:
+            return self.history.epochs.as_dicts()
+        try:
             last = read_runs(log)[-1]
-            known = [entry for entry in last.in_order() if entry["epoch"] <= self.position.epoch]
-        return known
+        except LogError:  # a new log, or an odd one: no reason not to train
+            return []
+        return [entry for entry in last.in_order() if entry["epoch"] <= self.position.epoch]
 
     def train(self, save: Path | None, log: Log, check: Callable[[], None]) -> None:
         """Train to the end of the plan.

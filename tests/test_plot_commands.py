@@ -79,7 +79,8 @@ def trained(tmp_path_factory, digits):
 
 def texts(path):
     root = ET.fromstring(path.read_bytes())
-    return ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
+    found = ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
+    return [text.replace("\u2002", "  ") for text in found]
 
 
 def epochs_shown(path):
@@ -135,6 +136,20 @@ def test_resumed_the_earlier_epochs_are_drawn_too(run, trained, digits, tmp_path
     assert epochs_shown(tmp_path / "c.svg") == [1, 2, 3, 4]
     assert run(f"{old} --plot d.svg")[0] == 0
     assert epochs_shown(tmp_path / "d.svg") == [3, 4]
+
+
+def test_resumed_in_the_first_epoch(run, trained, digits, tmp_path):
+    change_history(trained[0], "early", lambda training: training["history"]["epochs"].update(rows=[]))
+    change_history(trained[0], "old", lambda training: training.pop("history"))
+    for resumed in ("early", "old"):
+        (tmp_path / "log").write_text('{"event": "start", "model": "mlp"}\n{"event": "stop"}\n')
+        words = (
+            f"train mlp --epochs 4 --data idx --data-dir {digits} --resume {resumed} --plot a.svg --log log"
+        )
+        code, lines, _ = run(words)
+        assert code == 0
+        assert lines[0] == "plot      a.svg, drawn anew after each epoch"
+        assert epochs_shown(tmp_path / "a.svg") == [3, 4]
 
 
 def change_history(source, target, change):

@@ -7,6 +7,7 @@ from typing import Any
 
 from viz.plots.style import (
     DASHES,
+    GAP,
     SERIES,
     Colours,
     clean,
@@ -131,7 +132,8 @@ def _draw_line(axes: Any, entry: dict[str, Any], marked: bool) -> None:
         )
     ]
     if alone:
-        axes.plot(*zip(*alone, strict=True), "o", color=entry["colour"], clip_on=False)
+        size = 4.5 if entry["label"] else 2.0
+        axes.plot(*zip(*alone, strict=True), "o", color=entry["colour"], clip_on=False, markersize=size)
 
 
 def _end(entry: dict[str, Any]) -> list[tuple[float, float, str, str]]:
@@ -142,7 +144,7 @@ def _end(entry: dict[str, Any]) -> list[tuple[float, float, str, str]]:
     last = f"{points[-1][1]:.2%}" if entry["kind"] == "accuracy" else f"{points[-1][1]:.3g}"
     if not math.isfinite(entry["y"][-1]):
         last = "no number"
-    return [(*points[-1], f"{entry['label']}  {last}", entry["colour"])]
+    return [(*points[-1], f"{entry['label']}{GAP}{last}", entry["colour"])]
 
 
 def _set_limits(axes: Any, kind: str, shown: Sequence[dict[str, Any]]) -> None:

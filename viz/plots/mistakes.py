@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viz.plots.style import (
+    GAP,
     LARGE,
     SMALL,
     Colours,
@@ -73,7 +74,7 @@ def _write(
     guess, label = clean(labels[mistake.guess], 12), clean(labels[mistake.label], 12)
     long = max(len(guess), len(label)) > 2
     axes.text(
-        left, bottom - 0.17, f"{guess}  {write_percent(mistake.sure)}", va="center", fontweight="bold",
+        left, bottom - 0.17, f"{guess}{GAP}{write_percent(mistake.sure)}", va="center", fontweight="bold",
         color=colours.negative, fontsize=SMALL if long else LARGE - 2.0,
     )  # fmt: skip
     axes.text(

@@ -21,6 +21,7 @@ FORMATS = (".svg", ".png")
 DOTS_PER_INCH = 160  # of a PNG
 SMALL, NORMAL, LARGE = 8.0, 9.0, 12.0  # points
 LINE_HEIGHT = 1.35
+GAP = "\u2002"  # between a name and its number: of two spaces a browser shows one
 SERIES = 6
 """So many colours that can be told apart; beyond them, dashes do it."""
 

@@ -29,7 +29,8 @@ def texts(figure):
     """Return all texts of a figure's SVG, which must be one; all of them are text and no outlines."""
     root = ET.fromstring(plots.to_bytes(figure, ".svg"))
     assert root.tag.endswith("svg")
-    return ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
+    found = ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
+    return [text.replace("\u2002", "  ") for text in found]
 
 
 def pixels(figure):
