@@ -139,7 +139,7 @@ const fact = (name, ...parts) => [make("dt", {}, name), make("dd", {}, ...parts)
 
 function writeParameters(block) {
   if (!block.parameters.length) return "none";
-  const parts = block.parameters.map(({ name, shape, count }) => `${name} ${writeShape(shape)} ${group(count)}`);
+  const parts = block.parameters.map(({ name, shape, count }) => `${name} ${writeShape(shape)}: ${group(count)}`);
   return `${parts.join(" + ")} = ${group(block.count)}`;
 }
 

@@ -237,9 +237,23 @@ def check(page, name, batch, step):
         assert seen["flow"] == (f"{write(before)} → " if now else "") + write(shapes[now])
         assert [int(dim[1]) for dim in seen["dims"]] == list(shapes[now])
         assert f"{prod(shapes[now]):,} numbers of float32" in seen["facts"][-1]
+        if 0 < now <= count:
+            check_facts(seen, layers[now - 1], observe(name, batch)["blocks"][now])
     assert seen["flow"] in seen["live"]
     assert seen["errors"] == [mistake["error"] for mistake in observe(name, batch)["mistakes"]]
     return seen
+
+
+def check_facts(seen, layer, block):
+    sizes = [prod(shape) for _, shape, _ in layer["parameters"]]
+    written = [f"{n} {write(shape)}: {prod(shape):,}" for n, shape, _ in layer["parameters"]]
+    assert seen["facts"][0] == (f"{' + '.join(written)} = {sum(sizes):,}" if sizes else "none")
+    row = next(row for row in seen["rows"] if row[0].startswith(f"{block['name']}: "))
+    assert row[5] == f"{block['products']:,}"  # which another test counts
+    if block["products"]:
+        assert seen["facts"][1].endswith(f": {block['products']:,}")
+    numbers = [int(digits.replace(",", "")) for digits in re.findall(r"[\d,]*\d", seen["facts"][1])]
+    assert prod(numbers[:-1]) == (numbers[-1] if numbers else 1)
 
 
 def check_bytes(text, size):
