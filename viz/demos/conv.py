@@ -25,6 +25,7 @@ SIXTEENTHS = 16
 PARTS = (
     "controls.css",
     "demo.css",
+    "conv_grid.css",
     "conv.css",
     "elements.js",
     "player.js",
