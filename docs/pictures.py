@@ -1,20 +1,26 @@
 """Make the pictures of the README anew: `make pictures`.
 
-docs/graph.svg and docs/model.svg are drawn; docs/steps.png is a photograph of a page of steps, in Chromium
-(driven by Playwright).
+docs/graph.svg and docs/model.svg are drawn; docs/steps.png, docs/optimizers.png and docs/moons.png are
+photographs of pages, in Chromium (driven by Playwright).
 """
 
+import io
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 import tensor
 import viz
 from micro import Value
 from tensor import nn
+from viz.demos import DEMOS
 
 DOCS = Path(__file__).parent
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
@@ -35,18 +41,43 @@ def make_model() -> nn.Module:
     return nn.Sequential(nn.Embedding(100, 64), nn.TransformerEncoder(layer, 6), nn.Linear(64, 100))
 
 
-def photograph(page: Path, step: int, picture: Path) -> None:
-    """Write a picture of the page at a step."""
+@contextmanager
+def open_browser() -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         sys.exit("pictures: Chromium is not installed: apt install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        window = {"width": 1100, "height": 680}
-        opened = browser.new_page(viewport=window, device_scale_factor=1.5, reduced_motion="reduce")
-        opened.goto(f"{page.as_uri()}#step={step}")
-        opened.screenshot(path=picture)
+        yield browser
         browser.close()
+
+
+def photograph(
+    browser: Any, address: str, size: tuple[int, int], scale: float, act: Callable[[Any], None], picture: Path
+) -> None:
+    """Write a picture of a page after `act(page)`: `size` by its own pixels, times `scale`."""
+    window = {"width": size[0], "height": size[1]}
+    page = browser.new_page(viewport=window, device_scale_factor=scale, reduced_motion="reduce")
+    page.goto(address)
+    act(page)
+    page.wait_for_timeout(500)  # it draws itself anew after the browser has laid it out
+    pixels = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    # 192 colours: a third of the bytes, and nobody sees which
+    pixels.quantize(192, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(picture, optimize=True)
+    page.close()
+
+
+def show_saddle(page: Any) -> None:
+    """Let all four optimizers leave a saddle at one learning rate."""
+    page.select_option("#surface", label="Saddle")
+    page.select_option("#rates", label="all 0.1")
+    page.locator("#slider").fill("22")
+    page.locator("#slider").blur()
+
+
+def show_end(page: Any) -> None:
+    page.locator("#end").click()
+    page.locator("#end").blur()
 
 
 def main() -> None:
@@ -55,10 +86,19 @@ def main() -> None:
     viz.save(
         viz.draw_model(make_model(), tensor.zeros(2, 16, dtype=tensor.int64), depth=2), DOCS / "model.svg"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        page = viz.page(graph, Path(folder) / "steps.html", title="z = (x**2).relu() + x*y")
-        photograph(page, 11, DOCS / "steps.png")
-    print("wrote docs/graph.svg, docs/model.svg, docs/steps.png")
+    with tempfile.TemporaryDirectory() as name, open_browser() as browser:
+        folder = Path(name)
+        steps = viz.page(graph, folder / "steps.html", title="z = (x**2).relu() + x*y")
+        address = f"{steps.as_uri()}#step=11"
+        photograph(browser, address, (1100, 680), 1.5, lambda _: None, DOCS / "steps.png")
+        for demo, size, scale, act in (
+            ("optimizers", (1280, 790), 1.25, show_saddle),
+            ("moons", (1200, 750), 1.0, show_end),
+        ):
+            page = folder / f"{demo}.html"
+            page.write_text(DEMOS[demo].write(), encoding="utf-8")
+            photograph(browser, page.as_uri(), size, scale, act, DOCS / f"{demo}.png")
+    print("wrote graph.svg, model.svg, steps.png, optimizers.png and moons.png in docs")
 
 
 if __name__ == "__main__":

@@ -36,3 +36,14 @@ def test_the_files_and_commands_it_names_exist():
     assert [name for name in links + examples if not (ROOT / name).exists()] == []
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) <= targets
+
+
+def test_it_says_how_to_make_each_page():
+    from viz.demos import DEMOS
+
+    shown = re.findall(r"^liftgrad demo (\w+)", README, re.MULTILINE)
+    assert shown == [*DEMOS, "all"]
+    pictures = re.findall(r"!\[[^]]+\]\(docs/(\w+)\.png\)", README)
+    assert len(set(pictures) & set(DEMOS)) == 2
+    for name in pictures:
+        assert (ROOT / "docs" / f"{name}.png").stat().st_size < 120_000
