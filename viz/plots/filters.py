@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from viz.plots.style import SMALL, Colours, clean, count, new_figure, styled, write_headline
 
 WIDTH, GAP, CAPTION, LARGEST_WEIGHT = 6.4, 0.42, 0.06, 0.25  # inches
+NARROWEST = 3.8  # inches: a layer's caption and its scale side by side
 BETWEEN = 2  # dots of the picture, between two filters
 QUANTILE = 0.995
 """Weights are shown up to this quantile of their sizes: a single one that is larger would pale all others."""
@@ -32,7 +33,14 @@ def draw_filters(colours: Colours, layers: Sequence[Any], title: str = "Filters"
         tones, limit = _draw_layer(axes, colours, layer, mosaic)
         text = {"va": "bottom", "fontweight": "bold", "fontsize": SMALL}
         figure.text(0.0, (upper + CAPTION) / total, _describe(layer), **text)
-        bar = figure.add_axes((1.0 - 1.2 / WIDTH, (upper + 1.3 * CAPTION) / total, 0.6 / WIDTH, 0.07 / total))
+        bar = figure.add_axes(
+            (
+                (max(width, NARROWEST) - 1.0) / WIDTH,
+                (upper + 1.3 * CAPTION) / total,
+                0.6 / WIDTH,
+                0.07 / total,
+            )
+        )
         _draw_scale(bar, colours, tones, limit)
         upper -= height + GAP
     lines = ["weights: orange below zero, blue above"]
