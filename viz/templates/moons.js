@@ -87,7 +87,7 @@ function buildSpread() {
       return line;
     })));
     const row = make("div", { class: "layer" },
-      make("p", {}, make("b", {}, ["first layer", "second layer", "last layer"][l]), ` ${layer.flat().length} parameters`),
+      make("p", {}, make("b", {}, ["first layer", "second layer", "last layer"][l]), `, ${layer.flat().length}`),
       make("p", { class: "tail" }, "norm ", make("span", { class: "number", id: `norm-${l}` }), make("span", { id: `zeros-${l}` })), svg);
     find("spread").append(row);
   });
@@ -135,8 +135,8 @@ function show(k) {
   const { loss, right } = states[k];
   find("epoch").textContent = String(k);
   find("loss").textContent = write(loss);
-  find("learned").textContent = String(right[0]);
-  find("others").textContent = String(right[1]);
+  find("learned").textContent = `${right[0]} of ${points.length}`;
+  find("others").textContent = `${right[1]} of ${others}`;
   for (const chart of graphs) chart.mark(k);
   draw();
 }
@@ -199,9 +199,7 @@ readColours();
 placeNetwork();
 fitCanvas(find("field"));
 find("count").textContent = String(parameters);
-find("learned-count").textContent = String(points.length);
-find("others-count").textContent = String(others);
-find("network-title").textContent = `${sizes.join("-")}, ${parameters} parameters`;
+find("network-title").textContent = `Network ${sizes.join("-")}`;
 const graphs = buildCharts();
 const player = makePlayer({ count: states.length, show, interval: 200, describe });
 showQuantity("weights");

@@ -220,7 +220,7 @@ def check_state(page, state, epoch, layer=3, index=0, quantity="weights"):
     """Compare all numbers of the page with the engine's, at an epoch and with a neuron chosen."""
     read = page.evaluate(READ)
     assert (read["epoch"], read["loss"]) == (str(epoch), write(state.loss))
-    assert [read["learned"], read["others"]] == [str(n) for n in state.right]
+    assert [read["learned"], read["others"]] == [f"{n} of 100" for n in state.right]
     assert read["wrong"] == len(state.wrong)
     assert read["norms"] == [write(np.linalg.norm(np.concatenate(g))) for g in state.grads]
     zeros = [sum(g == 0.0 for neuron in layer for g in neuron) for layer in state.grads]
