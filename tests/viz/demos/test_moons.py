@@ -303,7 +303,7 @@ def test_every_control(engine, page):
         page.keyboard.press("End")
     page.select_option("#speed", "20")
     page.click("#play")
-    page.wait_for_function(f"document.getElementById('epoch').textContent === '{EPOCHS}'")
+    page.locator(f"#epoch:text-is('{EPOCHS}')").wait_for()
     assert page.inner_text("#play") == "Play"
     check_state(page, states[-1], EPOCHS)
     shown_folds = "getComputedStyle(document.querySelector('.fold')).visibility"
