@@ -274,3 +274,15 @@ def test_labels_do_not_hide_each_other(pages, open_demo):
                         k,
                         rate,
                     )
+
+
+def test_by_touch(pages, open_demo):
+    page = open_demo("optimizers", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.select_option("#rates", "2")
+    page.locator("#reset").tap()
+    page.locator("#next").tap()
+    check_numbers(page, pages, 0, 0, [2] * 4, 1)
+    page.locator("#losses").scroll_into_view_if_needed()
+    frame = page.locator("#losses .axis").last.bounding_box()
+    page.touchscreen.tap(frame["x"] + frame["width"] / 4, frame["y"] - 40)
+    check_numbers(page, pages, 0, 0, [2] * 4, SURFACES[0].steps // 4)
