@@ -1,10 +1,12 @@
 """Make the pictures of the README anew: `make pictures`.
 
-docs/graph.svg and docs/model.svg are drawn; docs/steps.png, docs/optimizers.png and docs/moons.png are
-photographs of pages, in Chromium (driven by Playwright).
+docs/graph.svg and docs/model.svg are drawn; docs/steps.png, docs/optimizers.png, docs/moons.png and
+docs/play.png are photographs of pages, in Chromium (driven by Playwright). The CNN of the last is trained
+for it.
 """
 
 import io
+import math
 import shutil
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+import liftgrad
 import tensor
 import viz
 from micro import Value
@@ -62,8 +65,8 @@ def photograph(
     act(page)
     page.wait_for_timeout(500)  # it draws itself anew after the browser has laid it out
     pixels = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    # 192 colours: a third of the bytes, and nobody sees which
-    pixels.quantize(192, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(picture, optimize=True)
+    # 192 colours: a third of the bytes, and nobody sees which; those of a few words, too, stay what they are
+    pixels.quantize(192, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(picture, optimize=True)
     page.close()
 
 
@@ -78,6 +81,27 @@ def show_saddle(page: Any) -> None:
 def show_end(page: Any) -> None:
     page.locator("#end").click()
     page.locator("#end").blur()
+
+
+def draw_three(page: Any) -> None:
+    """Draw a 3 on the canvas with the mouse: two arcs, from the top to the bottom."""
+    board = page.locator("#canvas").bounding_box()
+    arcs = [(0.33, 0.15, -2.5, 1.4), (0.66, 0.19, -1.4, 2.6)]  # where, how large, from and to which angle
+    for middle, size, start, end in arcs:
+        for n in range(25):
+            angle = start + (end - start) * n / 24
+            x, y = 0.49 + 1.1 * size * math.cos(angle), middle + size * math.sin(angle)
+            page.mouse.move(board["x"] + x * board["width"], board["y"] + y * board["height"])
+            page.mouse.down()
+    page.mouse.up()
+
+
+def make_play(folder: Path) -> Path:
+    """Train a CNN for an epoch, and return its page."""
+    model, page = folder / "cnn.safetensors", folder / "cnn.html"
+    liftgrad.main(["train", "cnn", "--epochs", "1", "--save", str(model)])
+    liftgrad.main(["play", str(model), "-o", str(page)])
+    return page
 
 
 def main() -> None:
@@ -98,7 +122,9 @@ def main() -> None:
             page = folder / f"{demo}.html"
             page.write_text(DEMOS[demo].write(), encoding="utf-8")
             photograph(browser, page.as_uri(), size, scale, act, DOCS / f"{demo}.png")
-    print("wrote graph.svg, model.svg, steps.png, optimizers.png and moons.png in docs")
+        play = make_play(folder).as_uri()
+        photograph(browser, play, (1100, 1065), 1.25, draw_three, DOCS / "play.png")
+    print("wrote graph.svg, model.svg, steps.png, optimizers.png, moons.png and play.png in docs")
 
 
 if __name__ == "__main__":
