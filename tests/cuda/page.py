@@ -1,13 +1,16 @@
 """Write the table of `docs/gpu.md`: every GPU kernel, where it was run, and what the compiler makes of it.
 
-    python tests/cuda/page.py
+    python tests/cuda/page.py                  minutes: all is compiled
+    python tests/cuda/page.py --simulator      only what ran on the simulator, anew
 
 Between the two marks of the page stands what this writes; around them what people write. Needs the compiler
 (`pip install 'liftgrad[cuda-check]'`). What ran on the simulator is read from the file `LIFTGRAD_LAUNCHED`,
-which the tests there append to.
+which the tests there append to: `LIFTGRAD_LAUNCHED=build/launched make simulator`.
 """
 
 import os
+import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +19,22 @@ from kernels.cuda.compile import Kernel
 
 PAGE = Path(__file__).parents[2] / "docs" / "gpu.md"
 BEGIN, END = "<!-- kernels: written by tests/cuda/page.py -->", "<!-- end of kernels -->"
+
+
+def launched_kernels() -> set[str]:
+    """Return the names of the kernels that ran on the simulator."""
+    log = os.environ.get("LIFTGRAD_LAUNCHED")
+    return set(Path(log).read_text(encoding="utf-8").split()) if log else set()
+
+
+def marked(table: str, launched: set[str]) -> str:
+    """Return a table with its column of the simulator written anew."""
+    return re.sub(
+        r"^(\| `([\w.]+)` \| \d+ \| )(?:ran|-)(?= )",
+        lambda found: found[1] + ("ran" if found[2] in launched else "-"),
+        table,
+        flags=re.MULTILINE,
+    )
 
 
 def row(kernel: Kernel, ptxas: str, launched: set[str]) -> str:
@@ -34,8 +53,7 @@ def table() -> str:
     ptxas = offline.find_ptxas()
     if ptxas is None:
         raise SystemExit("page: no ptxas; pip install 'liftgrad[cuda-check]'")
-    log = os.environ.get("LIFTGRAD_LAUNCHED")
-    launched = set(Path(log).read_text(encoding="utf-8").split()) if log else set()
+    launched = launched_kernels()
     lines = [
         f"numba-cuda {version('numba-cuda')}, nvvm {version('nvidia-nvvm')}, ptxas "
         f"{version('nvidia-cuda-nvcc')}; for sm_80 and sm_90, the larger number.",
@@ -50,5 +68,6 @@ def table() -> str:
 if __name__ == "__main__":
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}", encoding="utf-8")
+    written, _, after = rest.partition(END)
+    made = marked(written.strip(), launched_kernels()) if "--simulator" in sys.argv else table()
+    PAGE.write_text(f"{before}{BEGIN}\n\n{made}\n\n{END}{after}", encoding="utf-8")

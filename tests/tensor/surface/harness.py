@@ -209,6 +209,7 @@ def run(T: ModuleType, program: str) -> dict:
     if warned:
         found["warned"] = sorted(warned)
     _reset(T)
+    T.set_default_device(None)  # for the tests after this one
     return found if DEVICE == "cpu" else on_gpu().without_device(found)
 
 
