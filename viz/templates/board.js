@@ -75,8 +75,9 @@ function makeBoard(canvas, changed) {
 
   // What is there now: all since it was last empty.
   function visible() {
-    const last = actions.findLastIndex((action) => action.kind !== "stroke");
-    return actions.slice(last < 0 ? 0 : actions[last].kind === "clear" ? last + 1 : last);
+    let first = actions.length;
+    while (first > 0 && actions[first - 1].kind === "stroke") first--;
+    return actions.slice(first > 0 && actions[first - 1].kind === "sample" ? first - 1 : first);
   }
 
   function show() {

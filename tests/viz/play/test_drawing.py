@@ -421,6 +421,22 @@ def test_widths(name, request, open_model):
         page.keyboard.press("8")
 
 
+PLACES = """() => ["verdict", "bars", "gallery", "stages"].map((id) => {
+  const { top, height } = document.getElementById(id).getBoundingClientRect();
+  return [Math.round(top + scrollY), Math.round(height)];
+})"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_nothing_jumps_as_the_answer_changes(width, cnn, open_model):
+    page = open_model(cnn, viewport={"width": width, "height": 800})
+    places = [page.evaluate(PLACES)]
+    for key in "0583c":
+        page.keyboard.press(key)
+        places.append(page.evaluate(PLACES))
+    assert places == places[:1] * 6
+
+
 def test_text_of_twice_the_size(cnn, open_model):
     page = open_model(cnn, viewport={"width": 390, "height": 844})
     page.keyboard.press("8")
