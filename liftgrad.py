@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -737,6 +738,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     if sys.stdout is None:  # closed, as by `>&-`
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # a file's name may hold what the terminal's encoding has not: it becomes "?", and no error
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     words = _complete(sys.argv[1:] if arguments is None else list(arguments))
     if empty := _find_empty_path(words):
         complain(f"{empty}: expected a path, got nothing")

@@ -1,6 +1,8 @@
 """`liftgrad demo` as its users meet it: the list, one page, all with an index, and what is refused."""
 
+import io
 import re
+import sys
 import webbrowser
 
 import pytest
@@ -27,7 +29,16 @@ def test_without_a_name_it_lists_them(here, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == list(DEMOS)
     assert all(demo.line in line for demo, line in zip(DEMOS.values(), lines, strict=True))
+    assert all(map(str.isascii, lines))
     assert not list(here.iterdir())
+
+
+def test_a_name_that_the_terminal_cannot_print_is_no_error(here, quick, monkeypatch):
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="ascii"))
+    assert liftgrad.main(["demo", "softmax", "-o", "süß.html"]) == 0
+    assert printed.getvalue() == b"wrote s??.html\n"
+    assert (here / "süß.html").exists()
 
 
 def test_a_page_is_written_here_or_where_it_is_wanted(here, capsys):

@@ -13,7 +13,7 @@ class Demo:
     Args:
         name: of its module, its page and its template.
         title: the headline of its page.
-        line: what it shows, in one line.
+        line: what it shows, in one line that any terminal can print.
         options: the names of the options that its `write` takes, such as "seed".
     """
 
@@ -43,7 +43,7 @@ _ALL: tuple[Demo, ...] = (
     Demo(
         "softmax",
         "Softmax, cross-entropy and p − y",
-        "drag the logits: probabilities, cross-entropy and its gradient p − y follow",
+        "drag the logits: probabilities, cross-entropy and its gradient follow",
     ),
     Demo(
         "shapes",
