@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -44,7 +44,7 @@ PATHS = ("--data-dir", "--save", "--resume", "--log", "--plot", "--json", "--htm
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
 PICTURES = ("svg", "png", "pdf", "dot")  # as viz.render's
 ALONE = ("--resume", "--json")  # may stand without a value
-OF_A_MODEL = ("filters", "confusion", "mistakes", "flow", "activations")  # what `plot` draws of one
+OF_A_MODEL = ("filters", "confusion", "mistakes", "flow", "activations")  # as viz.plotting's
 WITH_EXPRESSION = ("step", "draw")  # their first argument may begin with a minus
 OPTIMIZERS = ("adam", "adamw", "sgd")
 MOST_EPOCHS = 100  # that a page has room for, as viz.demos.moons'
@@ -156,6 +156,7 @@ def train(
     from tensor.models import MODELS, unknown_model
     from tensor.runlog import Log
     from tensor.session import Session, check_outputs, find_device
+    from viz.plotting import drawn_too
     from viz.terminal import Screen
 
     screen = Screen(quiet)
@@ -169,7 +170,7 @@ def train(
         settings = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed or 0}
         # the same points whatever the seed, as with the digits: it is for the weights and the order
         drawn = points.moons(200) if model == "moons" else points.separable(500)
-        with _logged(Log(log, False), plot, model) as lines:
+        with drawn_too(Log(log, False), plot, model) as lines, interruption.ended_by_stop():
             train_on_points(model, *drawn, settings, screen, lines, _version())
         return
     if model not in MODELS:
@@ -186,45 +187,13 @@ def train(
     written = Log(log, resume is not None)
     session = Session(model, wanted, data, data_dir, threads, resume, screen, _version(), where)
     before = session.epochs_before(log) if plot is not None else []
-    with _logged(written, plot, model, before) as lines:
+    with drawn_too(written, plot, model, before) as lines:
         try:
             with interruption.held_back():
                 session.train(save, lines, interruption.check)
         except Stopped:
             interruption.end()
             raise Stopped(session.keep(save, lines)) from None
-
-
-@contextmanager
-def _logged(log: Any, plot: Path | None, model: str, before: Sequence[Any] = ()) -> Iterator[Any]:
-    """Give what takes the events of a training: the log and, where one is asked for, the plot.
-
-    before: the epochs before it was resumed. However the training ends, its plot is up to date.
-    """
-    if plot is None:
-        yield log
-        return
-    from tensor.files import atomic_write
-    from viz.plots import Curve
-
-    def write(picture: bytes) -> None:
-        with atomic_write(plot) as file:
-            file.write(picture)
-
-    curve = Curve(f"Training {model}", plot.suffix.lower(), write, before)
-
-    class Both:
-        def add(self, event: str, **entries: Any) -> None:
-            log.add(event, **entries)
-            curve.add(event, **entries)
-
-    try:
-        yield Both()
-    except Stopped:
-        interruption.end()
-        raise
-    finally:
-        curve.finish()
 
 
 # --- eval, predict, bench ------------------------------------------------------------------------------
@@ -363,9 +332,10 @@ def plot(
     gets most wrong. flow: the gradient norms of its layers, over its training. activations: what its layers
     give for test images, their zeros and dead units.
     """
-    from tensor.files import atomic_write
     from tensor.session import check_outputs
-    from viz.plots import check_output, to_bytes
+    from viz import plotting
+    from viz.plots import check_output
+    from viz.terminal import Screen
 
     kind, *files = what if what[0] in OF_A_MODEL else ["runs", *what]
     _check_plot(kind, files, {"--data": data, "--data-dir": data_dir, "--count": count, "--threads": threads})
@@ -373,11 +343,13 @@ def plot(
     check_output(path)
     check_outputs(output=path)
     if kind == "runs":
-        figure = _plot_runs(files, dark)
+        figure = plotting.draw_runs(files, dark)
     else:
-        figure = _plot_model(kind, Path(files[0]), data, data_dir, count or 20, threads, dark)
-    with atomic_write(path) as file:
-        file.write(to_bytes(figure, path.suffix.lower()))
+        figure = plotting.draw_model(
+            kind, Path(files[0]), Screen(False), data=data, data_dir=data_dir, count=count or 20,
+            threads=threads, dark=dark,
+        )  # fmt: skip
+    plotting.write(figure, path)
     print(f"wrote {path}")
 
 
@@ -394,81 +366,6 @@ def _check_plot(kind: str, files: Sequence[str], options: dict[str, Any]) -> Non
     _check_choice("--data", options["--data"], DATA)
     _check_number("--threads", options["--threads"], 1)
     _check_number("--count", options["--count"], 1, 500)
-
-
-def _plot_runs(files: Sequence[str], dark: bool) -> Any:
-    from difflib import get_close_matches
-
-    from tensor.runlog import read_runs
-    from viz.plots import draw_curves
-
-    near = get_close_matches(files[0], OF_A_MODEL, 1)
-    if near and not Path(files[0]).exists():
-        raise Refused(f"{files[0]}: no such file; did you mean plot {near[0]}?")
-    found = []
-    for file in files:
-        if file.endswith(".safetensors"):
-            known = ", ".join(OF_A_MODEL)
-            raise Refused(f"{file}: is a model; `liftgrad plot WHAT {file}` draws it, with one of {known}")
-        runs = read_runs(file)
-        for number, run in enumerate(runs, 1):
-            found.append((_name_of(file, files) + f" #{number}" * (len(runs) > 1), run))
-    return draw_curves([(name, run.in_order()) for name, run in found], dark=dark)
-
-
-def _name_of(file: str, files: Sequence[str]) -> str:
-    """Return what a plot calls a log: its name, with as many folders as tell it from the others."""
-    others = {Path(other).absolute() for other in files} - {Path(file).absolute()}
-    parts = Path(file).absolute().with_suffix("").parts
-    for length in range(1, len(parts)):
-        if not any(other.with_suffix("").parts[-length:] == parts[-length:] for other in others):
-            return "/".join(parts[-length:])
-    return file
-
-
-def _plot_model(
-    kind: str,
-    file: Path,
-    data: str | None,
-    data_dir: Path | None,
-    count: int,
-    threads: int | None,
-    dark: bool,
-) -> Any:
-    import numpy as np
-
-    from tensor import measuring, models, serialization, session
-    from tensor.history import read_history
-    from viz import plots
-    from viz.terminal import Screen
-
-    if kind == "filters":
-        model, saved = serialization.load_model(file)
-        filters = measuring.filters_of(model, models.MODELS[saved.name].inputs.size)
-        return plots.draw_filters(filters, f"Filters of {saved.name}", dark=dark)
-    if kind == "flow":
-        saved = serialization.read_model(file)
-        history = read_history(saved)
-        names = [measuring.describe_layer(layer) for layer in history.layers.values()]
-        return plots.draw_flow(*history.norms(), names, f"Gradients of {saved.name}", dark=dark)
-    session.set_threads(threads)
-    screen = Screen(False)
-    opened = session.open_saved(file, data, data_dir, screen)
-    labels, size = opened.recipe.inputs.labels, opened.recipe.test_batch
-    if kind == "activations":
-        with screen.waiting("measuring the activations"):
-            layers = measuring.measure_activations(opened.model, opened.images, min(size, 100))
-        title = f"Activations of {opened.saved.name}"
-        return plots.draw_activations(layers, len(opened.images), title, dark=dark)
-    logits, known = measuring.compute_logits(opened.model, opened.images, size), opened.split.test_labels
-    if kind == "confusion":
-        matrix = measuring.count_confusions(logits, known, len(labels))
-        return plots.draw_confusion(matrix, labels, f"What {opened.saved.name} takes for what", dark=dark)
-    mistakes = measuring.find_mistakes(logits, known)
-    worst = mistakes[:count]
-    images = opened.split.test_images[np.array([m.index for m in worst], np.int64)]
-    title = f"What {opened.saved.name} gets most wrong"
-    return plots.draw_mistakes(images, worst, labels, len(known), len(mistakes), title, dark=dark)
 
 
 # --- draw, repl ----------------------------------------------------------------------------------------
@@ -534,6 +431,7 @@ def demo(
     epochs: Annotated[int | None, _option("N", "How long a network is trained (moons).", "by demo")] = None,
 ) -> None:
     """Write a page that shows the engine at work, to play in a browser; it needs no network."""
+    from viz import pages
     from viz.demos import DEMOS
 
     _check_number("--seed", seed, 0, 2**64 - 1)
@@ -551,23 +449,9 @@ def demo(
     for option in given:
         if not any(option in known.options for known in DEMOS.values() if name in (known.name, "all")):
             raise Refused(f"demo {name} has no --{option}: leave it out")
-    if name == "all":
-        page = _write_site(output or Path("site"), given)
-    else:
-        page = output or Path(f"{name}.html")
-        _write_page(page, lambda: DEMOS[name].write(**given))
+    page = pages.put_site(output, given) if name == "all" else pages.put_demo(name, output, given)
     if open_it:
-        _open_page(page)
-
-
-def _write_site(folder: Path, options: dict[str, int]) -> Path:
-    if folder.suffix.lower() in (".html", ".htm"):
-        raise Refused(f"-o {folder}: of all demos, it is a folder")
-    from viz.demos.site import write_site
-
-    for page in write_site(folder, **options):
-        print(f"wrote {page}", flush=True)
-    return page
+        pages.open_in_browser(page)
 
 
 @app.command()
@@ -580,62 +464,22 @@ def play(
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
     """Write a page on which one draws a digit, and the model classifies it while one draws."""
-    page = output or Path(f"{file.stem or 'play'}.html")
-    if page.resolve() == file.resolve():
-        raise Refused(f"-o {page}: that is the model; name another file")
+    from viz import pages
 
-    def write() -> str:
-        from viz.play import write_file
-
-        return write_file(file)
-
-    _write_page(page, write)
+    page = pages.put_play(file, output)
     if open_it:
-        _open_page(page)
+        pages.open_in_browser(page)
 
 
-def _write_page(page: Path, write: Callable[[], str]) -> None:
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise Refused(f"-o {page}: the name must end in .html")
-    from tensor.session import check_outputs
-    from viz.render import write_whole
-
-    check_outputs(output=page)
-    write_whole(page, write().encode())
-    print(f"wrote {page}")
-
-
-def _open_page(page: Path) -> None:
-    import webbrowser
-
-    if not webbrowser.open(page.resolve().as_uri()):
-        raise Refused(f"--open: no browser was found here; {page} is written")
-
-
-@app.command()
-def repl(
+@app.command("repl")
+def start_repl(
     code: Annotated[str | None, typer.Option("-c", metavar="CODE", help="Run this Python, and end.")] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Python's own console, not IPython.")] = False,
 ) -> None:
     """Try things: an IPython, or plain Python, with Value, Tensor, nn, step and draw at hand."""
-    import micro
-    import tensor
-    import viz
-    from viz import console
+    from viz import repl
 
-    tensor.set_keep_values(True)  # or a drawing would show no numbers within a tensor's graph
-    names = {
-        "Value": micro.Value, "step": micro.step, "draw": console.draw_in_terminal, "viz": viz,
-        "tensor": tensor, "torch": tensor, "Tensor": tensor.Tensor, "nn": tensor.nn, "optim": tensor.optim,
-        "F": tensor.nn.functional, "micro": micro,
-    }  # fmt: skip
-    raise typer.Exit(console.run(names, GREETING.format(version=_version()), code, plain))
-
-
-GREETING = """\
-liftgrad {version}: Value, Tensor, tensor (or torch), nn, optim, F, step, draw, viz. Two lines to try:
-x, y = Value(2.0, "x"), Value(3.0, "y"); z = x * y + (x**2).relu(); z.backward(); draw(z)
-w = tensor.ones(2, 2, requires_grad=True); loss = (w @ w).tanh().sum(); step(loss)"""
+    raise typer.Exit(repl.run(_version(), code, plain))
 
 
 # --- what the commands share ---------------------------------------------------------------------------
@@ -706,6 +550,15 @@ class Interruption:
         self._ending = True
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
+
+    @contextmanager
+    def ended_by_stop(self) -> Iterator[None]:
+        """Let what is written after a Stopped within the block be written whole."""
+        try:
+            yield
+        except Stopped:
+            self.end()
+            raise
 
     @contextmanager
     def held_back(self) -> Iterator[None]:

@@ -60,6 +60,10 @@ MAY_IMPORT = {
     "viz.play": ["micro", "tensor", "numpy", "viz.demos.numbers"],
     # What is drawn by matplotlib comes as arrays.
     "viz.plots": ["matplotlib", "numpy"],
+    # What the command line asks for, put together.
+    "viz.plotting": ["tensor", "numpy", "viz.plots"],
+    "viz.pages": ["tensor", "viz.demos", "viz.play"],
+    "viz.repl": ["micro", "tensor"],
     "liftgrad": ["micro", "kernels", "tensor", "viz", "numpy", "rich", "typer"],
 }
 FLOORS = tuple(name for name in MAY_IMPORT if "." not in name)
@@ -222,6 +226,8 @@ PLANTED = [
     ("viz/demos/moons.py", "import viz.plots", "viz.plots stands above or beside it"),
     ("viz/demos/moons.py", "import kernels", "viz.demos.moons:1 imports kernels: viz.demos may import"),
     ("viz/play/page.py", "from viz.demos.moons import record", "viz.demos stands above or beside it"),
+    ("viz/demos/site.py", "from viz.pages import put_site", "viz.pages stands above or beside it"),
+    ("viz/plots/curve.py", "import viz.plotting", "viz.plotting stands above or beside it"),
     ("viz/plots/curve.py", "import tensor", "viz.plots.curve:1 imports tensor: viz.plots may import"),
     ("liftgrad.py", "import tensor", "within the command that needs it"),
     ("liftgrad.py", "try:\n    import numba\nexcept ImportError: pass", "within the command that needs it"),
@@ -252,6 +258,7 @@ def test_a_planted_violation_is_found(tmp_path, path, source, message):
             "import numpy as np\nimport tensor\nfrom micro import nn\nfrom viz import document",
         ),
         ("viz/play/page.py", "import tensor\nfrom viz.demos.numbers import shown"),
+        ("viz/plotting.py", "from tensor import session\nfrom viz import plots, terminal"),
         ("viz/plots/curve.py", "def f():\n    import matplotlib.pyplot as plt"),
         ("liftgrad.py", "import sys\nimport typer\ndef train():\n    import tensor, viz, micro"),
     ],

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import liftgrad
+from viz.repl import GREETING
 
 ROOT = Path(__file__).parents[1]
 needs_terminal = pytest.mark.skipif(os.name != "posix", reason="there is no pseudo-terminal here")
@@ -306,9 +307,7 @@ def start(kind):
 def test_what_the_greeting_proposes_works(kind, home):
     terminal, prompt, greeting = start(kind)
     lines = [line for line in greeting.splitlines() if line.strip()]
-    shown = [
-        line for line in lines if line in liftgrad.GREETING.format(version=liftgrad._version()).splitlines()
-    ]
+    shown = [line for line in lines if line in GREETING.format(version=liftgrad._version()).splitlines()]
     assert len(shown) == 3
     assert len(lines) <= 4  # and the prompt
     terminal.type(shown[1] + "\r")

@@ -687,7 +687,9 @@ def test_suites_may_be_named_with_spaces(run, quick, monkeypatch):
 
 def test_what_help_names_is_what_there_is(run):
     from tensor import bench, models
+    from viz import plotting
 
+    assert liftgrad.OF_A_MODEL == plotting.OF_A_MODEL
     assert liftgrad.SUITES == bench.SUITES
     assert liftgrad.DATA == models.DATA
     text = " ".join(" ".join(run("train", "--help", data=False)[1]).split())
