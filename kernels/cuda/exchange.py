@@ -76,7 +76,7 @@ def _delete(managed, forget=_given.pop):
 
 def _machine_code(name: str, result, count: int):
     """Return a function of Python's, for compiled code to call with `count` addresses."""
-    function = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    function: Any = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
     return ctypes.CFUNCTYPE(result, *[ctypes.c_size_t] * count)(function)
 
 
@@ -90,8 +90,10 @@ def _destructor() -> ctypes.c_void_p:
     fetch, restore = (_machine_code(f"PyErr_{name}", None, 3) for name in ("Fetch", "Restore"))
     is_named = _machine_code("PyCapsule_IsValid", ctypes.c_int, 2)
     pointer = _machine_code("PyCapsule_GetPointer", ctypes.c_size_t, 2)
-    delete = ctypes.CFUNCTYPE(None, ctypes.c_size_t)(ctypes.cast(_delete, ctypes.c_void_p).value)
-    plain, versioned = (ctypes.cast(name, ctypes.c_void_p).value for name in (_NAME, _NAME_VERSIONED))
+    deleter: Any = ctypes.cast(_delete, ctypes.c_void_p).value
+    delete = ctypes.CFUNCTYPE(None, ctypes.c_size_t)(deleter)
+    names: list[Any] = [_NAME, _NAME_VERSIONED]
+    plain, versioned = (ctypes.cast(name, ctypes.c_void_p).value for name in names)
 
     def drop(capsule):
         raised = np.zeros(3, np.uint64)

@@ -52,7 +52,8 @@ class _Thread(greenlet):  # type: ignore[misc]
     def __init__(self, manager: Any, block: tuple, place: tuple, arguments: tuple):
         super().__init__(lambda: manager._f(*arguments))
         kernelapi = sys.modules["numba.cuda.simulator.kernelapi"]
-        self._manager, self.barrier = manager, None
+        self._manager = manager
+        self.barrier: Any = None  # where in the code it waits
         self.blockIdx, self.threadIdx = kernelapi.Dim3(*block), kernelapi.Dim3(*place)
         width, height, _ = (*manager._block_dim, 1, 1)[:3]
         self.thread_id = self.threadIdx.x + width * (self.threadIdx.y + height * self.threadIdx.z)

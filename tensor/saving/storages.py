@@ -233,9 +233,9 @@ class Storages:
         element = BY_NAME.get(tensor.dtype.name)
         if element is None:
             raise TypeError(f"save: PyTorch's files have no element type {tensor.dtype!r}")
-        array = tensor.detach()._array
+        array: Any = tensor.detach()._array
         on_cpu = isinstance(array, np.ndarray)
-        memory = _root(array) if on_cpu else array.whole()
+        memory: Any = _root(array) if on_cpu else array.whole()
         offset = _address(array) - _address(memory)
         item = array.itemsize
         if offset % item or memory.nbytes % item or any(s < 0 or s % item for s in array.strides):
