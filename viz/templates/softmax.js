@@ -275,7 +275,7 @@ function writeFormula(result) {
   const [z, own] = [inLogits("z"), inLogits(`z[${y}]`)];
   return [
     side(`−log p[${y}]`),
-    side("= −log ", number(shownNearOne(result.p[y]), "p-true")),
+    side("= −log ", number(shownNearOne(result.p[y]), "p-true"), result.p[y] === 0 ? ", too small for float64" : ""),
     side(),
     side(`= log Σ exp(${z} − max) − (${own} − max)`),
     side(),
