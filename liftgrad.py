@@ -341,6 +341,8 @@ def plot(
     _check_plot(kind, files, {"--data": data, "--data-dir": data_dir, "--count": count, "--threads": threads})
     path = output or Path(f"{kind}.svg")
     check_output(path)
+    if any(path.resolve() == Path(file).resolve() for file in files):
+        raise Refused(f"-o {path}: that is what would be drawn; name another file")
     check_outputs(output=path)
     if kind == "runs":
         figure = plotting.draw_runs(files, dark)

@@ -6,8 +6,6 @@ raises `Refused`, with the one line to show.
 
 import math
 import os
-import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from kernels import cpu
 from tensor import models, nn, serialization, training
 from tensor.autograd import no_grad
+from tensor.clock import Clock
 from tensor.creation import from_numpy
 from tensor.data import digits, idx, mnist, patterns
 from tensor.data.split import Split
@@ -413,45 +412,3 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror, error.filename or str(path)) from None
-
-
-class Clock:
-    """Time spent training, without the pauses to measure and to save."""
-
-    WINDOW = 10.0
-
-    def __init__(self) -> None:
-        self.images = 0
-        self._start = self._lap = time.perf_counter()
-        self._recent: deque[tuple[float, int]] = deque([(0.0, 0)])
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def rate(self) -> float:
-        """Images a second."""
-        return self.images / max(self.seconds, 1e-9)
-
-    @property
-    def recent_rate(self) -> float:
-        """Images a second of late: since about WINDOW seconds before the last call."""
-        now = (self.seconds, self.images)
-        while len(self._recent) > 1 and self._recent[1][0] < now[0] - self.WINDOW:
-            self._recent.popleft()
-        self._recent.append(now)
-        then = self._recent[0]
-        return (now[1] - then[1]) / max(now[0] - then[0], 1e-9)
-
-    def lap(self) -> float:
-        """Return the seconds since the last lap."""
-        now = time.perf_counter()
-        passed, self._lap = now - self._lap, now
-        return passed
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        before = time.perf_counter()
-        yield
-        self._start += time.perf_counter() - before

@@ -224,6 +224,19 @@ def test_runs_are_compared(run, trained, tmp_path):
     assert any(text.startswith("p  ") for text in found)
 
 
+def test_a_log_that_is_named_twice_is_drawn_once(run, trained, tmp_path):
+    assert run("plot", trained[1], trained[1].parent / "." / trained[1].name, "-o", "twice.svg")[0] == 0
+    assert run("plot", trained[1], "-o", "once.svg")[0] == 0
+    assert (tmp_path / "twice.svg").read_bytes() == (tmp_path / "once.svg").read_bytes()
+
+
+def test_a_plot_does_not_take_the_place_of_what_it_shows(refused, trained, tmp_path):
+    for words, source in (("plot runs.svg", trained[1]), ("plot filters filters.svg", trained[0])):
+        (tmp_path / words.split()[-1]).write_bytes(source.read_bytes())
+        assert "that is what would be drawn; name another file" in refused(words)
+        assert (tmp_path / words.split()[-1]).read_bytes() == source.read_bytes()
+
+
 def test_a_log_of_several_runs(run, trained, tmp_path):
     (tmp_path / "both.jsonl").write_text(trained[1].read_text() * 2)
     assert run("plot both.jsonl")[0] == 0

@@ -56,11 +56,12 @@ def drawn_too(log: Any, path: Path | None, model: str, before: Sequence[Any] = (
 
 
 def draw_runs(files: Sequence[str], dark: bool) -> Any:
-    """Draw what `train --log` wrote, the runs of all files beside each other."""
+    """Draw what `train --log` wrote, the runs of all files beside each other; a file named twice is one."""
     near = get_close_matches(files[0], OF_A_MODEL, 1)
     if near and not Path(files[0]).exists():
         raise Refused(f"{files[0]}: no such file; did you mean plot {near[0]}?")
     found = []
+    files = list({Path(file).resolve(): file for file in files}.values())
     for file in files:
         if file.endswith(".safetensors"):
             known = ", ".join(OF_A_MODEL)

@@ -7,18 +7,6 @@ import pytest
 from tensor import session
 
 
-def test_the_rate_is_that_of_late(monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr(session.time, "perf_counter", lambda: now[0])
-    clock = session.Clock()
-    for second in range(1, 101):
-        now[0] = float(second)
-        clock.images += 10 if second <= 50 else 1000
-        rate = clock.recent_rate
-    assert rate == pytest.approx(1000.0)
-    assert clock.rate == pytest.approx(505.0)
-
-
 @pytest.mark.parametrize(
     ("name", "model", "folder", "message"),
     [

@@ -39,7 +39,10 @@ def draw_flow(
     _set_scales(axes, x, norms)
     label_ends(axes, ends)
     lost = len(norms) - int(np.isfinite(norms).all(axis=1).sum())
-    lines = ["Euclidean norm of the gradient, weights and biases of a layer together"]
+    lines = [
+        "Euclidean norm of the gradient, weights and biases of a layer together",
+        f"faint: single steps; strong: the geometric mean of {SMOOTH} of them",
+    ]
     if lost:
         lines.append(f"gaps: {lost} of {len(norms)} steps with a gradient of 0, or that is no number")
     write_headline(figure, colours, title, *lines)
