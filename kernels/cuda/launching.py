@@ -59,7 +59,7 @@ def number_of(stream: Any) -> int:
 class Driver:
     """The two functions of the CUDA driver that a launch needs; another library of such functions in tests.
 
-    library: loaded so that calls keep Python's lock: two threads must not write one buffer at a time.
+    library: loaded so that calls keep Python's lock, which takes as long to hand over as a launch takes.
     """
 
     def __init__(self, library: Any):
@@ -81,8 +81,27 @@ def the_driver() -> Driver:
     return Driver(ctypes.PyDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"))
 
 
+class _Room:
+    """Where a launch writes what the driver reads: the parameters, and the grid.
+
+    extra, configuration: addresses of what points to the parameters, and of the grid.
+    """
+
+    __slots__ = ("_extra", "_size", "configuration", "extra", "grid", "parameters")
+
+    def __init__(self, nbytes: int):
+        self.parameters = ctypes.create_string_buffer(max(nbytes, 1))
+        self._size = ctypes.c_size_t(nbytes)
+        self._extra = (ctypes.c_void_p * 5)(
+            _BUFFER_POINTER, ctypes.addressof(self.parameters),
+            _BUFFER_SIZE, ctypes.addressof(self._size), _END,
+        )  # fmt: skip
+        self.grid = ctypes.create_string_buffer(_CONFIGURATION.size)
+        self.extra, self.configuration = ctypes.addressof(self._extra), ctypes.addressof(self.grid)
+
+
 class Launcher:
-    """A variant of a kernel, compiled and loaded, with room for its parameters.
+    """A variant of a kernel, compiled and loaded, with rooms for its parameters, which launches use in turn.
 
     name: for errors. handle: the driver's, of the loaded kernel. codes: for each argument, its parameters in
     the form that `struct` writes: one of `CODES`, POINTER, ARRAY, or several for a tuple. flatten: returns
@@ -102,15 +121,7 @@ class Launcher:
         self._name, self._handle, self._flatten = name, handle, flatten
         self._driver, self._attach = driver, attach
         self._form = struct.Struct("@" + "".join(codes))
-        self._parameters = ctypes.create_string_buffer(max(self._form.size, 1))
-        self._size = ctypes.c_size_t(self._form.size)
-        self._extra = (ctypes.c_void_p * 5)(
-            _BUFFER_POINTER, ctypes.addressof(self._parameters),
-            _BUFFER_SIZE, ctypes.addressof(self._size), _END,
-        )  # fmt: skip
-        self._extra_address = ctypes.addressof(self._extra)
-        self._configuration = ctypes.create_string_buffer(_CONFIGURATION.size)
-        self._configuration_address = ctypes.addressof(self._configuration)
+        self._rooms: list[_Room] = []  # that no launch uses now
         self._launch = driver.launch
 
     def __call__(self, blocks: int | tuple, block: int | tuple, *arguments) -> None:
@@ -122,13 +133,21 @@ class Launcher:
         threads = block if type(block) is tuple else (block,)
         grid, threads = (*grid, 1, 1)[:3], (*threads, 1, 1)[:3]
         parameters = self._flatten(*arguments)
-        # From here on nothing lets another thread run: the buffers are shared.
+        # Another thread may launch this kernel between any two lines here, as may a finaliser or a signal's
+        # handler in this one: taking a room off the list, and giving it back, cannot be interrupted.
         try:
-            self._form.pack_into(self._parameters, 0, *parameters)
-        except (struct.error, OverflowError):
-            self._form.pack_into(self._parameters, 0, *self._as_stored(parameters))
-        _CONFIGURATION.pack_into(self._configuration, 0, *grid, *threads, 0, streams.handle, 0, 0)
-        error = self._launch(self._configuration_address, self._handle, None, self._extra_address)
+            room = self._rooms.pop()
+        except IndexError:
+            room = _Room(self._form.size)
+        try:
+            try:
+                self._form.pack_into(room.parameters, 0, *parameters)
+            except (struct.error, OverflowError):
+                self._form.pack_into(room.parameters, 0, *self._as_stored(parameters))
+            _CONFIGURATION.pack_into(room.grid, 0, *grid, *threads, 0, streams.handle, 0, 0)
+            error = self._launch(room.configuration, self._handle, None, room.extra)
+        finally:
+            self._rooms.append(room)
         if error:
             raise RuntimeError(
                 f"{self._name}: the GPU refused to launch {grid} blocks of {threads} threads: "

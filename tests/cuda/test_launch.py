@@ -3,6 +3,7 @@
 import ctypes
 import math
 import struct
+import sys
 import threading
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -123,6 +124,48 @@ def test_a_launch_goes_to_the_stream_of_its_thread(driver: StandIn, monkeypatch:
     other.join()
     assert [launch.stream for launch in driver.launches] == [77, 77, 0]
     assert len(attached) == 2, "each thread takes the GPU's context once"
+
+
+def test_threads_launch_one_kernel_at_a_time_each_with_its_own_numbers(
+    driver: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Kernel(lambda *_: None, "int64, out T*", ["float32"])
+    made.launch(1, 1, 1, array(1, "float32"))
+    driver.launches.clear()
+
+    def launch_often(n: int) -> None:
+        launching.streams.current = SimpleNamespace(handle=n)
+        for _ in range(2000):
+            made.launch(n, 1, n, array(n, "float32"))
+
+    monkeypatch.setattr(launching, "streams", launching.Streams())
+    interval = sys.getswitchinterval()
+    threads = [threading.Thread(target=launch_often, args=(n,)) for n in (1, 2, 3, 4)]
+    try:
+        sys.setswitchinterval(1e-6)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    found = [(x.grid[0], x.stream, *struct.unpack("@qQ", x.parameters)) for x in driver.launches]
+    assert sorted(found) == [(n, n, n, n) for n in (1, 2, 3, 4) for _ in range(2000)]
+
+
+def test_a_launch_within_a_launch_leaves_its_parameters(driver: StandIn) -> None:
+    made = Kernel(lambda *_: None, "int64, int64, out T*", ["float32"])
+
+    class Number:
+        """A number whose conversion launches the kernel, as a finaliser or a signal's handler might."""
+
+        def __index__(self) -> int:
+            made.launch(9, 1, 7, 7, array(7, "float32"))
+            return 2
+
+    made.launch(1, 1, 1, Number(), array(3, "float32"))
+    found = [(x.grid[0], *struct.unpack("@qqQ", x.parameters)) for x in driver.launches]
+    assert found == [(9, 7, 7, 7), (1, 1, 2, 3)]
 
 
 def test_arrays_of_other_types_are_refused(driver: StandIn) -> None:
