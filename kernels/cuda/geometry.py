@@ -52,8 +52,11 @@ def place(i, count, shape, steps):
 def merge(shape: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[list[int], list[list[int]]]:
     """Return the sizes and, for each operand, the steps of as few dims as can be, outer ones first.
 
-    The order of the elements stays as it is: only neighbouring dims become one.
+    The order of the elements stays as it is: only neighbouring dims become one. Where there are no elements
+    there is one dim, of size 0.
     """
+    if 0 in shape:  # else a size of 0 might be left among more dims than a kernel takes
+        return [0], [[0] for _ in strides]
     sizes: list[int] = []
     dims: list[list[int]] = []  # the steps of all operands, for each dim
     for d, size in enumerate(shape):

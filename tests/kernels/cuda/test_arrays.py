@@ -177,3 +177,15 @@ def test_a_block_that_another_stream_uses_waits() -> None:
     assert other.address == 2, "not memory that the other stream may still read"
     done.add("SIDE")
     assert allocator.allocate(10).address == 1
+
+
+@pytest.mark.parametrize("first", [(0, 2), (2, 0), (0, 0)], ids=str)
+def test_nothing_is_read_where_more_dims_than_a_kernel_takes_hold_no_element(first) -> None:
+    dims = 1, 0, 7, 2, 6, 5, 4, 3
+    x = k.from_host(np.ones((*first, 1, 2, 2, 2, 2, 2), np.float32)).transpose(dims)
+    y = k.from_host(np.ones(x.shape, np.float32))
+    expected = np.ones(x.shape, np.float32)
+    same(k.copy(x), expected)
+    k.write(y, x)
+    same(k.cast(x, np.dtype(np.int64)), expected.astype(np.int64))
+    same(k.sum(x, (0, 1)), expected.sum((0, 1)))
