@@ -46,6 +46,8 @@ class Allocator:
         self.mark: Callable[[Any], Any] = lambda stream: None
         """Return an event, which happens when the work queued on a stream has ended."""
         self.happened: Callable[[Any], bool] = lambda event: True
+        self.caches: list[Callable[[], Any]] = []
+        """Functions that let go of arrays which are kept because they may be wanted again."""
         self._in_use: list[tuple[list[Any], tuple, tuple[int, Any]]] = []  # (events, key, memory), freed
         self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (stream, bytes)
         self._lock = threading.RLock()  # the collector may free a block while one is handed out
@@ -100,7 +102,9 @@ class Allocator:
                 self._in_use.append((events, key, memory))
 
     def empty_cache(self) -> None:
-        """Give memory that no array uses back to the device."""
+        """Give memory that no array uses back to the device, and what `caches` keep."""
+        for let_go in self.caches:
+            let_go()
         with self._lock:
             self._collect_unused()
             self.reserved -= sum(key[1] * len(blocks) for key, blocks in self._free.items())

@@ -4,6 +4,8 @@ import ctypes
 import math
 import threading
 from collections import deque
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -102,6 +104,26 @@ def empty_cache() -> None:
     allocator.empty_cache()
     if not SIMULATED:
         cuda.current_context().memory_manager.deallocations.clear()
+
+
+def keep_tables(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Keep the arrays that a function returns for the last `count` arguments, until memory is wanted back.
+
+    They are kept for each stream on its own: what one has queued to be written another must not read, and
+    memory that is let go is written next by the stream that it was made on.
+    """
+
+    def make(function: Callable[..., Any]) -> Callable[..., Any]:
+        kept = lru_cache(count)(lambda stream, *arguments: function(*arguments))
+        allocator.caches.append(kept.cache_clear)
+
+        @wraps(function)
+        def find(*arguments: Any) -> Any:
+            return kept(streams.handle, *arguments)
+
+        return find
+
+    return make
 
 
 # --- streams and events ----------------------------------------------------------------------------

@@ -5,7 +5,6 @@ window's, backward that of one element, for which it looks through the windows t
 order. So no two threads write to one place, and the sums have one order.
 """
 
-import functools
 import math
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from kernels.cpu.pool import Windows, adaptive_windows, sliding_windows
 from kernels.cuda.array import DeviceArray, empty, from_host
 from kernels.cuda.compile import FLOATS, INTEGERS, cuda, device, kernel, specialised
+from kernels.cuda.driver import keep_tables
 from kernels.cuda.memory import cast, contiguous, zeros
 from kernels.cuda.reduce import sum as sum_over
 
@@ -38,7 +38,7 @@ def _on_gpu(*tables: np.ndarray) -> DeviceArray:
     return _uploaded(np.concatenate(tables, dtype=np.int64).tobytes(), (len(tables), tables[0].size))
 
 
-@functools.lru_cache(256)
+@keep_tables(256)
 def _uploaded(data: bytes, shape: tuple[int, ...]) -> DeviceArray:
     return from_host(np.frombuffer(data, np.int64).reshape(shape))
 

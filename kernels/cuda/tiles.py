@@ -26,8 +26,8 @@ from kernels.cuda.compile import (
     kernel,
     register,
 )
+from kernels.cuda.driver import keep_tables
 from kernels.cuda.geometry import merge, packed, place
-from kernels.cuda.launching import streams
 from kernels.cuda.memory import contiguous, write
 
 PER_THREAD = 2 if SIMULATED else 4  # rows and columns of the tile of one thread
@@ -262,17 +262,14 @@ def _span(shape: Sequence[int], steps: Sequence[int]) -> int:
 _plan = lru_cache(maxsize=1024)(_Plan)  # a training step has the same shapes as the one before
 
 
-@lru_cache(maxsize=64)
-def _kept_places(plan: _Plan, stream: int) -> DeviceArray:
+@keep_tables(64)
+def _kept_places(plan: _Plan) -> DeviceArray:
     return plan.places()
 
 
 def _places_of(plan: _Plan) -> DeviceArray:
-    """Return where the elements lie: it depends on the layouts alone, and what is small is kept.
-
-    For each stream on its own: what one has queued to be written another must not read.
-    """
-    return _kept_places(plan, streams.handle) if plan.places_bytes <= _KEPT_BYTES else plan.places()
+    """Return where the elements lie: it depends on the layouts alone, and what is small is kept."""
+    return _kept_places(plan) if plan.places_bytes <= _KEPT_BYTES else plan.places()
 
 
 def contract(

@@ -21,6 +21,7 @@ from kernels.cuda.compile import (
     specialised,
     threads,
 )
+from kernels.cuda.launching import streams
 
 PIECE = 8 if SIMULATED else 2048
 """Elements; 2048 are 8 for each thread."""
@@ -102,16 +103,19 @@ class Arrays:
         columns = [self.parameters, grads, *[self.parameters if s is None else s for s in state]]
         for found, rows in rows_of.items():
             places = tuple([tuple([column[row].address for column in columns]) for row in rows])
-            pieces, table = self._tables.get(places) or self._place(places, rows)
+            # A table is for the stream it was made on: dropped, its memory is written by what comes there.
+            key = streams.handle, tuple(rows), places
+            pieces, table = self._tables.get(key) or self._place(key)
             if pieces:
                 kernel.launch(min(pieces, _MOST_BLOCKS), _THREADS, pieces, table, *found, self.parameters[0])
 
-    def _place(self, places: tuple, rows: Sequence[int]) -> tuple[int, DeviceArray]:
+    def _place(self, key: tuple) -> tuple[int, DeviceArray]:
+        _, rows, places = key
         sizes = [self.parameters[row].size for row in rows]
         pieces = [(row, start) for row, size in enumerate(sizes) for start in range(0, size, PIECE)]
         table = [(size, *addresses) for size, addresses in zip(sizes, places, strict=True)]
         whole = np.concatenate([np.array(part, np.int64).ravel() for part in (pieces, table)])
         if len(self._tables) == _MOST_TABLES:  # gradients that lie elsewhere at every step
             del self._tables[next(iter(self._tables))]
-        self._tables[places] = len(pieces), from_host(whole)
-        return self._tables[places]
+        self._tables[key] = len(pieces), from_host(whole)
+        return self._tables[key]

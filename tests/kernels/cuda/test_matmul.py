@@ -111,3 +111,28 @@ def test_sums_over_several_dims() -> None:
     turned = k.from_host(b).transpose(2, 1, 0, 3)  # (4, 5, 2, 3)
     tiles.contract(k.from_host(a), turned, out, 0, 2)
     np.testing.assert_allclose(out.to_host(), np.einsum("abij,cjid->abcd", a, b), 1e-11)
+
+
+def test_tables_of_places_are_kept_for_a_stream_and_let_go_with_the_cache() -> None:
+    allocator, streams = k.driver.allocator, k.driver.streams
+    a, b = k.from_host(numbers(4, 3, 2)), k.from_host(numbers(3, 2, 5))
+    out = empty((4, 5), a.dtype)
+    k.driver.empty_cache()
+    before = allocator.allocated
+
+    def contract() -> int:
+        tiles.contract(a[:, ::2], b[::2], out, 0, 2)
+        return allocator.allocated - before
+
+    kept = contract()
+    assert 0 < kept == contract()
+    main, streams.current = streams.current, k.driver.new_stream()
+    try:
+        assert contract() == 2 * kept
+    finally:
+        streams.current = main
+    k.driver.empty_cache()
+    assert allocator.allocated == before
+    np.testing.assert_allclose(
+        out.to_host(), np.tensordot(a.to_host()[:, ::2], b.to_host()[::2], 2), rtol=1e-12
+    )

@@ -98,3 +98,22 @@ def test_the_same_places_need_no_memory() -> None:
     for _ in range(3):
         k.sgd(arrays, grads, *rule)
     assert k.driver.allocator.allocated == before
+
+
+def test_each_stream_has_tables_of_its_own() -> None:
+    moved, grads = on_gpu(draw()), on_gpu(draw())
+    arrays = k.Arrays(moved)
+    rule = (np.zeros(len(SIZES), bool), 0.1, 0.0, 0.0, 0.0, False, False)
+    k.sgd(arrays, grads, *rule)
+    side, before = k.driver.new_stream(), k.driver.streams.current
+    k.driver.streams.current = side
+    try:
+        k.driver.wait_between(before, side)
+        k.sgd(arrays, grads, *rule)
+    finally:
+        k.driver.streams.current = before
+    k.driver.wait_between(side, before)
+    tables = [table for _, table in arrays._tables.values()]
+    assert len({table.address for table in tables}) == len(tables) == 2
+    # Where a table was, what is next made on its stream may lie.
+    assert {table.block._key[0] for table in tables} == {0, k.driver.number_of(side)}
