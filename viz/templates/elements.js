@@ -2,7 +2,14 @@
 const find = (id) => document.getElementById(id);
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-const make = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children);
+const make = (tag, properties = {}, ...children) => forgetful(fill(document.createElement(tag), properties, children));
+
+// On the way back to a page a browser would put into its controls what they held, and into nothing else.
+function forgetful(element) {
+  if (["INPUT", "SELECT"].includes(element.tagName)) element.autocomplete = "off";
+  return element;
+}
+document.querySelectorAll("input, select").forEach(forgetful);
 
 const makeSvg = (tag, properties = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, children);

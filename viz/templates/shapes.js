@@ -256,6 +256,7 @@ function takeBatch(isTyped) {
 }
 
 find("batch").max = largest;
+find("range").textContent = `(1 to ${largest})`;
 find("model").append(...Object.entries(models).map(([key, { title }]) => make("option", { value: key }, `${key}: ${title}`)));
 find("sizes").append(
   ...SIZES.map((size) => {

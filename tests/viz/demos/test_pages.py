@@ -90,3 +90,31 @@ def test_a_page_has_a_headline_a_sentence_and_says_what_changes(name, open_demo)
     assert len(page.inner_text(".lead")) < 320
     live = page.locator("[aria-live=polite]")
     assert live.count() >= 1
+
+
+SEEN = """() => [
+  ...[...document.querySelectorAll("input, select")].filter((element) => element.id !== "speed")
+    .map((element) => (element.type === "radio" ? element.checked : element.value)),
+  ...[...document.querySelectorAll("main > :not(#live)")].map((element) => element.innerText),
+]"""
+USE = """() => {
+  const selects = [...document.querySelectorAll("select")].filter((element) => element.id !== "speed");
+  for (const element of [...selects.slice(-1), document.getElementById("slider")]) {
+    element.value = element.tagName === "SELECT" ? element.options[element.options.length - 1].value : 9;
+    element.dispatchEvent(new Event("input", { bubbles: true }));
+    element.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+}"""
+
+
+def test_back_at_a_page_its_controls_say_what_it_shows(name, open_demo):
+    page = open_demo(name)
+    fresh = page.evaluate(SEEN)
+    page.evaluate(USE)
+    page.wait_for_timeout(300)  # its address may follow what was chosen
+    used = page.evaluate(SEEN)
+    assert used != fresh
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_timeout(100)
+    assert page.evaluate(SEEN) in (fresh, used)
