@@ -159,6 +159,8 @@ def train(
     from viz.plotting import drawn_too
     from viz.terminal import Screen
 
+    if model not in MODELS and model not in SCALAR_MODELS:
+        raise Refused(unknown_model(model, [*MODELS, *SCALAR_MODELS]))
     screen = Screen(quiet)
     check_outputs(save=save, log=log, plot=plot)
     if plot is not None:
@@ -173,8 +175,6 @@ def train(
         with drawn_too(Log(log, False), plot, model) as lines, interruption.ended_by_stop():
             train_on_points(model, *drawn, settings, screen, lines, _version())
         return
-    if model not in MODELS:
-        raise Refused(unknown_model(model, [*MODELS, *SCALAR_MODELS]))
     if resume == Path(_STANDARD):
         if save is None:
             raise Refused("--resume without a file goes on from the file of --save: name one of them")

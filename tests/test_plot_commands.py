@@ -196,6 +196,12 @@ def test_what_cannot_be_drawn_is_refused_before_training(refused, digits, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["folder.svg"]
 
 
+def test_nothing_is_said_of_a_plot_that_will_not_be_drawn(run):
+    code, lines, error = run("train mlpp --plot c.svg")
+    assert (code, lines) == (2, [])
+    assert "unknown model 'mlpp'; did you mean mlp?" in error
+
+
 def hide_matplotlib(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
