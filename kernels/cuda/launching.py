@@ -24,6 +24,10 @@ ARRAY = "QQqqQqq"
 size, step."""
 
 _CONFIGURATION = struct.Struct("@7IQQI4x")  # CUlaunchConfig: grid, block, shared bytes, stream, attributes
+_NOT_INITIALIZED = 3  # as the driver numbers it
+_FORKED = (
+    "; a process forked from one that has used the GPU cannot use it: start processes by the method 'spawn'"
+)
 _BUFFER_POINTER, _BUFFER_SIZE, _END = 1, 2, 0  # CU_LAUNCH_PARAM_...
 
 
@@ -151,7 +155,7 @@ class Launcher:
         if error:
             raise RuntimeError(
                 f"{self._name}: the GPU refused to launch {grid} blocks of {threads} threads: "
-                f"{self._driver.name_of(error)}"
+                f"{self._driver.name_of(error)}{_FORKED if error == _NOT_INITIALIZED else ''}"
             )
 
     def _as_stored(self, parameters: tuple) -> list:

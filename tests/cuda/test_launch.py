@@ -111,6 +111,17 @@ def test_an_error_names_the_kernel_and_the_launch(driver: StandIn) -> None:
         made.launch(9, 2048, array(16, "float32"))
 
 
+def test_a_forked_process_is_told_what_to_do(driver: StandIn) -> None:
+    made = Kernel(lambda *_: None, "out T*", ["float32"])
+    driver.answer = 3  # CUDA_ERROR_NOT_INITIALIZED
+    with pytest.raises(RuntimeError, match=r"a process forked from one .* by the method 'spawn'"):
+        made.launch(1, 1, array(16, "float32"))
+    driver.answer = INVALID_VALUE
+    with pytest.raises(RuntimeError) as told:
+        made.launch(1, 1, array(16, "float32"))
+    assert "spawn" not in str(told.value)
+
+
 def test_a_launch_goes_to_the_stream_of_its_thread(driver: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     attached: list[int] = []
     compiler.cuda.current_context = lambda: attached.append(threading.get_ident())  # type: ignore[assignment]
