@@ -8,7 +8,7 @@ the simulator's. Three mistakes are noticed that it lets pass:
 - threads of a block that wait at different barriers, or end while others wait: on a GPU they may hang;
 - a missing barrier: from block to block the first thread goes first or last, so that what is read too early,
   or overwritten too early, comes out wrong in one of them;
-- shared memory that is read before it is written: it is full of nan, and of -1.
+- shared and local memory that is read before it is written: for each block it is full of nan, and of -1.
 
 Without the package `greenlet` the simulator's own threads run, for what is small and for comparing.
 """
@@ -50,17 +50,30 @@ class _Thread(greenlet):  # type: ignore[misc]
     """A thread of the GPU, as the simulator's functions know it."""
 
     def __init__(self, manager: Any, block: tuple, place: tuple, arguments: tuple):
-        super().__init__(lambda: manager._f(*arguments))
+        super().__init__(self._begin)
         kernelapi = sys.modules["numba.cuda.simulator.kernelapi"]
-        self._manager = manager
-        self.barrier: Any = None  # where in the code it waits
+        self._manager, self._arguments = manager, arguments
+        self.barrier: Any = None  # the code and the line where it waits, and the calls that led there
         self.blockIdx, self.threadIdx = kernelapi.Dim3(*block), kernelapi.Dim3(*place)
         width, height, _ = (*manager._block_dim, 1, 1)[:3]
         self.thread_id = self.threadIdx.x + width * (self.threadIdx.y + height * self.threadIdx.z)
 
+    def _begin(self) -> None:
+        if self._manager._debug:  # @cuda.jit(debug=True): there the simulator notices divisions by zero
+            with np.errstate(divide="raise"):
+                self._manager._f(*self._arguments)
+        else:
+            self._manager._f(*self._arguments)
+
     def syncthreads(self) -> None:
-        frame = sys._getframe(2)  # of the kernel, or of a device function
-        self.barrier = frame.f_code, frame.f_lineno
+        frame: Any = sys._getframe(1)
+        while frame.f_globals["__name__"].startswith("numba.cuda.simulator"):
+            frame = frame.f_back
+        code, line, calls = frame.f_code, frame.f_lineno, []
+        while frame is not None:
+            calls.append((frame.f_code, frame.f_lasti))
+            frame = frame.f_back
+        self.barrier = code, line, tuple(calls)
         self.parent.switch()
 
     def __str__(self) -> str:
@@ -69,6 +82,8 @@ class _Thread(greenlet):  # type: ignore[misc]
 
 def _run_by_turns(manager: Any, block: tuple, *arguments: Any) -> None:
     """Run the threads of a block, each until it meets a barrier or ends, until all have ended."""
+    context = sys.modules["numba.cuda.simulator.kernel"]._get_kernel_context()
+    context.shared._allocations.clear()  # what the block before has left is no block's to read
     threads = [_Thread(manager, block, place, arguments) for place in np.ndindex(*manager._block_dim)]
     if next(_turns) % 2:
         threads.reverse()
@@ -96,7 +111,9 @@ def _waiting(threads: list[_Thread]) -> list[_Thread]:
     places = {thread.barrier for thread in waiting}
     if waiting and (len(waiting) < len(threads) or len(places) > 1):
         ended = f", and {len(threads) - len(waiting)} have ended" if len(waiting) < len(threads) else ""
-        lines = ", ".join(sorted(f"{code.co_filename}:{line}" for code, line in places))
+        lines = ", ".join(sorted({f"{code.co_filename}:{line}" for code, line, _ in places}))
+        if len(places) > 1 and ", " not in lines:
+            lines += ", to which they came by different calls"
         raise RuntimeError(
             f"{waiting[0]._manager._f.__name__}: the threads of a block wait at {lines}{ended}; "
             "on a GPU each must come to the same barrier"
@@ -104,28 +121,45 @@ def _waiting(threads: list[_Thread]) -> list[_Thread]:
     return waiting
 
 
-def _shared_array(self: Any, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
-    """Return the shared array of a block: one for all threads, for each place in the code that asks.
+def _spoilt(array: np.ndarray) -> np.ndarray:
+    array.reshape(-1).view(np.uint8)[...] = 0xFF
+    return array
 
-    The simulator's own gives two threads that ask at once an array each, now and then, and the same one
-    to two requests in a line.
+
+def _make_shared_array(own: Any, kernelapi: ModuleType) -> Any:
+    """Return the simulator's `cuda.shared.array`: one array for all threads, for each place in the code.
+
+    own: the simulator's, which gives two threads that ask at once an array each, now and then, and the same
+    one to two requests in a line. It stays for dynamic shared memory, and refuses what it does not know.
     """
-    frame = sys._getframe(1)
-    place = frame.f_code, frame.f_lasti
-    with _lock:
-        found = self._allocations.get(place)
-        if found is None:
-            as_dtype = sys.modules["numba.cuda.simulator.kernelapi"].numpy_support.as_dtype
-            found = np.empty(shape, dtype if isinstance(dtype, type) else as_dtype(dtype))
-            found.view(np.uint8)[...] = 0xFF
-            self._allocations[place] = found
-    return found
+
+    def array(self: Any, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
+        if alignment is not None or shape == 0:
+            return own(self, shape, dtype, alignment)
+        frame = sys._getframe(1)
+        place = frame.f_code, frame.f_lasti
+        with _lock:
+            found = self._allocations.get(place)
+            if found is None:
+                kind = dtype
+                if isinstance(dtype, kernelapi.types.Type):  # type: ignore[attr-defined]
+                    kind = kernelapi.numpy_support.as_dtype(dtype)  # type: ignore[attr-defined]
+                found = self._allocations[place] = _spoilt(np.empty(shape, kind))
+        return found
+
+    return array
+
+
+def _make_local_array(own: Any) -> Any:
+    """Return the simulator's `cuda.local.array`, of memory that is noticed when it is read unwritten."""
+    return lambda *arguments, **options: _spoilt(own(*arguments, **options))
 
 
 def install(cuda: ModuleType) -> Any:
     """Let the simulator run as above; return what kernels are to know as `cuda`."""
     kernel, kernelapi = (sys.modules[f"numba.cuda.simulator.{name}"] for name in ("kernel", "kernelapi"))
-    kernelapi.FakeCUDAShared.array = _shared_array  # type: ignore[attr-defined]
+    shared, local = kernelapi.FakeCUDAShared, kernelapi.FakeCUDALocal  # type: ignore[attr-defined]
+    shared.array, local.array = _make_shared_array(shared.array, kernelapi), _make_local_array(local.array)
     if not BY_TURNS:
         return cuda
     kernel.BlockManager.run = _run_by_turns  # type: ignore[attr-defined]

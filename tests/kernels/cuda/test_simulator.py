@@ -95,6 +95,30 @@ def test_two_barriers_at_a_time() -> None:
         launched(divided)
 
 
+def test_one_barrier_by_two_calls() -> None:
+    def divided(out):
+        shared = cuda.shared.array(4, T)  # noqa: F821
+        t = cuda.threadIdx.x
+        if t < 2:
+            out[t] = _after_a_barrier(shared, t, 1)
+        else:
+            out[t] = _after_a_barrier(shared, t, 2)
+
+    with pytest.raises(RuntimeError, match=r"wait at .*py:\d+, to which they came by different calls; on a"):
+        launched(divided)
+
+
+def test_two_counts_at_a_time() -> None:
+    def divided(out):
+        if cuda.threadIdx.x < 2:
+            out[0] = cuda.syncthreads_count(True)
+        else:
+            out[0] = cuda.syncthreads_count(True)
+
+    with pytest.raises(RuntimeError, match=r"wait at .*test_simulator.py:\d+, .*test_simulator.py:\d+; on a"):
+        launched(divided)
+
+
 @pytest.mark.parametrize("step", [1, -1])
 def test_a_missing_barrier_shows(step) -> None:
     def hasty(out):
@@ -114,6 +138,53 @@ def test_shared_memory_is_not_zero_before_it_is_written(dtype) -> None:
         out[cuda.threadIdx.x] = second[cuda.threadIdx.x]
 
     assert not np.isin(launched(early, dtype=dtype), [0, 1]).any()
+
+
+def test_a_block_does_not_find_what_the_one_before_has_left() -> None:
+    def early(out):
+        shared = cuda.shared.array(4, T)  # noqa: F821
+        if cuda.blockIdx.x == 0:
+            shared[cuda.threadIdx.x] = 1
+        out[cuda.grid(1)] = shared[cuda.threadIdx.x]
+
+    found = launched(early, 2)
+    np.testing.assert_array_equal(found[:4], 1)
+    assert np.isnan(found[4:]).all()
+
+
+def test_local_memory_is_not_zero_before_it_is_written() -> None:
+    def early(out):
+        local = cuda.local.array((2, 2), T)  # noqa: F821
+        out[cuda.threadIdx.x] = local[0, 1]
+
+    assert np.isnan(launched(early)).all()
+
+
+def test_kernels_of_others_have_dynamic_shared_memory_and_debugging() -> None:
+    from numba import float32
+
+    @cuda.jit
+    def turn(out):
+        shared = cuda.shared.array(0, float32)
+        shared[cuda.threadIdx.x] = cuda.threadIdx.x
+        cuda.syncthreads()
+        out[cuda.threadIdx.x] = shared[3 - cuda.threadIdx.x]
+
+    @cuda.jit(debug=True, opt=False)
+    def divide(out):
+        out[0] = out[0] / out[1]
+
+    @cuda.jit
+    def aligned(out):
+        cuda.shared.array(4, float32, alignment=16)
+
+    out = np.zeros(4, np.float32)
+    turn[1, 4, 0, 16](out)
+    np.testing.assert_array_equal(out, [3, 2, 1, 0])
+    with pytest.raises(FloatingPointError, match="divide by zero"):
+        divide[1, 1](np.array([1, 0], np.float32))
+    with pytest.raises(RuntimeError, match="alignment is not supported"):
+        aligned[1, 1](out)
 
 
 def test_memory_is_not_zero_before_it_is_written() -> None:
