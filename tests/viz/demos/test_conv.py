@@ -95,10 +95,11 @@ def test_the_learned_kernel_was_learned(recording):
     assert 80 <= accuracy <= 100
 
 
-def test_another_seed_gives_other_digits_and_another_kernel(recording):
-    other = conv.record(2**64 - 1)
-    for mine, others in zip(recording["pictures"], other["pictures"], strict=True):
-        assert all(a != b for a, b in zip(mine, others, strict=True))
-    assert other["kernels"][:-1] == recording["kernels"][:-1]
-    assert other["kernels"][-1]["weights"] != recording["kernels"][-1]["weights"]
-    assert len(json.dumps(other)) < 1_450_000
+def test_another_seed_gives_other_digits_and_another_kernel(monkeypatch):
+    for name, few in {"EPOCHS": 1, "SIZES": (14,), "STRIDES": (2,), "PADDINGS": (0,)}.items():
+        monkeypatch.setattr(conv, name, few)
+    mine, other = conv.record(0), conv.record(2**64 - 1)
+    for a, b in zip(mine["pictures"][0], other["pictures"][0], strict=True):
+        assert a != b
+    assert other["kernels"][:-1] == mine["kernels"][:-1]
+    assert other["kernels"][-1]["weights"] != mine["kernels"][-1]["weights"]

@@ -217,17 +217,7 @@ def test_every_number_is_the_engines(open_demo, learned, digit, kernel, size, st
     choose(page, loss=loss)
     count = engine.count
     strongest = int(engine.y.abs().argmax())
-    for step in (
-        0,
-        1,
-        count // 2,
-        strongest + 1,
-        count,
-        count + 1,
-        count + 2,
-        count + 2 + strongest,
-        2 * count + 1,
-    ):
+    for step in (0, strongest + 1, count, count + 1, count + 2, count + 2 + strongest, 2 * count + 1):
         page.locator("#slider").fill(str(step))
         check_state(page, engine, step)
 
