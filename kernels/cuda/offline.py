@@ -107,10 +107,15 @@ def _report(source: str, said: str) -> Report:
         float64_instructions=tuple(
             line.strip() for line in source.splitlines() if re.search(r"\.f64\s", line) and ".reg" not in line
         ),
-        parameter_bytes=tuple(
-            int(bits) // 8 for bits in _PARAMETER.findall(source[source.index(".entry") :])
-        ),
+        parameter_bytes=_parameter_bytes(source),
     )
+
+
+def _parameter_bytes(source: str) -> tuple[int, ...]:
+    """Return the sizes of a kernel's parameters; functions that it calls have theirs, further on."""
+    start = source.index(".entry")
+    listed = source[start : source.index(")", start)]
+    return tuple(int(bits) // 8 for bits in _PARAMETER.findall(listed))
 
 
 def main(names: list[str]) -> None:
