@@ -31,6 +31,8 @@ ON_THE_HOST = {
     "tensor/testing.py": "compares what was computed",
     "tensor/differences.py": "compares it with finite differences",
     "tensor/training.py": "counts right answers",
+    "tensor/history.py": "measures gradients, for plots",
+    "tensor/measuring.py": "measures what a trained model does, for plots",
     "tensor/models.py": "prepares pictures",
     "tensor/random.py": "draws from a generator of the CPU",
 }
