@@ -248,3 +248,15 @@ def luminance(colour):
 def contrast(one, other):
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def wait_until(page, expression, arg=None):
+    """Wait until a function or an expression is true in the page, for five seconds at most.
+
+    `page.wait_for_function` evaluates text within the page, which the page's policy forbids.
+    """
+    for _ in range(250):
+        if page.evaluate(expression, arg):
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError(f"the page never came to {expression} {arg or ''}")

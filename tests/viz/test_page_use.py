@@ -75,7 +75,7 @@ def test_an_address_that_means_nothing_is_ignored(pages, page_of):
         page.evaluate("(hash) => { location.hash = hash; }", hash)
         assert page.evaluate(pages.READ)["slider"] == 1, hash
     page.evaluate("location.hash = '#step=3'")
-    page.wait_for_function("document.getElementById('slider').value === '3'")
+    pages.wait_until(page, "document.getElementById('slider').value === '3'")
 
 
 def test_playing(pages, open_page, tmp_path):

@@ -365,7 +365,7 @@ def test_playing_leaves_out_what_is_blank(open_demo):
     assert page.inner_text("#play") == "Play"
 
 
-def test_the_address(open_demo):
+def test_the_address(open_demo, pages):
     page = open_demo("conv", "#digit=7&kernel=blur&size=28&stride=2&padding=1&loss=sum&step=300")
     check_state(page, Engine(conv.KERNELS[2].weights, 7, 28, 2, 1, "sum"), 300)
     page.keyboard.press("n")
@@ -376,4 +376,4 @@ def test_the_address(open_demo):
     page.wait_for_timeout(50)
     assert page.evaluate(STEP) == 301
     page.evaluate("location.hash = '#step=999999'")
-    page.wait_for_function("document.getElementById('slider').value === '393'")
+    pages.wait_until(page, "document.getElementById('slider').value === '393'")

@@ -232,7 +232,7 @@ def test_adding_a_number_to_all_logits_changes_nothing_but_what_is_written(file,
     assert "nan" in seen["texts"]["verdict"]
 
 
-def test_dragging_by_mouse_and_by_touch(file, open_page):
+def test_dragging_by_mouse_and_by_touch(file, open_page, pages):
     for touch in (False, True):
         page = open_page(file, has_touch=touch, viewport={"width": 390, "height": 844})
         slider = page.get_by_role("slider", name="logit of class 1")
@@ -259,8 +259,8 @@ def test_dragging_by_mouse_and_by_touch(file, open_page):
             moved = [(None, z) for z in (1.0, -4.0, 3.0, 7.0)]
         for kind, z in moved:
             send(kind, z) if kind else page.mouse.move(*place(z))
-            page.wait_for_function(
-                "(z) => Math.abs(document.querySelectorAll('.track input')[1].value - z) < 0.15", arg=z
+            pages.wait_until(
+                page, "(z) => Math.abs(document.querySelectorAll('.track input')[1].value - z) < 0.15", z
             )
             seen = check(page)
             assert float(round(seen["logits"][1] * 20, 6)).is_integer()  # a grid

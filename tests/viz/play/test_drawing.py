@@ -471,13 +471,13 @@ def test_dark_and_light(mlp, open_model):
     assert inks[0] != inks[1]
 
 
-def test_a_screen_reader_hears_the_answer_once(mlp, open_model):
+def test_a_screen_reader_hears_the_answer_once(mlp, open_model, pages):
     page = open_model(mlp)
     assert page.get_attribute("#prediction", "aria-live") == "off"
     assert page.get_attribute("#live", "aria-live") == "polite"
     draw(page, SEVEN)
     words = page.inner_text("#words")
-    page.wait_for_function("(words) => document.getElementById('live').textContent === words", arg=words)
+    pages.wait_until(page, "(words) => document.getElementById('live').textContent === words", words)
 
 
 def test_every_control_has_a_name_and_shows_the_focus(cnn, open_model):
