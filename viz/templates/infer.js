@@ -37,41 +37,49 @@ function listTaps(channels, plane, [down, across], [dilationDown, dilationAcross
   return Int32Array.from(taps);
 }
 
-// out[o * step + at] = bias[o] + the sum of weight[o, i] * input[i], for all o. Four sums at a time: one would
-// wait for itself at each addition.
-function multiply(weight, bias, input, out, at, step) {
-  const outputs = bias.length, inputs = input.length;
+// out[o * step + at] = bias[o] + the sum of weight[o, i] * one[i], for all o, and the same of `two` at `to`.
+// Eight sums at a time: one would wait for itself at each addition, and a weight that is read serves twice.
+function multiply(weight, bias, one, two, out, at, to, step) {
+  const outputs = bias.length, inputs = one.length;
   let o = 0;
   for (; o + 4 <= outputs; o += 4) {
     let a = bias[o], b = bias[o + 1], c = bias[o + 2], d = bias[o + 3];
+    let e = a, f = b, g = c, h = d;
     const first = o * inputs, second = first + inputs, third = second + inputs, fourth = third + inputs;
     for (let i = 0; i < inputs; i++) {
-      const x = input[i];
-      a += weight[first + i] * x;
-      b += weight[second + i] * x;
-      c += weight[third + i] * x;
-      d += weight[fourth + i] * x;
+      const x = one[i], y = two[i];
+      const w0 = weight[first + i], w1 = weight[second + i], w2 = weight[third + i], w3 = weight[fourth + i];
+      a += w0 * x;
+      b += w1 * x;
+      c += w2 * x;
+      d += w3 * x;
+      e += w0 * y;
+      f += w1 * y;
+      g += w2 * y;
+      h += w3 * y;
     }
-    out[o * step + at] = a;
-    out[(o + 1) * step + at] = b;
-    out[(o + 2) * step + at] = c;
-    out[(o + 3) * step + at] = d;
+    [a, b, c, d].forEach((sum, n) => (out[(o + n) * step + at] = sum));
+    [e, f, g, h].forEach((sum, n) => (out[(o + n) * step + to] = sum));
   }
   for (; o < outputs; o++) {
-    let sum = bias[o];
-    for (let i = 0; i < inputs; i++) sum += weight[o * inputs + i] * input[i];
-    out[o * step + at] = sum;
+    let a = bias[o], e = a;
+    for (let i = 0; i < inputs; i++) {
+      a += weight[o * inputs + i] * one[i];
+      e += weight[o * inputs + i] * two[i];
+    }
+    out[o * step + at] = a;
+    out[o * step + to] = e;
   }
 }
 
 function makeLinear({ inputs, outputs, weight, bias }) {
   const w = decode(weight), b = bias === null ? new Float64Array(outputs) : decode(bias);
   const values = new Float64Array(outputs);
-  const run = (input) => multiply(w, b, input, values, 0, 1);
+  const run = (input) => multiply(w, b, input, input, values, 0, 0, 1);
   return { shape: [outputs], values, run, weight: w, weightShape: [outputs, inputs] };
 }
 
-// A linear layer at each place, on what its window shows; with groups, one for each.
+// A linear layer at each place, two at a time, on what its window shows; with groups, one for each.
 function makeConv({ inputs, outputs, groups, kernel, stride, dilation, padding, weight, bias }, shape) {
   const w = decode(weight), b = bias === null ? new Float64Array(outputs) : decode(bias);
   const frame = makeFrame(shape, padding, 0);
@@ -79,8 +87,12 @@ function makeConv({ inputs, outputs, groups, kernel, stride, dilation, padding, 
   const columns = windows(frame.width, kernel[1], stride[1], dilation[1]);
   const area = rows * columns, plane = frame.height * frame.width;
   const taps = listTaps(inputs / groups, plane, kernel, dilation, frame.width);
-  const values = new Float64Array(outputs * area), seen = new Float64Array(taps.length);
-  const [down, across] = stride, each = outputs / groups;
+  const values = new Float64Array(outputs * area), each = outputs / groups;
+  const one = new Float64Array(taps.length), two = new Float64Array(taps.length);
+  const firsts = Int32Array.from({ length: area }, (_, place) => {
+    const x = place % columns;
+    return ((place - x) / columns) * stride[0] * frame.width + x * stride[1];
+  });
   const parts = Array.from({ length: groups }, (_, g) => ({
     weight: w.subarray(g * each * taps.length, (g + 1) * each * taps.length),
     bias: b.subarray(g * each, (g + 1) * each),
@@ -91,12 +103,14 @@ function makeConv({ inputs, outputs, groups, kernel, stride, dilation, padding, 
     frame.put(input);
     const framed = frame.values;
     for (const part of parts) {
-      for (let y = 0, place = 0; y < rows; y++) {
-        for (let x = 0; x < columns; x++, place++) {
-          const first = part.from + y * down * frame.width + x * across;
-          for (let t = 0; t < taps.length; t++) seen[t] = framed[first + taps[t]];
-          multiply(part.weight, part.bias, seen, values, part.to + place, area);
+      for (let place = 0; place < area; place += 2) {
+        const next = Math.min(place + 1, area - 1); // the last one of an odd number stands for two
+        const first = part.from + firsts[place], second = part.from + firsts[next];
+        for (let t = 0; t < taps.length; t++) {
+          one[t] = framed[first + taps[t]];
+          two[t] = framed[second + taps[t]];
         }
+        multiply(part.weight, part.bias, one, two, values, part.to + place, part.to + next, area);
       }
     }
   };
