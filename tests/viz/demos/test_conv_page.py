@@ -369,11 +369,13 @@ def test_the_address(open_demo, pages):
     page = open_demo("conv", "#digit=7&kernel=blur&size=28&stride=2&padding=1&loss=sum&step=300")
     check_state(page, Engine(conv.KERNELS[2].weights, 7, 28, 2, 1, "sum"), 300)
     page.keyboard.press("n")
-    page.wait_for_url("**#digit=7&kernel=blur&size=28&stride=2&padding=1&loss=sum&step=301")
+    address = "#digit=7&kernel=blur&size=28&stride=2&padding=1&loss=sum&step=301"
+    page.wait_for_url(f"**{address}")
     page.reload()
     assert page.evaluate(STEP) == 301
     page.evaluate("location.hash = '#digit=77&kernel=<b>&size=&stride=3&step=-4'")
-    page.wait_for_timeout(50)
+    # The page puts its own address in the place of one that means nothing; not after the next one came.
+    pages.wait_until(page, "(address) => location.hash === address", address)
     assert page.evaluate(STEP) == 301
     page.evaluate("location.hash = '#step=999999'")
     pages.wait_until(page, "document.getElementById('slider').value === '393'")
