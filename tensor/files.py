@@ -74,6 +74,12 @@ def atomic_write(
     _sync_folder(target.parent)
 
 
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file of this content by `atomic_write`, whose errors it raises."""
+    with atomic_write(path) as file:
+        file.write(content)
+
+
 STALE = 3600.0
 """Seconds after which a temporary file must be what a kill left behind."""
 

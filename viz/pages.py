@@ -4,7 +4,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from tensor.files import atomic_write
+from tensor.files import write_bytes
 from tensor.session import Refused, check_outputs
 from viz.demos import DEMOS
 from viz.demos.site import write_site
@@ -47,9 +47,7 @@ def _put(page: Path, write: Callable[[], str]) -> Path:
     if page.suffix.lower() not in ENDINGS:
         raise Refused(f"-o {page}: the name must end in .html")
     check_outputs(output=page)
-    content = write().encode()
-    with atomic_write(page) as file:
-        file.write(content)
+    write_bytes(page, write().encode())
     print(f"wrote {page}")
     return page
 

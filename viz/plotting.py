@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tensor import measuring, models, serialization, session
-from tensor.files import atomic_write
+from tensor.files import write_bytes
 from tensor.history import read_history
 from tensor.runlog import read_runs
 from tensor.session import Refused, Screen
@@ -20,12 +20,7 @@ __all__ = ["OF_A_MODEL", "draw_model", "draw_runs", "drawn_too", "write"]
 
 def write(figure: Any, path: Path) -> None:
     """Write a plot whole, in the form that the name's ending says."""
-    _write_whole(path, plots.to_bytes(figure, path.suffix.lower()))
-
-
-def _write_whole(path: Path, picture: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(picture)
+    write_bytes(path, plots.to_bytes(figure, path.suffix.lower()))
 
 
 # --- of trainings ----------------------------------------------------------------------------------------
@@ -41,7 +36,7 @@ def drawn_too(log: Any, path: Path | None, model: str, before: Sequence[Any] = (
         yield log
         return
     curve = plots.Curve(
-        f"Training {model}", path.suffix.lower(), lambda picture: _write_whole(path, picture), before
+        f"Training {model}", path.suffix.lower(), lambda picture: write_bytes(path, picture), before
     )
 
     class Both:

@@ -266,8 +266,8 @@ def _pinned_owner(array: Any) -> Any:
 
 
 _under_way: deque[tuple[Any, Any]] = deque()
-_under_way_lock = threading.Lock()
 """(event, pinned memory) of copies that may not have ended: it must not be used anew before."""
+_under_way_lock = threading.Lock()
 
 
 def upload(address: int, source: np.ndarray, wait: bool = True) -> None:

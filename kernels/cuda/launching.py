@@ -1,7 +1,7 @@
 """The launch of a compiled kernel: its parameters are packed as the driver takes them, and it is called once.
 
-numba-cuda's own launch makes an object of every argument, some 8 microseconds for an array. Here a launch
-writes numbers into a buffer that is there already, by a form that the kernel's signature gives.
+numba-cuda's own launch makes an object of every argument. Here a launch writes numbers into a buffer that is
+there already, by a form that the kernel's signature gives.
 """
 
 import ctypes

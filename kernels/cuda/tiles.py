@@ -222,16 +222,16 @@ class _Plan:
         self.groups = down, across, depth
         self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
         self.places_bytes = 16 * sum([dims.size for dims in self.groups])
-        self.count, self.size = math.prod(self.batches), math.prod(target)
-        self.tiles = self.count * math.prod(_tiles(down.size, across.size, self.thin))
-        dense = _span(*out) == self.size
+        count, size = math.prod(self.batches), math.prod(target)
+        self.tiles = count * math.prod(_tiles(down.size, across.size, self.thin))
+        dense = _span(*out) == size
         self.parts, chunk = _parts_of(self.tiles, depth.size) if dense else (1, depth.size)
         self.numbers = (
-            down.size, across.size, depth.size, self.count, self.parts, chunk,
+            down.size, across.size, depth.size, count, self.parts, chunk,
             down.first[0], depth.first[0], depth.second[0], across.first[0], down.second[0], across.second[0],
             _is_along(down, depth, depth.first), _is_along(across, depth, depth.second), *first,
             len(self.batches), packed(self.batches, 1), *batch_steps, packed(steps[2], 0),
-            self.size, addend is not None, added[0], down.addend, across.addend,
+            size, addend is not None, added[0], down.addend, across.addend,
         )  # fmt: skip
 
     def places(self) -> DeviceArray:
@@ -306,9 +306,9 @@ def contract(
         first, second = second, first
     tables = _places_of(plan) if plan.in_dims else first
     target = empty((plan.parts, out.size), out.dtype) if plan.parts > 1 else out
-    across, down = _SIDES[plan.thin]
+    down, across = _SIDES[plan.thin]
     _products[plan.in_dims, plan.thin].launch(
-        min(plan.tiles * plan.parts, _MOST_BLOCKS), across * down, *plan.numbers,
+        min(plan.tiles * plan.parts, _MOST_BLOCKS), down * across, *plan.numbers,
         first, second, first if addend is None else addend, tables, target,
     )  # fmt: skip
     if plan.parts > 1:

@@ -21,13 +21,12 @@ from kernels.cuda.compile import (
     specialised,
     threads,
 )
-from kernels.cuda.launching import streams
+from kernels.cuda.driver import keep_tables
 
 PIECE = 8 if SIMULATED else 2048
 """Elements; 2048 are 8 for each thread."""
 _THREADS = threads(256)
 _MOST_BLOCKS = 1 << 16
-_MOST_TABLES = 16
 
 # A table: (row, first element) of each piece, then a row for each parameter: size, addresses of its arrays.
 _SOURCE = """
@@ -72,6 +71,15 @@ def update(numbers: str, *arrays: str) -> Callable[[Callable], Kernel]:
     return make
 
 
+@keep_tables(32)  # gradients may lie elsewhere at every step
+def _table_of(sizes: tuple[int, ...], places: tuple[tuple[int, ...], ...]) -> tuple[int, DeviceArray]:
+    """Return how many pieces there are, and the table; places: the addresses of each row's arrays."""
+    pieces = [(row, start) for row, size in enumerate(sizes) for start in range(0, size, PIECE)]
+    table = [(size, *addresses) for size, addresses in zip(sizes, places, strict=True)]
+    whole = np.concatenate([np.array(part, np.int64).ravel() for part in (pieces, table)])
+    return len(pieces), from_host(whole)
+
+
 class Arrays:
     """The arrays of a step: what `sgd`, `adam` and the others change.
 
@@ -82,7 +90,6 @@ class Arrays:
     def __init__(self, parameters: Sequence[DeviceArray], *state: Sequence[DeviceArray]):
         self.parameters, self.state = parameters, state
         self.total = sum([a.size for a in parameters])
-        self._tables: dict[tuple, tuple[int, DeviceArray]] = {}
 
     def update(
         self,
@@ -103,19 +110,6 @@ class Arrays:
         columns = [self.parameters, grads, *[self.parameters if s is None else s for s in state]]
         for found, rows in rows_of.items():
             places = tuple([tuple([column[row].address for column in columns]) for row in rows])
-            # A table is for the stream it was made on: dropped, its memory is written by what comes there.
-            key = streams.handle, tuple(rows), places
-            pieces, table = self._tables.get(key) or self._place(key)
+            pieces, table = _table_of(tuple([self.parameters[row].size for row in rows]), places)
             if pieces:
                 kernel.launch(min(pieces, _MOST_BLOCKS), _THREADS, pieces, table, *found, self.parameters[0])
-
-    def _place(self, key: tuple) -> tuple[int, DeviceArray]:
-        _, rows, places = key
-        sizes = [self.parameters[row].size for row in rows]
-        pieces = [(row, start) for row, size in enumerate(sizes) for start in range(0, size, PIECE)]
-        table = [(size, *addresses) for size, addresses in zip(sizes, places, strict=True)]
-        whole = np.concatenate([np.array(part, np.int64).ravel() for part in (pieces, table)])
-        if len(self._tables) == _MOST_TABLES:  # gradients that lie elsewhere at every step
-            del self._tables[next(iter(self._tables))]
-        self._tables[key] = len(pieces), from_host(whole)
-        return self._tables[key]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tensor.files import write_bytes
 from viz.demos.table import DEMOS, Demo
 from viz.document import escape_html, read_template, write_document
-from viz.render import write_whole
 
 __all__ = ["write_index", "write_site"]
 
@@ -24,10 +24,10 @@ def write_site(folder: Path, **options: int) -> Iterator[Path]:
     for demo in DEMOS.values():
         taken = {name: value for name, value in options.items() if name in demo.options}
         path = folder / f"{demo.name}.html"
-        write_whole(path, demo.write(**taken).encode())
+        write_bytes(path, demo.write(**taken).encode())
         yield path
     index = folder / "index.html"
-    write_whole(index, write_index(list(DEMOS.values())).encode())
+    write_bytes(index, write_index(list(DEMOS.values())).encode())
     yield index
 
 
