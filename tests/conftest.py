@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,6 +59,16 @@ def check() -> ModuleType:
 def reference_conv() -> ModuleType:
     """Return `tests/kernels/cpu/reference_conv.py`: convolution and its gradients by their definitions."""
     return _load(Path(__file__).parent / "kernels" / "cpu" / "reference_conv.py")
+
+
+@pytest.fixture(scope="session")
+def gpu_stand_in() -> ModuleType:
+    """Return `tests/cuda/stand_in.py`: `with stand_in() as gpu:` has a GPU that computes nothing."""
+    if find_spec("numba_cuda") is None:
+        pytest.skip("numba-cuda is not installed")
+    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
+        pytest.skip("the simulator launches nothing")
+    return _load(Path(__file__).parent / "cuda" / "stand_in.py")
 
 
 @pytest.fixture(scope="session")

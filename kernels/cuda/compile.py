@@ -283,11 +283,16 @@ class Kernel:
         """Return the function that launches a variant, of (blocks, block, *arguments)."""
         if SIMULATED:
             return self._in_simulator(kind)
-        compiled = cuda.jit(types.void(*self.types(kind)))(self.python(kind))
         return launching.Launcher(
-            f"{self.family}.{self.name}", _load(compiled), self.codes(kind), self._flatten,
+            f"{self.family}.{self.name}", self._load(kind), self.codes(kind), self._flatten,
             launching.the_driver(), cuda.current_context,
         )  # fmt: skip
+
+    def _load(self, kind: dict[str, np.dtype]) -> int:
+        """Compile a variant; return the driver's number of it, loaded on the GPU in use."""
+        compiled: Any = cuda.jit(types.void(*self.types(kind)))(self.python(kind))
+        (variant,) = compiled.overloads.values()
+        return launching.number_of(variant._codelibrary.get_cufunc())
 
     def codes(self, kind: dict[str, np.dtype]) -> list[str]:
         """Return the parameters of each argument of a variant in the form that `launching` packs."""
@@ -325,12 +330,6 @@ def _tuple_of(names: Sequence[str], parts: Sequence[str]) -> Callable[..., tuple
     """Return a function of these names, that gives a tuple of these pieces of Python."""
     # made of text, since a loop over the arguments takes longer than the launch itself
     return eval(f"lambda {', '.join(names)}: ({''.join(f'{part}, ' for part in parts)})")
-
-
-def _load(compiled: Any) -> int:
-    """Return the driver's number of a compiled kernel, on the GPU in use."""
-    (variant,) = compiled.overloads.values()
-    return launching.number_of(variant._codelibrary.get_cufunc())
 
 
 def _passed(argument: _Argument, kept: types.Type, x) -> Any:

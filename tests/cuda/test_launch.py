@@ -1,12 +1,12 @@
 """What a launch hands to the driver, read back by a stand-in for the driver, without a GPU."""
 
-import ctypes
 import math
 import struct
 import sys
 import threading
+from collections.abc import Iterator
 from importlib.util import find_spec
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,48 +26,11 @@ pytestmark = pytest.mark.skipif(SIMULATED, reason="the simulator launches nothin
 INVALID_VALUE = 1
 
 
-class StandIn:
-    """cuLaunchKernelEx and cuGetErrorName as the driver has them: keeps what a launch hands over."""
-
-    def __init__(self) -> None:
-        self.answer = 0
-        self.launches: list[SimpleNamespace] = []
-        launch_type = ctypes.PYFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
-        self.cuLaunchKernelEx = launch_type(self._launch)
-        name_type = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
-        self.cuGetErrorName = name_type(self._name)
-
-    def _launch(self, configuration, handle, parameters, extra) -> int:
-        *grid, gx, gy, gz, shared, stream, attributes, count = struct.unpack(
-            "@7IQQI", ctypes.string_at(configuration, struct.calcsize("@7IQQI"))
-        )
-        words = (ctypes.c_uint64 * 5).from_address(extra)
-        assert (words[0], words[2], words[4], parameters) == (1, 2, 0, None)
-        size = ctypes.c_size_t.from_address(words[3]).value
-        assert (shared, attributes, count) == (0, 0, 0)
-        self.launches.append(
-            SimpleNamespace(
-                grid=tuple(grid), block=(gx, gy, gz), stream=stream, handle=handle,
-                parameters=ctypes.string_at(words[1], size),
-            )
-        )  # fmt: skip
-        return self.answer
-
-    def _name(self, error, name) -> int:
-        name[0] = b"CUDA_ERROR_INVALID_VALUE"
-        return 0
-
-
 @pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Launch on a stand-in: kernels are neither compiled nor loaded, all else is as on a GPU."""
-    stand_in = StandIn()
-    prepared = launching.Driver(stand_in)
-    monkeypatch.setattr(launching, "the_driver", lambda: prepared)
-    monkeypatch.setattr(compiler, "_load", lambda compiled: 4711)
-    fake = SimpleNamespace(jit=lambda *_: lambda function: function, current_context=lambda: None)
-    monkeypatch.setattr(compiler, "cuda", fake)
-    return stand_in
+def driver(gpu_stand_in: ModuleType) -> Iterator[Any]:
+    """Launch on a stand-in, which keeps every launch."""
+    with gpu_stand_in.stand_in() as made:
+        yield made
 
 
 def array(address: int, dtype: str, count: int = 0) -> Any:
@@ -75,20 +38,20 @@ def array(address: int, dtype: str, count: int = 0) -> Any:
     return SimpleNamespace(address=address, dtype=kind, span=count, itemsize=kind.itemsize)
 
 
-def test_parameters_lie_as_the_kernel_reads_them(driver: StandIn) -> None:
+def test_parameters_lie_as_the_kernel_reads_them(driver: Any) -> None:
     made = Kernel(lambda *_: None, "int64, T*, dims, T, uint8, out int64[], out S*", ["float32 bool"])
     made.launch(
         (3, 2), 64, -5, array(1 << 46, "float32"), (1, 2, 3, 4, 5, 6), 0.5, 7, array(96, "int64", 9),
         array(128, "bool"),
     )  # fmt: skip
     (launch,) = driver.launches
-    assert (launch.grid, launch.block, launch.handle, launch.stream) == ((3, 2, 1), (64, 1, 1), 4711, 0)
+    assert (launch.grid, launch.block, launch.stream) == ((3, 2, 1), (64, 1, 1), 0)
     # Each parameter lies at a multiple of its own size, as in a structure of C.
     read = struct.unpack("@qQ6qfBQQqqQqqQ", launch.parameters)
     assert read == (-5, 1 << 46, 1, 2, 3, 4, 5, 6, 0.5, 7, 0, 0, 9, 8, 96, 9, 8, 128)
 
 
-def test_numbers_are_stored_as_c_stores_them(driver: StandIn) -> None:
+def test_numbers_are_stored_as_c_stores_them(driver: Any) -> None:
     made = Kernel(lambda *_: None, "out T*, T, S*, S", ["float32 uint8"])
     made.launch(1, 1, array(16, "float32"), 1e300, array(32, "uint8"), 300)
     made.launch(1, 1, array(16, "float32"), -math.inf, array(32, "uint8"), -1)
@@ -97,21 +60,21 @@ def test_numbers_are_stored_as_c_stores_them(driver: StandIn) -> None:
 
 
 @pytest.mark.parametrize(("number", "dims"), [(0.5, (0,) * MOST_DIMS), (1, (0,) * (MOST_DIMS - 1))])
-def test_what_is_no_parameter_is_refused(driver: StandIn, number: Any, dims: tuple) -> None:
+def test_what_is_no_parameter_is_refused(driver: Any, number: Any, dims: tuple) -> None:
     made = Kernel(lambda *_: None, "int64, dims, out T*", ["float32"])
     with pytest.raises(TypeError):
         made.launch(1, 1, number, dims, array(16, "float32"))
     assert driver.launches == []
 
 
-def test_an_error_names_the_kernel_and_the_launch(driver: StandIn) -> None:
+def test_an_error_names_the_kernel_and_the_launch(driver: Any) -> None:
     made = Kernel(lambda *_: None, "out T*", ["float32"], name="fill", family="memory")
     driver.answer = INVALID_VALUE
     with pytest.raises(RuntimeError, match=r"memory.fill: .*\(9, 1, 1\) blocks.*CUDA_ERROR_INVALID_VALUE"):
         made.launch(9, 2048, array(16, "float32"))
 
 
-def test_a_forked_process_is_told_what_to_do(driver: StandIn) -> None:
+def test_a_forked_process_is_told_what_to_do(driver: Any) -> None:
     made = Kernel(lambda *_: None, "out T*", ["float32"])
     driver.answer = 3  # CUDA_ERROR_NOT_INITIALIZED
     with pytest.raises(RuntimeError, match=r"a process forked from one .* by the method 'spawn'"):
@@ -122,9 +85,9 @@ def test_a_forked_process_is_told_what_to_do(driver: StandIn) -> None:
     assert "spawn" not in str(told.value)
 
 
-def test_a_launch_goes_to_the_stream_of_its_thread(driver: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_launch_goes_to_the_stream_of_its_thread(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     attached: list[int] = []
-    compiler.cuda.current_context = lambda: attached.append(threading.get_ident())  # type: ignore[assignment]
+    compiler.cuda.current_context = lambda: attached.append(threading.get_ident())
     monkeypatch.setattr(launching, "streams", launching.Streams())
     made = Kernel(lambda *_: None, "out T*", ["float32"])
     launching.streams.current = SimpleNamespace(handle=SimpleNamespace(value=77))
@@ -138,7 +101,7 @@ def test_a_launch_goes_to_the_stream_of_its_thread(driver: StandIn, monkeypatch:
 
 
 def test_threads_launch_one_kernel_at_a_time_each_with_its_own_numbers(
-    driver: StandIn, monkeypatch: pytest.MonkeyPatch
+    driver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Kernel(lambda *_: None, "int64, out T*", ["float32"])
     made.launch(1, 1, 1, array(1, "float32"))
@@ -164,7 +127,7 @@ def test_threads_launch_one_kernel_at_a_time_each_with_its_own_numbers(
     assert sorted(found) == [(n, n, n, n) for n in (1, 2, 3, 4) for _ in range(2000)]
 
 
-def test_a_launch_within_a_launch_leaves_its_parameters(driver: StandIn) -> None:
+def test_a_launch_within_a_launch_leaves_its_parameters(driver: Any) -> None:
     made = Kernel(lambda *_: None, "int64, int64, out T*", ["float32"])
 
     class Number:
@@ -179,7 +142,7 @@ def test_a_launch_within_a_launch_leaves_its_parameters(driver: StandIn) -> None
     assert found == [(9, 7, 7, 7), (1, 1, 2, 3)]
 
 
-def test_arrays_of_other_types_are_refused(driver: StandIn) -> None:
+def test_arrays_of_other_types_are_refused(driver: Any) -> None:
     made = Kernel(lambda *_: None, "T*, T*, out float32*", ["float32", "int64"], name="both", family="f")
     x, n = array(16, "float32"), array(16, "int64")
     with pytest.raises(TypeError, match="T stands for float32 and int64"):
