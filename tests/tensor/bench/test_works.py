@@ -1,4 +1,4 @@
-"""tensor/bench/works.py: every row is the same work for every engine that is installed."""
+"""tensor/bench/works/: every row is the same work for every engine that is installed."""
 
 import importlib.util
 
