@@ -141,6 +141,11 @@ def _missing(_simulator: str | None) -> str | None:
         return f"numba-cuda cannot be imported ({error}); pip install 'liftgrad[cuda]'"
 
 
+def look_again() -> None:
+    """Find out anew what is missing for a GPU, when it is next asked for."""
+    _missing.cache_clear()
+
+
 def cuda_kernels() -> Any:
     """Return the GPU's kernel table. It is imported here, when it is first needed, and nowhere else."""
     from kernels import cuda

@@ -63,12 +63,12 @@ def reference_conv() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def gpu_stand_in() -> ModuleType:
-    """Return `tests/cuda/stand_in.py`: `with stand_in() as gpu:` has a GPU that computes nothing."""
+    """Return `tensor.bench.stand_in`: `with stand_in() as gpu:` has a GPU that computes nothing."""
     if find_spec("numba_cuda") is None:
         pytest.skip("numba-cuda is not installed")
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
         pytest.skip("the simulator launches nothing")
-    return _load(Path(__file__).parent / "cuda" / "stand_in.py")
+    return import_module("tensor.bench.stand_in")
 
 
 @pytest.fixture(scope="session")

@@ -10,18 +10,16 @@ import itertools
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 from numba import cfunc, types
 
 from kernels.cuda import compile as compiler
 from kernels.cuda import driver, launching
 from kernels.cuda.allocator import Allocator
-from tensor import devices
 
 _CONFIGURATION = "@7IQQI"
 _LAUNCH = ctypes.PYFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
@@ -180,31 +178,36 @@ class _Bytes:
 
 @contextmanager
 def stand_in(is_recorded: bool = True) -> Iterator[StandIn]:
-    """Let the engine use a stand-in for a GPU: "cuda" is a device like any other.
+    """Let the kernels use a stand-in for a GPU; for tensors see `tensor.bench.stand_in`.
 
     is_recorded: keep every launch; False: only count, which takes next to no time of the host's.
     """
     made = StandIn(is_recorded)
-    with pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as undone:
+
+        def put(target: Any, name: str, value: Any) -> None:
+            undone.callback(setattr, target, name, getattr(target, name))
+            setattr(target, name, value)
+
         _forget_what_is_kept()
         module = made.module()
-        patch.setattr(compiler, "cuda", module)
-        patch.setattr(driver, "cuda", module)
-        patch.setattr(driver, "missing", lambda: None)
-        patch.setattr(driver, "allocator", made.allocator)
-        patch.setattr(driver, "pinned", Allocator(made._reserve, made.allocator._room))
-        patch.setattr(launching, "the_driver", lambda: made.driver)
-        patch.setattr(launching.streams, "is_attached", False)
-        patch.setattr(compiler.Kernel, "_load", lambda kernel, kind: made.load(kernel, kind))
+        put(compiler, "cuda", module)
+        put(driver, "cuda", module)
+        put(driver, "missing", lambda: None)
+        put(driver, "allocator", made.allocator)
+        put(driver, "pinned", Allocator(made._reserve, made.allocator._room))
+        put(launching, "the_driver", lambda: made.driver)
+        put(launching.streams, "is_attached", False)
+        put(compiler.Kernel, "_load", lambda kernel, kind: made.load(kernel, kind))
         for kernel in compiler.KERNELS.values():
-            patch.setattr(kernel, "_launchers", {})
+            put(kernel, "_launchers", {})
         before = set(compiler.KERNELS)
-        devices._missing.cache_clear()
-        yield made
-        _forget_what_is_kept()
-        for name in compiler.KERNELS.keys() - before:
-            compiler.KERNELS[name]._launchers.clear()
-    devices._missing.cache_clear()
+        try:
+            yield made
+        finally:
+            _forget_what_is_kept()
+            for name in compiler.KERNELS.keys() - before:
+                compiler.KERNELS[name]._launchers.clear()
 
 
 def _forget_what_is_kept() -> None:
