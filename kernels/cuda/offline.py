@@ -1,9 +1,11 @@
-"""What the compiler makes of every kernel, found without a GPU: PTX, and what ptxas says of it.
+"""What the compiler makes of every kernel, found without a GPU: PTX, what ptxas says of it, machine code.
 
-`examine(kernel, kind, capability)` compiles one variant and assembles it. Run as a program this prints a line
-for each: `python -m kernels.cuda.offline sm_80 sm_90`.
+`examine(kernel, kind, capability)` compiles one variant and assembles it, `disassemble` reads what came out.
+Run as a program this prints a line for each: `python -m kernels.cuda.offline [family ...]`; and with `--sass`
+what the machine code of kernels and their loops holds: `python -m kernels.cuda.offline --sass tiles.product`.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernels.cuda import elementwise
+from kernels.cuda import elementwise, sass
 from kernels.cuda.compile import KERNELS, Kernel
 
 CAPABILITIES = ((8, 0), (9, 0))
@@ -36,14 +38,22 @@ class Report:
 
 def find_ptxas() -> str | None:
     """Return where ptxas is: that of the package nvidia-cuda-nvcc, else one on the path; None without."""
+    return _find("ptxas", "nvidia-cuda-nvcc")
+
+
+def find_nvdisasm() -> str | None:
+    """Return where nvdisasm is: that of nvidia-cuda-nvdisasm, else one on the path; None without."""
+    return _find("nvdisasm", "nvidia-cuda-nvdisasm")
+
+
+def _find(program: str, package: str) -> str | None:
     try:
-        files = distribution("nvidia-cuda-nvcc").files or []
-        for file in files:
-            if file.name in ("ptxas", "ptxas.exe"):
+        for file in distribution(package).files or []:
+            if file.name in (program, f"{program}.exe"):
                 return str(file.locate())
     except PackageNotFoundError:
         pass
-    return shutil.which("ptxas")
+    return shutil.which(program)
 
 
 def all_kernels() -> list[Kernel]:
@@ -75,23 +85,33 @@ _PARAMETER = re.compile(r"\.param \.[usfb](\d+) \w+_param_\d+")
 
 
 def assemble(sources: list[str], capability: tuple[int, int], ptxas: str) -> list[Report]:
-    """Assemble PTX texts of one kernel each, in one run of ptxas."""
-    architecture = f"sm_{capability[0]}{capability[1]}"
+    """Assemble PTX texts of one kernel each."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for n, source in enumerate(sources):
-            paths.append(str(Path(folder, f"{n}.ptx")))
-            Path(paths[-1]).write_text(source, encoding="utf-8")
-        reports = []
-        for source, path in zip(sources, paths, strict=True):
-            ran = subprocess.run(
-                [ptxas, "-v", f"-arch={architecture}", "-o", str(Path(folder, "out.cubin")), path],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if ran.returncode:
-                raise RuntimeError(f"ptxas: {ran.stderr.strip()}")
-            reports.append(_report(source, ran.stderr))
-    return reports
+        return [_report(source, _assemble(source, capability, ptxas, folder)[1]) for source in sources]
+
+
+def disassemble(
+    kernel: Kernel, kind: dict[str, np.dtype], capability: tuple[int, int], ptxas: str, nvdisasm: str
+) -> sass.Listing:
+    """Compile one variant of a kernel, assemble it, and return what its machine code holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        cubin, _ = _assemble(kernel.ptx(kind, capability), capability, ptxas, folder)
+        return sass.read(_run([nvdisasm, "-c", cubin]).stdout)
+
+
+def _assemble(source: str, capability: tuple[int, int], ptxas: str, folder: str) -> tuple[str, str]:
+    """Return where in `folder` the machine code of a PTX text was written, and what ptxas said."""
+    written, cubin = Path(folder, "kernel.ptx"), str(Path(folder, "kernel.cubin"))
+    written.write_text(source, encoding="utf-8")
+    architecture = f"sm_{capability[0]}{capability[1]}"
+    return cubin, _run([ptxas, "-v", f"-arch={architecture}", "-o", cubin, str(written)]).stderr
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise RuntimeError(f"{Path(command[0]).stem}: {ran.stderr.strip()}")
+    return ran
 
 
 def _report(source: str, said: str) -> Report:
@@ -118,24 +138,48 @@ def _parameter_bytes(source: str) -> tuple[int, ...]:
     return tuple(int(bits) // 8 for bits in _PARAMETER.findall(listed))
 
 
-def main(names: list[str]) -> None:
-    """Print what is said of every kernel, or of the families that are named."""
-    ptxas = find_ptxas()
-    if ptxas is None:
-        sys.exit("offline: no ptxas; pip install 'liftgrad[cuda-check]'")
-    for kernel in all_kernels():
-        if names and kernel.family not in names:
+def main(arguments: list[str]) -> None:
+    """Print what is said of every kernel, or of the families and kernels that are named."""
+    parser = argparse.ArgumentParser(prog="python -m kernels.cuda.offline", description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="FAMILY[.KERNEL]", help="all kernels without")
+    parser.add_argument("--sass", action="store_true", help="what machine code and its innermost loops hold")
+    parser.add_argument("--listing", action="store_true", help="with --sass: the loops' instructions, too")
+    options = parser.parse_args(arguments)
+    ptxas, nvdisasm = find_ptxas(), find_nvdisasm()
+    if ptxas is None or (options.sass and nvdisasm is None):
+        sys.exit(f"offline: no {'nvdisasm' if ptxas else 'ptxas'}; pip install 'liftgrad[cuda-check]'")
+    chosen = [k for k in all_kernels() if not options.names or {k.family, _name(k)} & set(options.names)]
+    if not chosen:
+        sys.exit(
+            f"offline: no kernel of the name {' or '.join(options.names)}; a family is a file of kernels/cuda"
+        )
+    for kernel in chosen:
+        if options.sass:
+            assert nvdisasm is not None
+            kind, capability = kernel.kinds[0], CAPABILITIES[-1]
+            listing = disassemble(kernel, kind, capability, ptxas, nvdisasm)
+            print(
+                f"{_title(kernel, kind, capability)}: {sass.describe(listing, options.listing)}", flush=True
+            )
             continue
         for kind in kernel.kinds:
             for capability in CAPABILITIES:
-                types = " ".join(f"{k}={v.name}" for k, v in kind.items())
                 report = examine(kernel, kind, capability, ptxas)
                 print(
-                    f"{kernel.family}.{kernel.name} {types} sm_{capability[0]}{capability[1]}: "
+                    f"{_title(kernel, kind, capability)}: "
                     f"{report.registers} registers, {report.shared_bytes} bytes shared, "
                     f"{report.spilled_bytes} spilled, {report.local_bytes} local, "
                     f"{len(report.float64_instructions)} float64 instructions"
                 )
+
+
+def _name(kernel: Kernel) -> str:
+    return f"{kernel.family}.{kernel.name}"
+
+
+def _title(kernel: Kernel, kind: dict[str, np.dtype], capability: tuple[int, int]) -> str:
+    types = " ".join(f"{letter}={dtype.name}" for letter, dtype in kind.items())
+    return " ".join(part for part in (_name(kernel), types, f"sm_{capability[0]}{capability[1]}") if part)
 
 
 if __name__ == "__main__":
