@@ -190,6 +190,11 @@ class _Memory:
         except OverflowError:  # on the GPU the lowest bits are stored
             self._array[i] = np.asarray(value).astype(self._array.dtype)
 
+    @property
+    def whole(self) -> np.ndarray:
+        """All of it, which `vectors` reads and writes several elements of at a time."""
+        return self._array
+
     def _checked(self, i) -> int:
         if not 0 <= i < self._array.size:
             raise IndexError(f"a kernel reads or writes element {i} of {self._array.size}")

@@ -126,15 +126,22 @@ def _spoilt(array: np.ndarray) -> np.ndarray:
     return array
 
 
+def _aligned(shape: Any, kind: np.dtype, alignment: int) -> np.ndarray:
+    count = int(np.prod(shape))
+    room = np.empty(count * kind.itemsize + alignment, np.uint8)
+    first = -room.ctypes.data % alignment
+    return room[first : first + count * kind.itemsize].view(kind).reshape(shape)
+
+
 def _make_shared_array(own: Any, kernelapi: ModuleType) -> Any:
     """Return the simulator's `cuda.shared.array`: one array for all threads, for each place in the code.
 
     own: the simulator's, which gives two threads that ask at once an array each, now and then, and the same
-    one to two requests in a line. It stays for dynamic shared memory, and refuses what it does not know.
+    one to two requests in a line, and knows no alignment. It stays for dynamic shared memory.
     """
 
     def array(self: Any, shape: Any, dtype: Any, alignment: int | None = None) -> np.ndarray:
-        if alignment is not None or shape == 0:
+        if shape == 0:
             return own(self, shape, dtype, alignment)
         frame = sys._getframe(1)
         place = frame.f_code, frame.f_lasti
@@ -144,7 +151,7 @@ def _make_shared_array(own: Any, kernelapi: ModuleType) -> Any:
                 kind = dtype
                 if isinstance(dtype, kernelapi.types.Type):  # type: ignore[attr-defined]
                     kind = kernelapi.numpy_support.as_dtype(dtype)  # type: ignore[attr-defined]
-                found = self._allocations[place] = _spoilt(np.empty(shape, kind))
+                found = self._allocations[place] = _spoilt(_aligned(shape, np.dtype(kind), alignment or 1))
         return found
 
     return array

@@ -174,17 +174,11 @@ def test_kernels_of_others_have_dynamic_shared_memory_and_debugging() -> None:
     def divide(out):
         out[0] = out[0] / out[1]
 
-    @cuda.jit
-    def aligned(out):
-        cuda.shared.array(4, float32, alignment=16)
-
     out = np.zeros(4, np.float32)
     turn[1, 4, 0, 16](out)
     np.testing.assert_array_equal(out, [3, 2, 1, 0])
     with pytest.raises(FloatingPointError, match="divide by zero"):
         divide[1, 1](np.array([1, 0], np.float32))
-    with pytest.raises(RuntimeError, match="alignment is not supported"):
-        aligned[1, 1](out)
 
 
 def test_memory_is_not_zero_before_it_is_written() -> None:
