@@ -1,5 +1,7 @@
 """What the threads of a block find out together, and how many threads a row gets."""
 
+from collections.abc import Callable
+
 from kernels.cuda.compile import Kernel, cuda, device, threads
 
 FEWEST, MOST = threads(32), threads(512)
@@ -9,35 +11,62 @@ _EACH = 4  # numbers for each thread, before a block gets more threads
 _MOST_BLOCKS = 1 << 16
 
 
+def together(combine: Callable) -> Callable:
+    """Return the device function that combines the values of threads pair by pair, in one fixed order.
+
+    combine: a device function of two values. What is returned takes (shared, t, lane, width, apart, value):
+    an element of shared memory for each thread of the block; the thread's number; its number among the
+    `width` (a power of two) that combine, whose numbers in the block are `apart`; and its value. All threads
+    of the block call it, and each is given the result of those that it combines with.
+    """
+
+    def combined(shared, t, lane, width, apart, value):
+        if width == 1:
+            return value
+        cuda.syncthreads()  # what is there may still be read
+        shared[t] = value
+        cuda.syncthreads()
+        while width > 4:  # halves, and halves again: with half as many barriers
+            width //= 4
+            if lane < width:
+                near, far = width * apart, 2 * width * apart
+                x = combine(shared[t], shared[t + far])
+                shared[t] = combine(x, combine(shared[t + near], shared[t + near + far]))
+            cuda.syncthreads()
+        first = t - lane * apart
+        if width == 1:
+            return shared[first]
+        if width == 2:
+            return combine(shared[first], shared[first + apart])
+        x = combine(shared[first], shared[first + 2 * apart])
+        return combine(x, combine(shared[first + apart], shared[first + 3 * apart]))
+
+    return device(combined)
+
+
+@device
+def _plus(x, y):
+    return x + y
+
+
+@device
+def _larger(x, y):
+    return x if x > y or x != x else y  # nan is larger than all numbers
+
+
+_sum, _largest = together(_plus), together(_larger)
+
+
 @device
 def sum_of_block(shared, t, width, value):
     """Return the sum of the values of all threads; width: how many there are, a power of two."""
-    cuda.syncthreads()  # what is there may still be read
-    shared[t] = value
-    cuda.syncthreads()
-    half = width // 2
-    while half > 0:
-        if t < half:
-            shared[t] += shared[t + half]
-        cuda.syncthreads()
-        half //= 2
-    return shared[0]
+    return _sum(shared, t, t, width, 1, value)
 
 
 @device
 def largest_of_block(shared, t, width, value):
     """Return the largest of the values of all threads; nan is larger than all numbers."""
-    cuda.syncthreads()  # what is there may still be read
-    shared[t] = value
-    cuda.syncthreads()
-    half = width // 2
-    while half > 0:
-        if t < half:
-            x, y = shared[t], shared[t + half]
-            shared[t] = x if x > y or x != x else y
-        cuda.syncthreads()
-        half //= 2
-    return shared[0]
+    return _largest(shared, t, t, width, 1, value)
 
 
 def over_rows(made: Kernel, rows: int, length: int, *arguments) -> None:
