@@ -110,7 +110,9 @@ class Expand(View):
     @staticmethod
     def show(array, options):
         shape = options["shape"]
-        view = np.broadcast_to(array, shape) if isinstance(array, np.ndarray) else array.broadcast_to(shape)
+        if not isinstance(array, np.ndarray):
+            return array.broadcast_to(shape)
+        view = np.broadcast_to(array, shape)
         view.flags.writeable = array.flags.writeable  # one element of it may be written to
         return view
 

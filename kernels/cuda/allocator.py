@@ -22,13 +22,18 @@ class Block:
 
     def __init__(self, allocator: "Allocator", key: tuple, address: int, owner: Any):
         self._allocator, self._key, self.address, self._owner = allocator, key, address, owner
-        self.used_on: list[Any] = []
+        self.used_on: tuple[Any, ...] = ()
         """Other streams that work on it: it is handed out again when they have done so."""
 
     @property
     def nbytes(self) -> int:
         """The bytes it holds, at least as many as were asked for."""
         return self._key[1]
+
+    def keep_for(self, stream: Any) -> None:
+        """Hand it out again only when a further stream has done what it has queued by then."""
+        with self._allocator.lock:  # two threads may say so at once
+            self.used_on += (stream,)
 
     def __del__(self) -> None:
         self._allocator.take_back(self._key, self.address, self._owner, self.used_on)
@@ -50,19 +55,21 @@ class Allocator:
         """Functions that let go of arrays which are kept because they may be wanted again."""
         self._in_use: list[tuple[list[Any], tuple, tuple[int, Any]]] = []  # (events, key, memory), freed
         self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (stream, bytes)
-        self._lock = threading.RLock()  # the collector may free a block while one is handed out
+        self.lock = threading.RLock()  # the collector may free a block while one is handed out
         self.allocated = self.reserved = self.most_allocated = self.most_reserved = 0
 
     def allocate(self, nbytes: int, stream: int = 0) -> Block:
         """Return a block of at least `nbytes`, for use on a stream; OutOfMemoryError if there is no room."""
         unit = _ROUND_SMALL if nbytes <= _SMALL else _ROUND_LARGE
-        key = stream, max(-(-nbytes // unit), 1) * unit
-        with self._lock:
-            self._collect_unused()
+        key = stream, -(-nbytes // unit) * unit or unit
+        with self.lock:
+            if self._in_use:
+                self._collect_unused()
             free = self._free.get(key)
             address, owner = free.pop() if free else self._new(key[1], nbytes)
-            self.allocated += key[1]
-            self.most_allocated = max(self.most_allocated, self.allocated)
+            self.allocated = allocated = self.allocated + key[1]
+            if allocated > self.most_allocated:
+                self.most_allocated = allocated
         return Block(self, key, address, owner)
 
     def _new(self, size: int, asked: int) -> tuple[int, Any]:
@@ -86,7 +93,7 @@ class Allocator:
 
     def take_back(self, key: tuple, address: int, owner: Any, used_on: Sequence[Any] = ()) -> None:
         """Keep freed memory for the next array of its size, once the streams that use it have done so."""
-        with self._lock:
+        with self.lock:
             self.allocated -= key[1]
             if used_on:
                 self._in_use.append(([self.mark(stream) for stream in used_on], key, (address, owner)))
@@ -105,7 +112,7 @@ class Allocator:
         """Give memory that no array uses back to the device, and what `caches` keep."""
         for let_go in self.caches:
             let_go()
-        with self._lock:
+        with self.lock:
             self._collect_unused()
             self.reserved -= sum(key[1] * len(blocks) for key, blocks in self._free.items())
             self._free.clear()

@@ -1,12 +1,13 @@
 """DeviceArray: an ndarray whose memory is the GPU's.
 
 It has an ndarray's shape, strides, dtype and views, and nothing that reads or writes an element: that is what
-kernels are for. Views are made by NumPy itself, on an ndarray that has the device's address and is never
-looked into; so a view here is a view in every case where it is one on the CPU.
+kernels are for. Views are made by NumPy itself, once for each layout: on an ndarray at no address, which is
+never looked into. So a view here is a view in every case where it is one on the CPU.
 """
 
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +16,12 @@ from kernels.cuda.allocator import Block
 from kernels.cuda.compile import SIMULATED
 from kernels.cuda.launching import streams
 
+_NOWHERE = 1 << 40
+"""The address that arrays have which only show where elements would lie."""
+
 
 class _Place:
-    """Device memory as NumPy takes it over: an address, and the block that must live as long as the array."""
+    """Memory as NumPy takes it over: an address, and what must live as long as the array."""
 
     def __init__(self, owner: Any, address: int, shape, strides, dtype: np.dtype, read_only: bool = False):
         self.owner = owner
@@ -27,134 +31,193 @@ class _Place:
         }  # fmt: skip
 
 
+class _Flags(NamedTuple):
+    c_contiguous: bool
+    f_contiguous: bool
+    forc: bool
+    writeable: bool
+
+
+class Layout:
+    """Shape, strides in bytes and element type: one object for all arrays that have the same.
+
+    What follows from them is found once, and what is kept for launches is looked up by the object itself.
+    low, high: the first byte and the one after the last, from the first element on; equal if there are none.
+    """
+
+    __slots__ = (
+        "_nowhere", "dtype", "flags", "high", "in_order", "itemsize", "low", "nbytes", "ndim", "shape", "size",
+        "span", "strides",
+    )  # fmt: skip
+
+    def __init__(self, nowhere: np.ndarray):
+        self._nowhere = nowhere  # never to be read or written, nor given to NumPy functions that do
+        self.shape, self.strides, self.dtype = nowhere.shape, nowhere.strides, nowhere.dtype
+        self.ndim, self.size, self.nbytes = nowhere.ndim, nowhere.size, nowhere.nbytes
+        self.itemsize = nowhere.itemsize
+        known = nowhere.flags
+        self.in_order = known.c_contiguous
+        self.flags = _Flags(known.c_contiguous, known.f_contiguous, known.forc, known.writeable)
+        steps = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        self.low = self.high = self.span = 0
+        if self.size:
+            self.low, self.high = sum(min(s, 0) for s in steps), sum(max(s, 0) for s in steps) + self.itemsize
+            self.span = 1 + sum(steps) // self.itemsize
+
+    def seen(self, way: str, arguments: tuple) -> "tuple[Layout, int]":
+        """Return the layout of a view, and how many bytes on it begins: a method of ndarrays, or see `_WAYS`."""
+        array = self._nowhere
+        view = _WAYS[way](array, *arguments) if way in _WAYS else getattr(array, way)(*arguments)
+        offset = view.__array_interface__["data"][0] - _NOWHERE if view.size else 0
+        return layout(view.shape, view.strides, view.dtype, array.flags.writeable), offset
+
+
+@lru_cache(maxsize=1 << 14)
+def layout(shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: Any, writable: bool) -> Layout:
+    """Return the layout of arrays; strides in bytes, None if in order."""
+    if strides is None or not isinstance(dtype, np.dtype):
+        array = np.asarray(_Place(None, _NOWHERE, shape, strides, np.dtype(dtype)))
+        return layout(array.shape, array.strides, array.dtype, writable)
+    return Layout(np.asarray(_Place(None, _NOWHERE, shape, strides, dtype, not writable)))
+
+
+_WAYS = {
+    "index": lambda array, *parts: array[tuple(slice(*p) if type(p) is tuple else p for p in parts)],
+    "broadcast": np.broadcast_to,
+    "reshape": lambda array, *shape: array.reshape(*shape, copy=False),
+}
+_seen = lru_cache(maxsize=1 << 14)(Layout.seen)
+
+
 class DeviceArray:
     """Elements in the GPU's memory: shape, strides (bytes), dtype, views, and copies to the host.
 
     What would read elements in Python raises TypeError, except `item`, `tolist` and `to_host`, which wait for
     the GPU.
+
+    address: where the first element lies in the GPU's memory. base: the array that this is a view of; None
+    for an array with memory of its own.
     """
 
-    __slots__ = ("__weakref__", "_address", "_view")
+    __slots__ = ("__weakref__", "_owner", "address", "base", "dtype", "layout", "shape", "strides")
     __array_priority__ = 1000
     __array_ufunc__ = None  # NumPy's operators leave the operation to the other side
 
-    def __init__(self, view: np.ndarray):
-        self._view = view  # never to be read or written, nor given to NumPy functions that do
-        self._address: int | None = None
+    def __init__(self, layout: Layout, address: int, owner: Any, base: "DeviceArray | None" = None):
+        self.layout, self.address, self._owner, self.base = layout, address, owner, base
+        self.shape, self.strides, self.dtype = layout.shape, layout.strides, layout.dtype
 
     # --- what it is --------------------------------------------------------------------------------
 
-    shape = property(attrgetter("_view.shape"))
-    strides = property(attrgetter("_view.strides"))
-    dtype = property(attrgetter("_view.dtype"))
-    ndim = property(attrgetter("_view.ndim"))
-    size = property(attrgetter("_view.size"))
-    itemsize = property(attrgetter("_view.itemsize"))
-    nbytes = property(attrgetter("_view.nbytes"))
-    flags = property(attrgetter("_view.flags"))
-    ctypes = property(attrgetter("_view.ctypes"))
+    ndim = property(attrgetter("layout.ndim"))
+    size = property(attrgetter("layout.size"))
+    itemsize = property(attrgetter("layout.itemsize"))
+    nbytes = property(attrgetter("layout.nbytes"))
+    flags = property(attrgetter("layout.flags"))
 
     @property
-    def address(self) -> int:
-        """Where the first element lies in the GPU's memory."""
-        if self._address is None:  # NumPy takes a microsecond to say it
-            self._address = self._view.__array_interface__["data"][0]
-        return self._address
-
-    @property
-    def base(self) -> Any:
-        """What this is a view of; None for an array with memory of its own."""
-        base = self._view.base
-        return DeviceArray(base) if isinstance(base, np.ndarray) else None
+    def ctypes(self) -> Any:
+        """What has the address as `data`, as an ndarray's has."""
+        return _Address(self.address)
 
     @property
     def block(self) -> Any:
         """What holds the memory: the allocator's block, or what it was taken over from."""
-        owner: Any = self._view
-        while isinstance(owner, np.ndarray | _Place):
-            owner = owner.base if isinstance(owner, np.ndarray) else owner.owner
-        return owner
+        return self._owner
 
     def whole(self) -> "DeviceArray":
         """Return, flat and in this dtype, the memory that this is a part of, as it was when allocated."""
-        array: Any = self._view
-        owner: Any = array
-        while isinstance(owner, np.ndarray | _Place):
-            if isinstance(owner, np.ndarray):
-                array = owner
-            owner = owner.base if isinstance(owner, np.ndarray) else owner.owner
-        first = DeviceArray(array)
+        first = self if self.base is None else self.base
         return first.strided(
             (first.span * first.itemsize // self.itemsize,), (self.itemsize,), dtype=self.dtype
         )
 
     def __len__(self) -> int:
-        return len(self._view)
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
 
     def __repr__(self) -> str:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, address={self.address:#x})"
 
     # --- views -------------------------------------------------------------------------------------
 
+    def _seen(self, way: str, *arguments: Any) -> "DeviceArray":
+        try:
+            layout, offset = _seen(self.layout, way, arguments)
+        except TypeError:  # lists are as good as tuples here, but they cannot be looked up
+            layout, offset = self.layout.seen(way, arguments)
+        base = self if self.base is None else self.base
+        return DeviceArray(layout, self.address + offset, self._owner, base)
+
     @property
     def T(self) -> "DeviceArray":
         """The dims in reverse order."""
-        return DeviceArray(self._view.T)
+        return self._seen("transpose")
 
     def view(self, dtype=None) -> "DeviceArray":
         """Return another array on the same memory, its bytes read as `dtype`."""
-        return DeviceArray(self._view.view() if dtype is None else self._view.view(dtype))
+        return self._seen("view") if dtype is None else self._seen("view", dtype)
 
     def reshape(self, *shape, copy: bool | None = None) -> "DeviceArray":
         """Return a view of another shape, or a copy where there can be none; copy=False: ValueError then."""
         if copy is not True:
             try:
-                return DeviceArray(self._view.reshape(*shape, copy=False))
+                return self._seen("reshape", *shape)
             except ValueError:
-                if copy is False or self.flags.c_contiguous:
+                if copy is False or self.layout.in_order:
                     raise
         return self.copy().reshape(*shape, copy=False)
 
     def transpose(self, *dims) -> "DeviceArray":
         """Return a view with the dims in another order."""
-        return DeviceArray(self._view.transpose(*dims))
+        return self._seen("transpose", *dims)
 
     def swapaxes(self, a: int, b: int) -> "DeviceArray":
         """Return a view with two dims exchanged."""
-        return DeviceArray(self._view.swapaxes(a, b))
+        return self._seen("swapaxes", a, b)
 
     def squeeze(self, axis=None) -> "DeviceArray":
         """Return a view without dims of size 1."""
-        return DeviceArray(self._view.squeeze(axis))
+        return self._seen("squeeze", axis)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> "DeviceArray":
         """Return a view of a diagonal."""
-        return DeviceArray(self._view.diagonal(offset, axis1, axis2))
+        return self._seen("diagonal", offset, axis1, axis2)
 
     def __getitem__(self, index) -> "DeviceArray":
         """Return the view that integers, slices, None and ... choose; TypeError for lists and arrays."""
-        parts = index if isinstance(index, tuple) else (index,)
-        for part in parts:
-            if part is not None and part is not Ellipsis and not isinstance(part, slice | int | np.integer):
+        parts: list[Any] = []
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, slice):
+                parts.append((part.start, part.stop, part.step))  # slices cannot be looked up
+            elif part is None or part is Ellipsis or _is_position(part):
+                parts.append(part)
+            else:
                 raise TypeError(f"a device array is indexed by integers and slices, got {part!r:.40}")
-        if Ellipsis not in [p for p in parts if p is Ellipsis]:
-            parts = (*parts, Ellipsis)  # or NumPy would read the one element that is left
-        return DeviceArray(self._view[parts])
+        if Ellipsis not in parts:
+            parts.append(Ellipsis)  # or NumPy would read the one element that is left
+        return self._seen("index", *parts)
 
     def broadcast_to(self, shape) -> "DeviceArray":
-        """Return a view with dims of size 1 repeated; it must not be written to."""
-        return DeviceArray(np.broadcast_to(self._view, shape))
+        """Return a view with dims of size 1 repeated; writing to it would write them several times."""
+        return self._seen("broadcast", shape)
 
     def strided(self, shape, strides, offset: int = 0, writable: bool = False, dtype=None) -> "DeviceArray":
         """Return a view `offset` bytes on with these strides in bytes; nothing checks the limits."""
-        read_only = not (self.flags.writeable or writable)
-        kind = self.dtype if dtype is None else np.dtype(dtype)
-        place = _Place(self._view, self.address + offset, shape, tuple(strides), kind, read_only)
-        return DeviceArray(np.asarray(place))
+        kind = self.dtype if dtype is None else dtype
+        made = layout(tuple(shape), tuple(strides), kind, writable or self.layout.flags.writeable)
+        base = self if self.base is None else self.base
+        return DeviceArray(made, self.address + offset, self._owner, base)
 
     def may_share_memory(self, other: Any) -> bool:
         """Return whether the memory of two arrays overlaps, by their first and last elements."""
-        return isinstance(other, DeviceArray) and np.may_share_memory(self._view, other._view)
+        if not isinstance(other, DeviceArray):
+            return False
+        x, y = self.layout, other.layout
+        if not (x.size and y.size):
+            return False
+        return self.address + x.low < other.address + y.high and other.address + y.low < self.address + x.high
 
     # --- elements, on the host ---------------------------------------------------------------------
 
@@ -215,16 +278,13 @@ class DeviceArray:
     @property
     def span(self) -> int:
         """How many elements lie from the first to the last, gaps included. Steps must not be negative."""
-        if not self.size:
-            return 0
-        steps = zip(self.shape, self.strides, strict=True)
-        return 1 + sum((n - 1) * s for n, s in steps) // self.itemsize
+        return self.layout.span
 
     def memory(self) -> np.ndarray:
         """Return the elements from the first to the last in order of memory: only in the simulator."""
         if not SIMULATED:
             raise RuntimeError("device memory cannot be looked into")
-        return np.asarray(_Place(self._view, self.address, (self.span,), None, self.dtype))
+        return np.asarray(_Place(self, self.address, (self.span,), None, self.dtype))
 
     @property
     def __cuda_array_interface__(self) -> dict:
@@ -236,18 +296,21 @@ class DeviceArray:
         }  # fmt: skip
 
 
+class _Address(NamedTuple):
+    data: int
+
+
+def _is_position(part: Any) -> bool:
+    return isinstance(part, int | np.integer) and not isinstance(part, bool)
+
+
 def empty(shape, dtype) -> DeviceArray:
     """Return an array in memory that is yet to be written."""
-    dtype, shape = np.dtype(dtype), tuple(shape)
-    count = 1
-    for n in shape:
-        count *= n
-    block: Block = driver.allocator.allocate(count * dtype.itemsize, streams.handle)
+    made = layout(tuple(shape), None, dtype, True)
+    block: Block = driver.allocator.allocate(made.nbytes, streams.handle)
     if SIMULATED:
-        driver.spoil(block.address, count * dtype.itemsize)
-    made = DeviceArray(np.asarray(_Place(block, block.address, shape, None, dtype)))
-    made._address = block.address
-    return made
+        driver.spoil(block.address, made.nbytes)
+    return DeviceArray(made, block.address, block)
 
 
 def empty_like(x: DeviceArray, dtype=None) -> DeviceArray:
@@ -261,7 +324,8 @@ def empty_like(x: DeviceArray, dtype=None) -> DeviceArray:
 
 def take_over(owner: Any, address: int, shape, strides, dtype, read_only: bool = False) -> DeviceArray:
     """Return an array on memory that `owner` holds; strides in bytes, None if in order."""
-    return DeviceArray(np.asarray(_Place(owner, address, shape, strides, np.dtype(dtype), read_only)))
+    made = layout(tuple(shape), None if strides is None else tuple(strides), dtype, not read_only)
+    return DeviceArray(made, address, owner)
 
 
 def from_host(x: Any, wait: bool = True) -> DeviceArray:

@@ -217,7 +217,7 @@ def milliseconds_between(start: Any, end: Any) -> float | None:
 def keep_for(array: Any, stream: Any) -> None:
     """Do not hand an array's memory out again before what a stream has queued by then has ended."""
     if isinstance(array.block, Block):  # other memory is its owner's
-        array.block.used_on.append(stream)
+        array.block.keep_for(stream)
 
 
 allocator.mark, allocator.happened = record_event, has_happened

@@ -47,8 +47,9 @@ def test_views_are_views() -> None:
     assert not x.T.reshape(-1).may_share_memory(x)
     with pytest.raises(ValueError, match="into shape"):
         x.T.reshape(5)
-    with pytest.raises(TypeError, match="integers and slices"):
-        x[[0, 1]]
+    for index in ([0, 1], True, (0, False), 1.0):
+        with pytest.raises(TypeError, match="integers and slices"):
+            x[index]
 
 
 def test_elements_are_not_read_by_the_way() -> None:
@@ -58,6 +59,28 @@ def test_elements_are_not_read_by_the_way() -> None:
             read(x)
     with pytest.raises(TypeError):
         x + X
+
+
+def test_arrays_of_one_layout_share_it() -> None:
+    x, y = k.from_host(X), k.from_host(X)
+    assert x.layout is y.layout
+    assert x.layout is k.from_host(X.T).T.layout
+    assert x[1:].layout is y[:2].layout
+    assert x[1:].address == x.address + 16
+    assert x.T.layout is not x.layout
+    assert x.strided((3, 4), (16, 4)).layout is x.layout
+    assert x.broadcast_to([2, 3, 4]).layout is x.broadcast_to((2, 3, 4)).layout
+
+
+def test_whether_memory_may_be_shared() -> None:
+    x = k.from_host(X)
+    assert x[:2].may_share_memory(x[1:])
+    assert x[:, :2].may_share_memory(x[:, 2:])  # by their first and last elements
+    assert not x[:1].may_share_memory(x[1:])
+    assert not x[1:].may_share_memory(x[:1])
+    assert not x[1:1].may_share_memory(x)
+    assert x[::-1].may_share_memory(x[:1])
+    assert not x[:2][::-1].may_share_memory(x[2:])
 
 
 def test_strides_survive_copies_and_pickles() -> None:
@@ -170,7 +193,7 @@ def test_a_block_that_another_stream_uses_waits() -> None:
     allocator = Allocator(lambda nbytes: (next(addresses), None), lambda: (1 << 30, 1 << 30))
     allocator.mark, allocator.happened = str.upper, done.__contains__
     block = allocator.allocate(10)
-    block.used_on.append("side")
+    block.keep_for("side")
     del block
     assert allocator.allocated == 0
     other = allocator.allocate(10)
