@@ -5,6 +5,7 @@ kernels are for. Views are made by NumPy itself, once for each layout: on an nda
 never looked into. So a view here is a view in every case where it is one on the CPU.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -46,8 +47,8 @@ class Layout:
     """
 
     __slots__ = (
-        "_nowhere", "dtype", "flags", "high", "in_order", "itemsize", "low", "nbytes", "ndim", "shape", "size",
-        "span", "strides",
+        "_nowhere", "dtype", "flags", "high", "in_order", "itemsize", "low", "nbytes", "ndim", "shape",
+        "size", "span", "strides",
     )  # fmt: skip
 
     def __init__(self, nowhere: np.ndarray):
@@ -65,7 +66,7 @@ class Layout:
             self.span = 1 + sum(steps) // self.itemsize
 
     def seen(self, way: str, arguments: tuple) -> "tuple[Layout, int]":
-        """Return the layout of a view, and how many bytes on it begins: a method of ndarrays, or see `_WAYS`."""
+        """Return the layout of a view, and how many bytes on it begins; way: `_WAYS`, or an ndarray's method."""
         array = self._nowhere
         view = _WAYS[way](array, *arguments) if way in _WAYS else getattr(array, way)(*arguments)
         offset = view.__array_interface__["data"][0] - _NOWHERE if view.size else 0
@@ -81,7 +82,7 @@ def layout(shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: Any, 
     return Layout(np.asarray(_Place(None, _NOWHERE, shape, strides, dtype, not writable)))
 
 
-_WAYS = {
+_WAYS: dict[str, Callable[..., np.ndarray]] = {
     "index": lambda array, *parts: array[tuple(slice(*p) if type(p) is tuple else p for p in parts)],
     "broadcast": np.broadcast_to,
     "reshape": lambda array, *shape: array.reshape(*shape, copy=False),
