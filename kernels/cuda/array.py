@@ -66,7 +66,7 @@ class Layout:
             self.span = 1 + sum(steps) // self.itemsize
 
     def seen(self, way: str, arguments: tuple) -> "tuple[Layout, int]":
-        """Return the layout of a view, and how many bytes on it begins; way: `_WAYS`, or an ndarray's method."""
+        """Return the layout of a view, and at which byte it begins; way: in `_WAYS`, or an ndarray method."""
         array = self._nowhere
         view = _WAYS[way](array, *arguments) if way in _WAYS else getattr(array, way)(*arguments)
         offset = view.__array_interface__["data"][0] - _NOWHERE if view.size else 0
