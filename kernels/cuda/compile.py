@@ -228,7 +228,7 @@ class Kernel:
         names = [f"x{n}" for n in range(len(self.arguments))]
         with_names = list(zip(self.arguments, names, strict=True))
         self._dtypes_of = _tuple_of(names, [f"{x}.dtype" for a, x in with_names if a.is_memory])
-        self._flatten = _tuple_of(names, [a.parameters(x) for a, x in with_names])
+        self._flatten = self._parameters_of(len(names))
         self._launchers: dict[tuple, Callable[..., None]] = {}
 
     @property
@@ -260,10 +260,32 @@ class Kernel:
         arguments: device arrays for pointers, whose element types choose the variant, and numbers.
         """
         dtypes = self._dtypes_of(*arguments)
-        launcher = self._launchers.get(dtypes)
-        if launcher is None:
-            launcher = self._launchers[dtypes] = self._prepare(self._kind_of(dtypes))
-        launcher(blocks, block, *arguments)
+        (self._launchers.get(dtypes) or self._launcher(dtypes))(blocks, block, *arguments)
+
+    def with_last(self, dtypes: tuple[np.dtype, ...], *last) -> Callable[..., None]:
+        """Return launch(blocks, block, *arguments), which is not given the last arguments: numbers and dims.
+
+        It checks no types: dtypes are those of all its arrays. Whoever launches often keeps it.
+        """
+        launcher = self._launcher(dtypes)
+        given = len(self.arguments) - len(last)
+        if any(argument.is_memory for argument in self.arguments[given:]):
+            raise TypeError(f"{self.family}.{self.name}: only numbers and dims are the same at each launch")
+        if SIMULATED:
+            return lambda blocks, block, *arguments: launcher(blocks, block, *arguments, *last)
+        numbers = [n for x in last for n in (x if isinstance(x, tuple) else (x,))]
+        return launcher.with_last(len(last), self._parameters_of(given), tuple(numbers))
+
+    def _parameters_of(self, count: int) -> Callable[..., tuple]:
+        """Return the function that gives the parameters of the first so many arguments."""
+        names = [f"x{n}" for n in range(count)]
+        return _tuple_of(names, [a.parameters(x) for a, x in zip(self.arguments, names, strict=False)])
+
+    def _launcher(self, dtypes: tuple) -> Any:
+        found = self._launchers.get(dtypes)
+        if found is None:
+            found = self._launchers[dtypes] = self._prepare(self._kind_of(dtypes))
+        return found
 
     def _kind_of(self, dtypes: tuple) -> dict[str, np.dtype]:
         found: dict[str, np.dtype] = {}

@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 CODES = {
@@ -34,11 +34,12 @@ _BUFFER_POINTER, _BUFFER_SIZE, _END = 1, 2, 0  # CU_LAUNCH_PARAM_...
 class Streams(threading.local):
     """The stream that this Python thread queues its work on, as numba-cuda has it; None: the default."""
 
-    _current: Any = None
-    handle = 0
-    """The driver's number of it."""
-    is_attached = False
-    """Whether this thread works with the GPU's context, without which the driver launches nothing."""
+    def __init__(self) -> None:  # for each thread: what is its own is found faster than what is the class's
+        self._current: Any = None
+        self.handle = 0
+        """The driver's number of it."""
+        self.is_attached = False
+        """Whether this thread works with the GPU's context, without which the driver launches nothing."""
 
     @property
     def current(self) -> Any:
@@ -86,22 +87,34 @@ def the_driver() -> Driver:
 
 
 class _Room:
-    """Where a launch writes what the driver reads: the parameters, and the grid.
+    """Where a launch writes what the driver reads: the parameters, and the grid."""
 
-    extra, configuration: addresses of what points to the parameters, and of the grid.
-    """
+    __slots__ = ("_extra", "_grid", "_handle", "_size", "aim", "launch", "parameters")
 
-    __slots__ = ("_extra", "_size", "configuration", "extra", "grid", "parameters")
-
-    def __init__(self, nbytes: int):
+    def __init__(self, nbytes: int, handle: int, driver: Driver):
         self.parameters = ctypes.create_string_buffer(max(nbytes, 1))
         self._size = ctypes.c_size_t(nbytes)
         self._extra = (ctypes.c_void_p * 5)(
             _BUFFER_POINTER, ctypes.addressof(self.parameters),
             _BUFFER_SIZE, ctypes.addressof(self._size), _END,
         )  # fmt: skip
-        self.grid = ctypes.create_string_buffer(_CONFIGURATION.size)
-        self.extra, self.configuration = ctypes.addressof(self._extra), ctypes.addressof(self.grid)
+        self._grid = ctypes.create_string_buffer(_CONFIGURATION.size)
+        self.launch = partial(
+            driver.launch, ctypes.addressof(self._grid), handle, None, ctypes.addressof(self._extra)
+        )
+        self.aim: tuple | None = None
+        """The blocks, the threads of a block and the stream that are written here."""
+
+    def take_aim(self, aim: tuple) -> None:
+        """Write down where the next launches go."""
+        blocks, block, stream = aim
+        _CONFIGURATION.pack_into(self._grid, 0, *three(blocks), *three(block), 0, stream, 0, 0)
+        self.aim = aim
+
+
+def three(sizes: int | tuple) -> tuple[int, ...]:
+    """Return the sizes of a grid, or of a block, in three dims."""
+    return (*(sizes if isinstance(sizes, tuple) else (sizes,)), 1, 1)[:3]
 
 
 class Launcher:
@@ -110,7 +123,7 @@ class Launcher:
     name: for errors. handle: the driver's, of the loaded kernel. codes: for each argument, its parameters in
     the form that `struct` writes: one of `CODES`, POINTER, ARRAY, or several for a tuple. flatten: returns
     the parameters, in one tuple, of the arguments of a launch. attach: makes the GPU's context that of the
-    calling thread.
+    calling thread. last: parameters of the last arguments, which are written once, and not given to a launch.
     """
 
     def __init__(
@@ -121,46 +134,66 @@ class Launcher:
         flatten: Callable[..., tuple],
         driver: Driver,
         attach: Callable[[], Any],
+        last: tuple = (),
     ):
-        self._name, self._handle, self._flatten = name, handle, flatten
-        self._driver, self._attach = driver, attach
-        self._form = struct.Struct("@" + "".join(codes))
+        self._name, self._handle, self._codes, self._flatten = name, handle, codes, flatten
+        self._driver, self._attach, self._last = driver, attach, last
+        form = "".join(codes)
+        self._all = struct.Struct("@" + form)
+        self._given = form[: len(form) - len(last)]
+        self._pack = struct.Struct("@" + self._given).pack_into
         self._rooms: list[_Room] = []  # that no launch uses now
-        self._launch = driver.launch
+
+    def with_last(self, count: int, flatten: Callable[..., tuple], last: tuple) -> "Launcher":
+        """Return a launcher that is not given the last `count` arguments; last: their parameters, in one tuple.
+
+        flatten: returns the parameters of the arguments that it is given. TypeError for too many, or few.
+        """
+        known = "".join(self._codes[len(self._codes) - count :])
+        self._as_stored(known, last)
+        return Launcher(
+            self._name, self._handle, self._codes, flatten, self._driver, self._attach, last
+        )  # fmt: skip
 
     def __call__(self, blocks: int | tuple, block: int | tuple, *arguments) -> None:
         """Queue the kernel on the current stream: `blocks` blocks of `block` threads."""
-        if not streams.is_attached:
+        here = streams
+        if not here.is_attached:
             self._attach()
-            streams.is_attached = True
-        grid = blocks if type(blocks) is tuple else (blocks,)
-        threads = block if type(block) is tuple else (block,)
-        grid, threads = (*grid, 1, 1)[:3], (*threads, 1, 1)[:3]
+            here.is_attached = True
         parameters = self._flatten(*arguments)
         # Another thread may launch this kernel between any two lines here, as may a finaliser or a signal's
         # handler in this one: taking a room off the list, and giving it back, cannot be interrupted.
         try:
             room = self._rooms.pop()
         except IndexError:
-            room = _Room(self._form.size)
+            room = self._new_room()
         try:
             try:
-                self._form.pack_into(room.parameters, 0, *parameters)
+                self._pack(room.parameters, 0, *parameters)
             except (struct.error, OverflowError):
-                self._form.pack_into(room.parameters, 0, *self._as_stored(parameters))
-            _CONFIGURATION.pack_into(room.grid, 0, *grid, *threads, 0, streams.handle, 0, 0)
-            error = self._launch(room.configuration, self._handle, None, room.extra)
+                self._pack(room.parameters, 0, *self._as_stored(self._given, parameters))
+            aim = blocks, block, here.handle
+            if room.aim != aim:
+                room.take_aim(aim)
+            error = room.launch()
         finally:
             self._rooms.append(room)
         if error:
             raise RuntimeError(
-                f"{self._name}: the GPU refused to launch {grid} blocks of {threads} threads: "
+                f"{self._name}: the GPU refused to launch {three(blocks)} blocks of {three(block)} threads: "
                 f"{self._driver.name_of(error)}{_FORKED if error == _NOT_INITIALIZED else ''}"
             )
 
-    def _as_stored(self, parameters: tuple) -> list:
+    def _new_room(self) -> _Room:
+        room = _Room(self._all.size, self._handle, self._driver)
+        if self._last:
+            whole = [*[0] * len(self._given), *self._last]
+            self._all.pack_into(room.parameters, 0, *self._as_stored(self._all.format[1:], whole))
+        return room
+
+    def _as_stored(self, codes: str, parameters: Sequence) -> list:
         """Return numbers as C would store them: the lowest bits of an integer, infinity for a large float."""
-        codes = self._form.format.removeprefix("@")
         if len(codes) != len(parameters):
             raise TypeError(f"{self._name}: expected {len(codes)} parameters, got {len(parameters)}")
         return [_STORED[code](number).value for code, number in zip(codes, parameters, strict=True)]

@@ -142,6 +142,56 @@ def test_a_launch_within_a_launch_leaves_its_parameters(driver: Any) -> None:
     assert found == [(9, 7, 7, 7), (1, 1, 2, 3)]
 
 
+def test_the_last_arguments_can_be_given_once(driver: Any) -> None:
+    made = Kernel(lambda *_: None, "T*, T, out T*, uint8, dims, T", ["float32", "float64"])
+    kinds = (np.dtype(np.float32),) * 2
+    launch = made.with_last(kinds, 300, (1, 2, 3, 4, 5, 6), 1e300)
+    for n in (1, 2):
+        launch(n, 32, array(n, "float32"), n / 2, array(10 * n, "float32"))
+        made.launch(
+            n, 32, array(n, "float32"), n / 2, array(10 * n, "float32"), 300, (1, 2, 3, 4, 5, 6), 1e300
+        )
+    launch((2, 3), (4, 5), array(7, "float32"), 1e300, array(8, "float32"))
+    a, b, c, d, last = driver.launches
+    assert (a.parameters, c.parameters) == (b.parameters, d.parameters)
+    assert struct.unpack("@QfQB6qf", last.parameters) == (7, math.inf, 8, 44, 1, 2, 3, 4, 5, 6, math.inf)
+    assert [x.grid[0] for x in driver.launches] == [1, 1, 2, 2, 2]
+    assert (last.grid, last.block) == ((2, 3, 1), (4, 5, 1))
+    with pytest.raises(TypeError):
+        launch(1, 1, array(7, "float32"), 1, array(8, "float32"), 5)
+    with pytest.raises(TypeError, match="expected 8 parameters, got 7"):
+        made.with_last(kinds, 300, (0,) * (MOST_DIMS - 1), 1.0)
+    with pytest.raises(TypeError, match="only numbers and dims"):
+        made.with_last(kinds, array(8, "float32"), 300, (0,) * MOST_DIMS, 1.0)
+    assert len(driver.launches) == 5
+
+
+def test_a_launch_is_few_calls(driver: Any) -> None:
+    """What a launch costs the host is Python's calls, most of all: a fifth of a microsecond each."""
+    made = Kernel(lambda *_: None, "T*, T*, T*, out T*, dims, int64", ["float32"])
+    dims, x = (1,) * MOST_DIMS, array(16, "float32")
+    launch = made.with_last((x.dtype,) * 4, dims, 5)
+    for once, most in [
+        (lambda: made.launch(9, 32, x, x, x, x, dims, 5), 4), (lambda: launch(9, 32, x, x, x, x), 2)
+    ]:  # fmt: skip
+        once()
+        driver.forget()
+        calls: list[str] = []
+
+        def note(frame: Any, event: str, _: Any, calls: list[str] = calls) -> None:
+            if event == "call":
+                calls.append(frame.f_code.co_name)
+
+        sys.setprofile(note)
+        try:
+            once()
+        finally:
+            sys.setprofile(None)
+        kept = calls[1 : calls.index("_launch")]  # from the launch to the driver
+        assert len(kept) <= most, kept
+        assert len(driver.launches) == 1
+
+
 def test_arrays_of_other_types_are_refused(driver: Any) -> None:
     made = Kernel(lambda *_: None, "T*, T*, out float32*", ["float32", "int64"], name="both", family="f")
     x, n = array(16, "float32"), array(16, "int64")
