@@ -145,7 +145,7 @@ class Launcher:
         self._rooms: list[_Room] = []  # that no launch uses now
 
     def with_last(self, count: int, flatten: Callable[..., tuple], last: tuple) -> "Launcher":
-        """Return a launcher that is not given the last `count` arguments; last: their parameters, in one tuple.
+        """Return a launcher that is not given the last `count` arguments; last: their parameters.
 
         flatten: returns the parameters of the arguments that it is given. TypeError for too many, or few.
         """
