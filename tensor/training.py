@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from tensor import nn, optim
 from tensor.autograd import no_grad
 from tensor.creation import from_numpy
-from tensor.data.dataset import TensorDataset
-from tensor.data.loader import DataLoader
 from tensor.devices import CPU
 from tensor.devices import device as Device
+from tensor.feeding import Batches, Totals
 from tensor.random import default_generator, fork_rng
 
 OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], float]] = {
@@ -31,21 +30,54 @@ LOWEST_RATE = 0.02
 """The decay of the learning rate stops at this part of what it was at first."""
 
 
+class _Figure:
+    """A figure that a GPU may still be adding up: reading it waits for that."""
+
+    def __init__(self, first: float):
+        self._first = first
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, position: "Position | None", owner: type) -> Any:
+        if position is None:
+            return self._first
+        position.catch_up()
+        return vars(position)[self._name]
+
+    def __set__(self, position: "Position", value: float) -> None:
+        position.catch_up()
+        vars(position)[self._name] = value
+
+
 @dataclass
 class Position:
     """Where a training run stands: with the model and the optimiser, all that is needed to go on.
 
     Whoever keeps the three may stop after any batch and continue later with the same bits as if nothing had
-    happened.
+    happened. On a GPU `loss_sum`, `correct` and what follows from them are added up there: reading them waits
+    for it, so a loop reads them now and then.
     """
 
     epoch: int = 0  # epochs finished
     batch: int = 0  # batches done of the epoch under way
-    loss_sum: float = 0.0  # over the images of the epoch under way
-    correct: int = 0  # of the same
+    loss_sum: float = _Figure(0.0)  # type: ignore[assignment]  # over the images of the epoch under way
+    correct: int = _Figure(0)  # type: ignore[assignment]  # of the same
     seen: int = 0  # how many those were
     order: NDArray[np.uint8] | None = None  # the generator's state before it drew the epoch's order
     generator: NDArray[np.uint8] | None = None  # where the generator stands, to go on from
+
+    _totals = None  # what adds up the two figures
+
+    def follow(self, totals: Totals) -> None:
+        """Take `loss_sum` and `correct` from there when they are next read."""
+        self._totals = totals
+
+    def catch_up(self) -> None:
+        """Read what was added up elsewhere; waits for the GPU."""
+        totals, self._totals = self._totals, None
+        if totals is not None:
+            self.loss_sum, self.correct = totals.read()
 
     @property
     def loss(self) -> float:
@@ -122,7 +154,8 @@ def fit(
 ) -> Position:
     """Train on images (N, ...) and labels (N,) until `plan.epochs` epochs are done; return where it stands.
 
-    Every batch is copied to the device that the model is on.
+    The model's device is where it trains: the GPU holds all of the data if it fits well, else each batch is
+    copied there; nothing waits for it between batches, unless `on_batch` reads the position's figures.
     Batches come in the order of a shuffling DataLoader that draws from the default generator: seed it before
     the model is built. position: where to continue, changed as the training goes; the start if omitted.
     on_batch, on_epoch: called after each, with everything in a state to be kept; what they raise ends the
@@ -130,10 +163,8 @@ def fit(
     """
     position = Position() if position is None else position
     device = device_of(model)
-    loader = DataLoader(
-        TensorDataset(from_numpy(images), from_numpy(labels)), batch_size=plan.batch_size, shuffle=True,
-        pin_memory=device.type != "cpu",
-    )  # fmt: skip
+    batches = Batches(images, labels, plan.batch_size, device)
+    totals = None if device.type == "cpu" else Totals(device)
     loss_of = nn.CrossEntropyLoss()
     if position.generator is not None:
         default_generator.set_state(position.generator)
@@ -142,16 +173,21 @@ def fit(
         rate = plan.rate(position.epoch)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        for x, y in _rest_of_epoch(loader, position):
-            logits = model(x.to(device, non_blocking=True))
-            loss = loss_of(logits, y.to(device, non_blocking=True))
+        if totals is not None:
+            totals.begin(position.loss_sum, position.correct)
+        for x, y in batches.rest_of_epoch(position):
+            logits = model(x)
+            loss = loss_of(logits, y)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            count = len(y)
-            position.loss_sum += loss.item() * count
-            position.correct += _count_correct(logits, y)
-            position.seen += count
+            if totals is None:
+                position.loss_sum += loss.item() * len(y)
+                position.correct += _count_correct(logits, y)
+            else:
+                totals.add(loss, logits, y)
+                position.follow(totals)
+            position.seen += len(y)
             position.batch += 1
             if on_batch is not None:
                 on_batch(position)
@@ -170,24 +206,6 @@ def fit(
 def device_of(model: nn.Module) -> Device:
     """Return the device that a model's parameters are on."""
     return next(model.parameters()).device
-
-
-def _rest_of_epoch(loader: DataLoader, position: Position):
-    """Return the batches of the epoch that are still to come; note where its order comes from."""
-    if not position.batch:
-        position.order = default_generator.state_array()
-        return iter(loader)
-    if position.batch > len(loader):  # all done is a place to stop, too
-        raise ValueError(
-            f"fit: position is at batch {position.batch}, but this data has {len(loader)} batches"
-        )
-    now = default_generator.state_array()
-    default_generator.set_state(position.order)
-    batches = iter(loader)
-    for _ in range(position.batch):
-        next(batches)
-    default_generator.set_state(now)
-    return batches
 
 
 def _count_correct(logits, labels) -> int:

@@ -8,6 +8,7 @@ from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
 from kernels.cuda.attention import attention, attention_dx
 from kernels.cuda.batch_norm import batch_norm, batch_norm_dx
+from kernels.cuda.batches import take_rows, tally
 from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
 from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
@@ -243,6 +244,8 @@ __all__ = [
     "svd",
     "take",
     "take_over",
+    "take_rows",
+    "tally",
     "to_capsule",
     "to_host",
     "topk",

@@ -117,6 +117,59 @@ def test_stopped_after_any_batch_it_goes_on_as_if_nothing_had_happened(data, sto
     assert rest == totals[-len(rest) :]
 
 
+def fit_there(data, device, plan, stop_after=0):
+    """Train on a device, and go on after a stop; return what was seen after each batch, and the bits."""
+    tensor.manual_seed(plan.seed)
+    model = small().to(device)
+    optimizer = training.make_optimizer(model, plan.optimizer, plan.lr)
+    position, seen, epochs = training.Position(), [], []
+
+    def look(position):
+        seen.append((position.loss_sum, position.correct, position.seen))
+        if len(seen) == stop_after:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        training.fit(model, optimizer, *data, plan, position, look, epochs.append)
+    if stop_after:
+        position.generator = tensor.random.default_generator.state_array()
+        training.fit(model, optimizer, *data, plan, position, look, epochs.append)
+    return seen, epochs, bits(model.cpu())
+
+
+def test_the_figures_of_a_gpu_are_the_cpus(data, device, monkeypatch):
+    few = data[0][:30, :, :4, :4].repeat(2, 2).repeat(2, 3)[..., :6, :6], data[1][:30]
+    plan = training.Plan(2, batch_size=8, lr=0.01)
+    seen, epochs, _ = fit_there(few, "cpu", plan)
+    there, epochs_there, weights = fit_there(few, device, plan)
+    np.testing.assert_allclose(there, seen, rtol=1e-4)
+    assert [e.accuracy for e in epochs_there] == [e.accuracy for e in epochs]
+    assert fit_there(few, device, plan, stop_after=5) == (there, epochs_there, weights)
+    if device != "cpu":  # what does not fit is copied batch by batch: the same bits
+        monkeypatch.setattr("tensor.feeding._fits", lambda data: False)
+        assert fit_there(few, device, plan, stop_after=2) == (there, epochs_there, weights)
+
+
+def test_figures_are_read_when_they_are_wanted():
+    class Totals:
+        reads = 0
+
+        def read(self):
+            self.reads += 1
+            return 3.0, 2
+
+    totals, position = Totals(), training.Position(seen=4)
+    position.follow(totals)
+    position.follow(totals)
+    assert totals.reads == 0
+    assert (position.loss, position.accuracy, totals.reads) == (0.75, 0.5, 1)
+    position.follow(totals)
+    position.loss_sum = 1.0
+    assert (position.loss_sum, position.correct, totals.reads) == (1.0, 2, 2)
+    assert training.Position() == training.Position(loss_sum=0.0, correct=0)
+    assert "loss_sum=1.0, correct=2" in repr(position)
+
+
 def test_two_epochs_and_two_more_are_four():
     plans = [training.Plan(n, lr=0.1, lr_decay=0.5) for n in (2, 4, 100)]
     assert len({plan.rate(1) for plan in plans}) == 1
