@@ -183,7 +183,10 @@ def put(array, named: "str | device | int | None" = None, wait: bool = True):
     source, target = kernels_of(array), table(named)
     if source is target:
         return array
-    return source.to_host(array) if target is cpu else target.from_host(array, wait)
+    if target is cpu:
+        return source.to_host(array)
+    target.driver.check_copy(array, wait)
+    return target.from_host(array, wait)
 
 
 def to_host(array) -> np.ndarray:

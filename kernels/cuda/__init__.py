@@ -4,7 +4,7 @@ A name that has no kernel here yet raises NotImplementedError when it is called:
 CPU instead. Importing this package needs numba-cuda (`pip install 'liftgrad[cuda]'`), and no GPU.
 """
 
-from kernels.cuda import driver
+from kernels.cuda import driver, graphs
 from kernels.cuda.array import DeviceArray, from_host, on_device, take_over, to_host
 from kernels.cuda.attention import attention, attention_dx
 from kernels.cuda.batch_norm import batch_norm, batch_norm_dx
@@ -173,6 +173,7 @@ __all__ = [
     "from_host",
     "from_interface",
     "full",
+    "graphs",
     "group_norm",
     "group_norm_dx",
     "histogram",

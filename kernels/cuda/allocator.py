@@ -2,6 +2,9 @@
 
 Asking the driver for memory, or giving it back, waits for all that runs on the GPU. A block goes back to the
 list of the stream it was made for: what is queued on that stream still reads it before the next owner writes.
+
+A CUDA graph replays launches on the memory they were captured with. So a capture takes blocks from a `Pool`,
+and what is freed goes back there: others do not get it before the last graph of the pool is gone.
 """
 
 import threading
@@ -15,6 +18,14 @@ _SMALL = 1 << 20
 _ROUND_SMALL, _ROUND_LARGE = 512, 1 << 21
 
 
+class Pool:
+    """Memory of CUDA graphs. Of one pool are graphs that are replayed in the order they were captured in."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        """How many graphs, and captures, have it."""
+
+
 class Block:
     """Memory that belongs to one array and its views; goes back to the allocator with the last of them."""
 
@@ -24,6 +35,11 @@ class Block:
         self._allocator, self._key, self.address, self._owner = allocator, key, address, owner
         self.used_on: tuple[Any, ...] = ()
         """Other streams that work on it: it is handed out again when they have done so."""
+
+    @property
+    def place(self) -> Any:
+        """The name of the list it goes back to: the number of a stream, or (pool, number)."""
+        return self._key[0]
 
     @property
     def nbytes(self) -> int:
@@ -51,19 +67,25 @@ class Allocator:
         self.mark: Callable[[Any], Any] = lambda stream: None
         """Return an event, which happens when the work queued on a stream has ended."""
         self.happened: Callable[[Any], bool] = lambda event: True
+        self.may_ask: Callable[[], bool] = lambda: True
+        """Return whether events may be made and asked for now; not while a CUDA graph is captured."""
         self.caches: list[Callable[[], Any]] = []
         """Functions that let go of arrays which are kept because they may be wanted again."""
         self._in_use: list[tuple[list[Any], tuple, tuple[int, Any]]] = []  # (events, key, memory), freed
-        self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (stream, bytes)
+        self._to_mark: list[tuple[Sequence[Any], tuple, tuple[int, Any]]] = []  # as these, with streams
+        self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (place, bytes)
         self.lock = threading.RLock()  # the collector may free a block while one is handed out
         self.allocated = self.reserved = self.most_allocated = self.most_reserved = 0
 
-    def allocate(self, nbytes: int, stream: int = 0) -> Block:
-        """Return a block of at least `nbytes`, for use on a stream; OutOfMemoryError if there is no room."""
+    def allocate(self, nbytes: int, place: Any = 0) -> Block:
+        """Return a block of at least `nbytes`; OutOfMemoryError if there is no room.
+
+        place: the number of the stream that it is used on, or (pool, number) during a capture.
+        """
         unit = _ROUND_SMALL if nbytes <= _SMALL else _ROUND_LARGE
-        key = stream, -(-nbytes // unit) * unit or unit
+        key = place, -(-nbytes // unit) * unit or unit
         with self.lock:
-            if self._in_use:
+            if self._in_use or self._to_mark:
                 self._collect_unused()
             free = self._free.get(key)
             address, owner = free.pop() if free else self._new(key[1], nbytes)
@@ -96,15 +118,31 @@ class Allocator:
         with self.lock:
             self.allocated -= key[1]
             if used_on:
-                self._in_use.append(([self.mark(stream) for stream in used_on], key, (address, owner)))
+                self._to_mark.append((used_on, key, (address, owner)))
+                self._mark()
             else:
-                self._free[key].append((address, owner))
+                self._keep(key, (address, owner))
+
+    def _keep(self, key: tuple, memory: tuple[int, Any]) -> None:
+        if _is_abandoned(key):
+            self.reserved -= key[1]
+        else:
+            self._free[key].append(memory)
+
+    def _mark(self) -> None:
+        if self.may_ask():
+            while self._to_mark:
+                used_on, key, memory = self._to_mark.pop()
+                self._in_use.append(([self.mark(stream) for stream in used_on], key, memory))
 
     def _collect_unused(self) -> None:
+        if not self.may_ask():
+            return
+        self._mark()
         waiting, self._in_use = self._in_use, []
         for events, key, memory in waiting:
             if all(map(self.happened, events)):
-                self._free[key].append(memory)
+                self._keep(key, memory)
             else:
                 self._in_use.append((events, key, memory))
 
@@ -114,12 +152,27 @@ class Allocator:
             let_go()
         with self.lock:
             self._collect_unused()
-            self.reserved -= sum(key[1] * len(blocks) for key, blocks in self._free.items())
-            self._free.clear()
+            # The graphs of a pool write to its free blocks, at each replay.
+            self._drop([key for key in self._free if not isinstance(key[0], tuple) or _is_abandoned(key)])
+
+    def abandon(self, pool: Pool) -> None:
+        """Note that a graph of a pool is gone; with the last of them its memory goes back to the device."""
+        with self.lock:
+            pool.users -= 1
+            self._drop([key for key in self._free if _is_abandoned(key) and key[0][0] is pool])
+
+    def _drop(self, keys: list[tuple]) -> None:
+        for key in keys:
+            self.reserved -= key[1] * len(self._free.pop(key))
 
     def reset_peak(self) -> None:
         """Count the most memory in use anew."""
         self.most_allocated, self.most_reserved = self.allocated, self.reserved
+
+
+def _is_abandoned(key: tuple) -> bool:
+    """Return whether blocks of this key are of a pool that no graph has any more."""
+    return isinstance(key[0], tuple) and not key[0][0].users
 
 
 def _readable(nbytes: int) -> str:

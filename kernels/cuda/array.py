@@ -308,7 +308,7 @@ def _is_position(part: Any) -> bool:
 def empty(shape, dtype) -> DeviceArray:
     """Return an array in memory that is yet to be written."""
     made = layout(tuple(shape), None, dtype, True)
-    block: Block = driver.allocator.allocate(made.nbytes, streams.handle)
+    block: Block = driver.allocator.allocate(made.nbytes, streams.place)
     if SIMULATED:
         driver.spoil(block.address, made.nbytes)
     return DeviceArray(made, block.address, block)
@@ -332,8 +332,11 @@ def take_over(owner: Any, address: int, shape, strides, dtype, read_only: bool =
 def from_host(x: Any, wait: bool = True) -> DeviceArray:
     """Return a copy of a host array, or a number, in the GPU's memory; the dims lie in the same order.
 
-    wait: see `driver.upload`.
+    wait: see `driver.upload`. During a capture the copy is made at once, and is a constant of the graph; with
+    wait=False that of pinned memory is made at each replay.
     """
+    if streams.capture is not None and (wait or not driver.is_pinned(np.asarray(x))):
+        return streams.capture.constant(lambda: from_host(x, wait))
     x = np.asarray(x)
     order = sorted(range(x.ndim), key=lambda d: -abs(x.strides[d]))
     packed = np.ascontiguousarray(x.transpose(order)) if order else np.asarray(x)

@@ -22,6 +22,8 @@ from numba import cuda, types
 from numba.cuda.extending import intrinsic
 
 from kernels.cuda import launching, simulated_math, simulator
+from kernels.cuda.capture import unhindered
+from kernels.cuda.launching import streams
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 """Whether kernels run in the simulator. A kernel asks only where the simulator lacks what it needs."""
@@ -310,8 +312,12 @@ class Kernel:
         """Return the function that launches a variant, of (blocks, block, *arguments)."""
         if SIMULATED:
             return self._in_simulator(kind)
+        if streams.capture is not None:
+            streams.capture.check_loading(f"{self.family}.{self.name}")
+        with unhindered():
+            loaded = self._load(kind)
         return launching.Launcher(
-            f"{self.family}.{self.name}", self._load(kind), self.codes(kind), self._flatten,
+            f"{self.family}.{self.name}", loaded, self.codes(kind), self._flatten,
             launching.the_driver(), cuda.current_context,
         )  # fmt: skip
 
@@ -331,7 +337,13 @@ class Kernel:
 
         def launch(blocks, block, *arguments):
             given = [_passed(*known, x) for known, x in zip(kept, arguments, strict=True)]
-            compiled[blocks, block](*given)
+            within = streams.capture
+            if within is None or not within.takes(streams.handle):
+                compiled[blocks, block](*given)
+                return
+            later = [_without_owner(x) for x in given]
+            within.note(f"{self.family}.{self.name}", blocks, block, arguments)
+            within.recorded.append(lambda: compiled[blocks, block](*[make() for make in later]))
 
         return launch
 
@@ -357,6 +369,14 @@ def _tuple_of(names: Sequence[str], parts: Sequence[str]) -> Callable[..., tuple
     """Return a function of these names, that gives a tuple of these pieces of Python."""
     # made of text, since a loop over the arguments takes longer than the launch itself
     return eval(f"lambda {', '.join(names)}: ({''.join(f'{part}, ' for part in parts)})")
+
+
+def _without_owner(x: Any) -> Callable[[], Any]:
+    """Return what makes an argument of a launch again, and does not keep its memory, as a graph does not."""
+    if not isinstance(x, _Memory):
+        return lambda: x
+    address, nbytes, dtype = x._array.ctypes.data, x._array.nbytes, x._array.dtype
+    return lambda: _Memory(np.frombuffer(memoryview((ctypes.c_char * nbytes).from_address(address)), dtype))
 
 
 def _passed(argument: _Argument, kept: types.Type, x) -> Any:

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache, wraps
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from kernels.cuda import capture, launching
 from kernels.cuda.allocator import Allocator, Block
+from kernels.cuda.capture import unhindered
 from kernels.cuda.compile import SIMULATED, cuda
 from kernels.cuda.launching import number_of, streams
 
@@ -80,7 +83,8 @@ def _reserve(nbytes: int) -> tuple[int, Any]:
         memory = np.empty(nbytes, np.uint8)
         return memory.ctypes.data, memory
     try:
-        pointer = cuda.current_context().memalloc(nbytes)
+        with unhindered():
+            pointer = cuda.current_context().memalloc(nbytes)
     except MemoryError:
         raise
     except Exception as error:  # numba-cuda's own kinds of error differ between versions; the number does not
@@ -91,6 +95,7 @@ def _reserve(nbytes: int) -> tuple[int, Any]:
 
 
 allocator = Allocator(_reserve, memory_info)
+allocator.may_ask = lambda: not capture.under_way
 
 
 def spoil(address: int, nbytes: int) -> None:
@@ -100,17 +105,24 @@ def spoil(address: int, nbytes: int) -> None:
 
 def empty_cache() -> None:
     """Give memory that no array uses back to the GPU now, for other programs: numba-cuda would put it off."""
+    capture.check("gives memory back, which waits for the GPU", "call it before the capture or after it")
     synchronize()
     allocator.empty_cache()
     if not SIMULATED:
         cuda.current_context().memory_manager.deallocations.clear()
 
 
+def without_freeing() -> Any:
+    """Return a `with` block in which numba-cuda gives nothing back: to do so would end a capture."""
+    return cuda.current_context().defer_cleanup()
+
+
 def keep_tables(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Keep the arrays that a function returns for the last `count` arguments, until memory is wanted back.
 
     They are kept for each stream on its own: what one has queued to be written another must not read, and
-    memory that is let go is written next by the stream that it was made on.
+    memory that is let go is written next by the stream that it was made on. A graph that is captured keeps
+    those it reads; they are made at once, beside it.
     """
 
     def make(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,6 +131,8 @@ def keep_tables(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
         @wraps(function)
         def find(*arguments: Any) -> Any:
+            if streams.capture is not None:
+                return streams.capture.constant(lambda: kept(streams.handle, *arguments))
             return kept(streams.handle, *arguments)
 
         return find
@@ -140,8 +154,20 @@ class _SimulatedStream:
 
 
 def new_stream() -> Any:
-    """Return a new stream, as numba-cuda has it."""
-    return _SimulatedStream() if SIMULATED else cuda.stream()
+    """Return a new stream, as numba-cuda has it, that waits for no other, nor for the default one."""
+    if SIMULATED:
+        return _SimulatedStream()
+    cuda.current_context()
+    driver = launching.the_driver()
+    number = driver.new_stream()
+    made = cuda.external_stream(number)
+    weakref.finalize(made, _destroy_stream, driver, number).atexit = False  # type: ignore[misc]
+    return made
+
+
+def _destroy_stream(driver: launching.Driver, number: int) -> None:
+    with unhindered():
+        driver.destroy_stream(number)
 
 
 def foreign_stream(number: int | None) -> Any:
@@ -164,14 +190,21 @@ def wait_between(first: Any, then: Any) -> None:
         wait_event(record_event(first), then)
 
 
+_WAITS = "waits for the GPU, which computes nothing during a capture"
+_READS = "reads a tensor's numbers, which are not computed during a capture"
+_WAIT_LATER = "do it after the capture, or after a replay"
+
+
 def synchronize() -> None:
     """Wait until all work has ended; errors of kernels are raised here."""
+    capture.check(_WAITS, _WAIT_LATER)
     if not SIMULATED:
         cuda.synchronize()
 
 
 def synchronize_stream(stream: Any) -> None:
     """Wait until the work of one stream has ended; None: of the default stream."""
+    capture.check(_WAITS, _WAIT_LATER)
     if not SIMULATED:
         (stream or cuda.default_stream()).synchronize()
 
@@ -179,31 +212,54 @@ def synchronize_stream(stream: Any) -> None:
 class _SimulatedEvent:
     """An event of the simulator, where everything before it has ended."""
 
+    capture: Any = None
+    stream = 0
+
 
 def record_event(stream: Any) -> Any:
     """Return an event, as numba-cuda has it, that happens when what is queued on a stream has ended."""
     if SIMULATED:
-        return _SimulatedEvent()
-    event = cuda.event(timing=True)
-    event.record(stream or 0)
+        event: Any = _SimulatedEvent()
+    else:
+        event = cuda.event(timing=True)
+        event.record(stream or 0)
+    if streams.capture is not None and streams.capture.takes(number_of(stream)):
+        event.capture, event.stream = streams.capture, number_of(stream)
     return event
 
 
 def wait_event(event: Any, stream: Any) -> None:
     """Let what is queued on a stream from now on begin after an event."""
+    within = streams.capture
+    if within is not None and (within.takes(number_of(stream)) or _is_captured(event)):
+        within.join(event, stream)
+    elif _is_captured(event):
+        raise RuntimeError(
+            f"{capture.operation()}: the event was recorded in a CUDA graph's capture, and happens in its "
+            "replays alone; record another after the replay"
+        )
     if not SIMULATED:
         event.wait(stream or 0)
 
 
+def _is_captured(event: Any) -> bool:
+    return getattr(event, "capture", None) is not None
+
+
 def synchronize_event(event: Any) -> None:
     """Wait until an event has happened."""
+    capture.check(_WAITS, _WAIT_LATER)
     if not SIMULATED:
         event.synchronize()
 
 
 def has_happened(event: Any) -> bool:
     """Return whether an event has happened."""
-    return True if SIMULATED else bool(event.query())
+    capture.check("asks how far the GPU is", _WAIT_LATER)
+    if SIMULATED:
+        return True
+    with unhindered():
+        return bool(event.query())
 
 
 def milliseconds_between(start: Any, end: Any) -> float | None:
@@ -230,11 +286,13 @@ def _lock(nbytes: int) -> tuple[int, Any]:
     if SIMULATED:
         memory = np.empty(nbytes, np.uint8)
     else:
-        memory = cuda.pinned_array(nbytes, np.uint8)
+        with unhindered():
+            memory = cuda.pinned_array(nbytes, np.uint8)
     return memory.ctypes.data, memory
 
 
 pinned = Allocator(_lock, memory_info)
+pinned.may_ask = allocator.may_ask
 """Memory of the host whose pages stay in place, so that the GPU fetches from it by itself."""
 
 
@@ -273,9 +331,13 @@ _under_way_lock = threading.Lock()
 def upload(address: int, source: np.ndarray, wait: bool = True) -> None:
     """Copy a contiguous host array to device memory.
 
-    wait: return when `source` may be changed; False: at once, if it is pinned.
+    wait: return when `source` may be changed; False: at once, if it is pinned. In a capture it must be: each
+    replay copies what `source` then holds.
     """
     if source.nbytes == 0:
+        return
+    if streams.capture is not None:
+        _capture_upload(streams.capture, address, source)
         return
     if SIMULATED:
         ctypes.memmove(address, source.ctypes.data, source.nbytes)
@@ -296,10 +358,38 @@ def upload(address: int, source: np.ndarray, wait: bool = True) -> None:
         _under_way.append((record_event(stream), owner))
 
 
+def check_copy(source: np.ndarray, wait: bool) -> None:
+    """Raise RuntimeError, in a capture, for a copy of a host array that a graph cannot make.
+
+    A number is a constant of the graph; what is pinned is copied anew at each replay.
+    """
+    if streams.capture is not None and source.ndim and (wait or not is_pinned(source)):
+        capture.refuse(*_COPIES)
+
+
+_COPIES = (
+    "copies an array of the CPU, as it is now",
+    "copy it before the capture, or from pinned memory: x.pin_memory().to('cuda', non_blocking=True)",
+)
+
+
+def _capture_upload(within: "capture.Capture", address: int, source: np.ndarray) -> None:
+    if not is_pinned(source):  # elements of pinned memory that were put in order
+        capture.refuse(*_COPIES)
+    within.kept.append(source)
+    within.note("copy to the GPU", source.nbytes, 1)
+    if SIMULATED:
+        within.recorded.append(lambda: ctypes.memmove(address, source.ctypes.data, source.nbytes))
+        return
+    place = _bytes_at(address, source.nbytes)
+    place.copy_to_device(source.reshape(-1).view(np.uint8), stream=streams.current)
+
+
 def download(address: int, target: np.ndarray) -> None:
     """Copy device memory to a contiguous host array, when the work queued before has ended."""
     if target.nbytes == 0:
         return
+    capture.check(_READS, "read them after a replay")
     if SIMULATED:
         ctypes.memmove(target.ctypes.data, address, target.nbytes)
         return

@@ -38,6 +38,10 @@ class Streams(threading.local):
         self._current: Any = None
         self.handle = 0
         """The driver's number of it."""
+        self.place: Any = 0
+        """Where arrays get their memory from: the allocator's lists of blocks have this as their name."""
+        self.capture: Any = None
+        """The `kernels.cuda.capture.Capture` that this thread is in; None: what is launched is computed."""
         self.is_attached = False
         """Whether this thread works with the GPU's context, without which the driver launches nothing."""
 
@@ -48,6 +52,7 @@ class Streams(threading.local):
     @current.setter
     def current(self, stream: Any) -> None:
         self._current, self.handle = stream, number_of(stream)
+        self.place = self.handle if self.capture is None else self.capture.place(self.handle)
 
 
 streams = Streams()
@@ -61,13 +66,32 @@ def number_of(stream: Any) -> int:
     return int(getattr(handle, "value", handle) or 0)
 
 
+_NUMBER, _PLACE = ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_void_p)
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "cuDriverGetVersion": (_NUMBER,),
+    "cuStreamCreate": (_PLACE, ctypes.c_uint),
+    "cuStreamDestroy_v2": (ctypes.c_void_p,),
+    "cuStreamBeginCapture_v2": (ctypes.c_void_p, ctypes.c_int),
+    "cuStreamEndCapture": (ctypes.c_void_p, _PLACE),
+    "cuStreamIsCapturing": (ctypes.c_void_p, _NUMBER),
+    "cuThreadExchangeStreamCaptureMode": (_NUMBER,),
+    "cuGraphInstantiateWithFlags": (_PLACE, ctypes.c_void_p, ctypes.c_ulonglong),
+    "cuGraphLaunch": (ctypes.c_void_p, ctypes.c_void_p),
+    "cuGraphExecDestroy": (ctypes.c_void_p,),
+    "cuGraphDestroy": (ctypes.c_void_p,),
+}
+"""Functions of the driver that are called by `Driver.call`, and their arguments."""
+_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: as PyTorch's streams, it does not wait for the default stream
+
+
 class Driver:
-    """The two functions of the CUDA driver that a launch needs; another library of such functions in tests.
+    """The functions of the CUDA driver that launches and graphs need; another library of such in tests.
 
     library: loaded so that calls keep Python's lock, which takes as long to hand over as a launch takes.
     """
 
     def __init__(self, library: Any):
+        self._library = library
         self._name_error = library.cuGetErrorName
         self.launch = library.cuLaunchKernelEx
         self.launch.argtypes = [ctypes.c_void_p] * 4
@@ -78,6 +102,43 @@ class Driver:
         name = ctypes.c_char_p()
         self._name_error(error, ctypes.byref(name))
         return (name.value or b"unknown error").decode()
+
+    def call(self, function: str, *arguments: Any, hint: str = "") -> None:
+        """Call a function of `_ARGUMENTS`; RuntimeError, with the driver's name of the error, if it fails."""
+        found = getattr(self._library, function)
+        found.argtypes, found.restype = _ARGUMENTS[function], ctypes.c_int
+        error = found(*arguments)
+        if error:
+            raise RuntimeError(f"{function}: the GPU's driver answers {self.name_of(error)}{hint}")
+
+    @property
+    def version(self) -> int:
+        """The version of CUDA that the driver knows: 12030 for 12.3."""
+        found = ctypes.c_int()
+        self.call("cuDriverGetVersion", found)
+        return found.value
+
+    def new_stream(self) -> int:
+        """Return the number of a new stream, which waits for no other; `destroy_stream` ends it."""
+        found = ctypes.c_void_p()
+        self.call("cuStreamCreate", found, _NON_BLOCKING)
+        return found.value or 0
+
+    def destroy_stream(self, number: int) -> None:
+        """Destroy a stream of `new_stream`, when its work has ended."""
+        self.call("cuStreamDestroy_v2", number)
+
+    def is_capturing(self, stream: int) -> bool:
+        """Return whether what is queued on a stream, other than the default one, goes into a graph."""
+        found = ctypes.c_int()
+        self.call("cuStreamIsCapturing", stream, found)
+        return found.value != 0
+
+    def exchange_capture_mode(self, mode: int) -> int:
+        """Choose what the calling thread may ask for beside captures; return what was chosen before."""
+        found = ctypes.c_int(mode)
+        self.call("cuThreadExchangeStreamCaptureMode", found)
+        return found.value
 
 
 @cache
@@ -184,6 +245,8 @@ class Launcher:
                 f"{self._name}: the GPU refused to launch {three(blocks)} blocks of {three(block)} threads: "
                 f"{self._driver.name_of(error)}{_FORKED if error == _NOT_INITIALIZED else ''}"
             )
+        if here.capture is not None:
+            here.capture.note(self._name, blocks, block, arguments)
 
     def _new_room(self) -> _Room:
         room = _Room(self._all.size, self._handle, self._driver)

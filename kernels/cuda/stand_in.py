@@ -10,7 +10,7 @@ import itertools
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,9 +18,13 @@ import numpy as np
 from numba import cfunc, types
 
 from kernels.cuda import compile as compiler
-from kernels.cuda import driver, launching
+from kernels.cuda import driver, graphs, launching
 from kernels.cuda.allocator import Allocator
 
+_ERRORS = {
+    2: b"CUDA_ERROR_OUT_OF_MEMORY", 900: b"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+    901: b"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", 904: b"CUDA_ERROR_STREAM_CAPTURE_UNJOINED",
+}  # fmt: skip
 _CONFIGURATION = "@7IQQI"
 _LAUNCH = ctypes.PYFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
 _NAME = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.POINTER(ctypes.c_char_p))
@@ -54,9 +58,18 @@ class StandIn:
             self._compiled = counted(_count)
             self.cuLaunchKernelEx = _LAUNCH(self._compiled.address)
         self.cuGetErrorName = _NAME(self._name)
+        self.calls: list[tuple] = []
+        """Calls of the driver's other functions, in order: (name, *numbers)."""
+        self.answers: dict[str, int] = {}
+        """By name of such a function: what it returns, if that is an error."""
+        self.version, self.is_capturing, self.mode = 12040, 0, 0
+        self._handles = itertools.count(1 << 20)
+        for name, arguments in launching._ARGUMENTS.items():
+            setattr(self, name, self._function(name, arguments))
         self.driver = launching.Driver(self)
         self.allocator = Allocator(self._reserve, lambda: (MEMORY - self.allocator.reserved, MEMORY))
         self.allocator.mark, self.allocator.happened = driver.record_event, driver.has_happened
+        self.allocator.may_ask = driver.allocator.may_ask
         self.allocator.caches = driver.allocator.caches
 
     @property
@@ -99,8 +112,34 @@ class StandIn:
         return self.answer
 
     def _name(self, error, name) -> int:
-        name[0] = b"CUDA_ERROR_INVALID_VALUE"
+        name[0] = _ERRORS.get(error, b"CUDA_ERROR_INVALID_VALUE")
         return 0
+
+    def _function(self, name: str, arguments: tuple) -> Any:
+        """Return a function of the driver that notes its calls, and writes what it is asked for."""
+
+        def answer(*given):
+            numbers = [x[0] if isinstance(x, ctypes._Pointer) else x for x in given]
+            self.calls.append((name, *numbers))
+            found = {
+                "cuDriverGetVersion": self.version, "cuStreamIsCapturing": self.is_capturing,
+                "cuThreadExchangeStreamCaptureMode": self._exchange(name, numbers),
+            }.get(name)  # fmt: skip
+            error = self.answers.get(name, 0)
+            for x in given:
+                if isinstance(x, ctypes._Pointer):
+                    x[0] = next(self._handles) if found is None else found
+                    if error:
+                        x[0] = 0
+            return error
+
+        return ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(answer)
+
+    def _exchange(self, name: str, numbers: list) -> int:
+        before = self.mode
+        if name == "cuThreadExchangeStreamCaptureMode":
+            self.mode = numbers[0]
+        return before
 
     def load(self, kernel: compiler.Kernel, kind: dict) -> int:
         """Return a handle of a kernel that was not compiled."""
@@ -122,10 +161,10 @@ class StandIn:
 
     def module(self) -> Any:
         """Return what stands in for the module `numba.cuda`, outside of kernels."""
-        numbers = itertools.count(1 << 20)
         context = SimpleNamespace(
             get_memory_info=lambda: SimpleNamespace(free=MEMORY, total=MEMORY),
             memory_manager=SimpleNamespace(deallocations=[]),
+            defer_cleanup=nullcontext,
         )
         return SimpleNamespace(
             jit=compiler.cuda.jit,
@@ -137,7 +176,6 @@ class StandIn:
                 MAX_THREADS_PER_MULTI_PROCESSOR=2048,
             ),
             pinned_array=np.zeros,
-            stream=lambda: self._stream(next(numbers)),
             external_stream=self._stream,
             default_stream=lambda: self._stream(0),
             per_thread_default_stream=lambda: self._stream(2),
@@ -148,7 +186,12 @@ class StandIn:
         )  # fmt: skip
 
     def _stream(self, number: int) -> Any:
-        return SimpleNamespace(handle=SimpleNamespace(value=number), synchronize=self.wait)
+        return _Stream(SimpleNamespace(value=number), self.wait)
+
+
+class _Stream:
+    def __init__(self, handle: Any, wait: Any):
+        self.handle, self.synchronize = handle, wait
 
 
 class _Event:
@@ -213,3 +256,4 @@ def stand_in(is_recorded: bool = True) -> Iterator[StandIn]:
 def _forget_what_is_kept() -> None:
     for let_go in driver.allocator.caches:
         let_go()
+    graphs._aside.cache_clear()

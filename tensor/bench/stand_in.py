@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tensor import devices
+from tensor.cuda import graph
 
 
 @contextmanager
@@ -18,7 +19,12 @@ def stand_in(is_recorded: bool = True) -> Iterator[Any]:
 
     try:
         with below.stand_in(is_recorded) as made:
-            devices.look_again()
+            _look_again()
             yield made
     finally:
-        devices.look_again()
+        _look_again()
+
+
+def _look_again() -> None:
+    devices.look_again()
+    graph.default_capture_stream = None  # which is the other GPU's

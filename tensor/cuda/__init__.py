@@ -26,6 +26,12 @@ from tensor.cuda.devices import (
     set_device,
     synchronize,
 )
+from tensor.cuda.graphs import (
+    CUDAGraph,
+    graph,
+    graph_pool_handle,
+    is_current_stream_capturing,
+)
 from tensor.cuda.memory import (
     OutOfMemoryError,
     empty_cache,
