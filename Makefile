@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help train test lint format bench gpu simulator parity record docs pictures clean
+.PHONY: help train test lint format bench gpu simulator emulator parity record docs pictures clean
 .NOTPARALLEL:
 
 help:  ## list the commands (what `make` alone does)
@@ -47,6 +47,9 @@ gpu: $(VENV)/installed-test $(VENV)/installed-cuda  ## run the tests on this mac
 # LIFTGRAD_LAUNCHED=FILE make simulator: notes in FILE which kernels ran, for tests/cuda/page.py.
 simulator: $(VENV)/installed-test $(VENV)/installed-cuda-check  ## run all tests of operations on a simulated GPU
 	NUMBA_ENABLE_CUDASIM=1 LIFTGRAD_TEST_DEVICE=cuda $(PYTEST) tests/cuda tests/kernels tests/tensor $(ARGS)
+
+emulator: $(VENV)/installed-test $(VENV)/installed-cuda-check  ## run all tests of operations with GPU kernels as compiled, on the CPU
+	LIFTGRAD_EMULATOR=2 LIFTGRAD_TEST_DEVICE=cuda $(PYTEST) tests/kernels tests/tensor $(ARGS)
 
 parity: $(VENV)/installed-test $(VENV)/installed-parity  ## run the tests beside PyTorch and micrograd (a large download)
 	$(PYTEST) $(ARGS)

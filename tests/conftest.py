@@ -1,7 +1,8 @@
 """What the tests of every package share.
 
-With `LIFTGRAD_TEST_DEVICE=cuda` the tests that ask for `check` or `device` run on the GPU, or in numba-cuda's
-simulator; all others are left out. With `LIFTGRAD_TEST_EVERY=4` only every fourth of them runs.
+With `LIFTGRAD_TEST_DEVICE=cuda` the tests that ask for `check` or `device` run on the GPU, in numba-cuda's
+simulator, or with `LIFTGRAD_EMULATOR=0` in `tests/cuda/emulator` (1, 2: in other orders of threads); all
+others are left out. With `LIFTGRAD_TEST_EVERY=4` only every fourth of them runs.
 """
 
 import os
@@ -72,6 +73,15 @@ def gpu_stand_in() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def gpu_emulator() -> ModuleType:
+    """Return `tests/cuda/emulator/emulator.py`: with emulate(), kernels run as compiled, on this CPU."""
+    emulator = _load(Path(__file__).parent / "cuda" / "emulator" / "emulator.py")
+    if lacking := emulator.missing():
+        pytest.skip(lacking)
+    return emulator
+
+
+@pytest.fixture(scope="session")
 def pages() -> ModuleType:
     """Return `tests/viz/pages.py`: computations, and `check_state(page, stepper, k)`."""
     return _load(Path(__file__).parent / "viz" / "pages.py")
@@ -115,6 +125,18 @@ def strokes() -> ModuleType:
 
 DEVICE = os.environ.get("LIFTGRAD_TEST_DEVICE", "cpu")
 EVERY = int(os.environ.get("LIFTGRAD_TEST_EVERY", "1"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Emulate a GPU for all tests, if that is asked for."""
+    order = os.environ.get("LIFTGRAD_EMULATOR")
+    if order is not None:
+        emulator = _load(Path(__file__).parent / "cuda" / "emulator" / "emulator.py")
+        if lacking := emulator.missing():
+            pytest.exit(f"LIFTGRAD_EMULATOR: {lacking}", returncode=4)
+        emulated = emulator.emulate(int(order))
+        emulated.__enter__()
+        config.add_cleanup(lambda: emulated.__exit__(None, None, None))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -220,12 +220,13 @@ class _Bytes:
 
 
 @contextmanager
-def stand_in(is_recorded: bool = True) -> Iterator[StandIn]:
+def stand_in(is_recorded: bool = True, made: StandIn | None = None) -> Iterator[StandIn]:
     """Let the kernels use a stand-in for a GPU; for tensors see `tensor.bench.stand_in`.
 
-    is_recorded: keep every launch; False: only count, which takes next to no time of the host's.
+    is_recorded: keep every launch; False: only count, which takes next to no time of the host's. made: the
+    stand-in, if it is to be one that does more.
     """
-    made = StandIn(is_recorded)
+    made = made or StandIn(is_recorded)
     with ExitStack() as undone:
 
         def put(target: Any, name: str, value: Any) -> None:
