@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from tensor.devices import CUDA, cuda_kernels, missing_for_cuda
+from tensor.devices import CUDA, cuda_kernels, is_capturing, missing_for_cuda
 from tensor.random import (
     Generator,
     any_integer_span,
@@ -45,6 +45,7 @@ class DeviceGenerator(Generator):
     def manual_seed(self, seed: int) -> "DeviceGenerator":
         """Start anew from `seed` and return self; an int in [-2**63, 2**64)."""
         number = check_seed(seed)
+        _check_not_captured("manual_seed")
         with self._lock:
             self._initial_seed, self._call = number, 0
         return self
@@ -57,12 +58,14 @@ class DeviceGenerator(Generator):
 
     def state_array(self) -> np.ndarray:
         """Return what `get_state` does as an array: the bytes of the seed and of the offset, as PyTorch's."""
+        _check_not_captured("get_state")
         with self._lock:
             numbers = [self._initial_seed, self._call * _OFFSETS_OF_A_CALL]
         return np.array(numbers, "<u8").view(np.uint8)
 
     def set_state(self, new_state: Any) -> None:
         """Continue from a state that `get_state` returned; (16,) uint8 on the CPU, array or tensor."""
+        _check_not_captured("set_state")
         array = np.asarray(getattr(new_state, "_array", new_state))
         if array.dtype != np.uint8:
             raise TypeError(
@@ -81,10 +84,12 @@ class DeviceGenerator(Generator):
 
     def get_offset(self) -> int:
         """Return how many numbers of each thread have been used up, a multiple of 4."""
+        _check_not_captured("get_offset")
         return self._call * _OFFSETS_OF_A_CALL
 
     def set_offset(self, offset: int) -> None:
         """Continue from an offset, a multiple of 4."""
+        _check_not_captured("set_offset")
         if offset < 0 or offset % _OFFSETS_OF_A_CALL:
             raise RuntimeError(f"set_offset: offset must be a multiple of 4, got {offset}")
         with self._lock:
@@ -99,7 +104,23 @@ class DeviceGenerator(Generator):
 
     # --- numbers -----------------------------------------------------------------------------------
 
+    def _take(self, calls: int) -> tuple[int, int]:
+        """Return the seed and the number of the next call, and go on by so many."""
+        with self._lock:
+            seed, call = self._initial_seed, self._call
+            self._call += calls
+        return seed, call
+
     def _draw(self, kernel, *arguments):
+        streams = cuda_kernels().driver.streams
+        capture = streams.capture
+        if capture is not None and capture.takes(streams.handle):
+            draws = capture.draws.get(self)
+            if draws is None:
+                draws = capture.draws[self] = cuda_kernels().graphs.Draws(self._take)
+            array, calls = kernel(*arguments, 0, draws.calls, draws.origin)
+            draws.calls += calls
+            return array
         with self._lock:
             array, calls = kernel(*arguments, self._initial_seed, self._call)
             self._call += calls
@@ -234,6 +255,14 @@ class DeviceGenerator(Generator):
     def words(self, count: int) -> Any:
         """Return random words of 32 bits: int64."""
         return self.integers(0, 2**32, (count,))
+
+
+def _check_not_captured(name: str) -> None:
+    if is_capturing():
+        raise RuntimeError(
+            f"{name}: the state of the GPU's generator is set and read outside of a CUDA graph's capture: "
+            "each replay draws from where the generator then stands"
+        )
 
 
 def _restore(state: np.ndarray) -> DeviceGenerator:

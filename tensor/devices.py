@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 import threading
 from importlib.util import find_spec
 from typing import Any
@@ -151,6 +152,12 @@ def cuda_kernels() -> Any:
     from kernels import cuda
 
     return cuda
+
+
+def is_capturing() -> bool:
+    """Return whether this thread's work for the GPU goes into a CUDA graph, and is not computed."""
+    kernels: Any = sys.modules.get("kernels.cuda")  # which is not imported to find this out
+    return kernels is not None and kernels.driver.streams.capture is not None
 
 
 def kernels_of(array) -> Any:

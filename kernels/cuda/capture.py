@@ -145,7 +145,9 @@ _WRAPPERS = ("with_out", "watched")
 _SIZED = "its result's size would depend on them: use torch.where, or a product with the mask"
 _REPAIRS = {
     **dict.fromkeys(("nonzero", "masked_select", "unique", "argwhere", "indexing by a mask"), _SIZED),
-    "bernoulli": "compare: (torch.rand_like(p) < p)", "print": "print after a replay",
+    **dict.fromkeys(("multinomial", "poisson"), "it checks them on the CPU: draw before the capture"),
+    "bernoulli": "it checks them on the CPU: compare instead, torch.rand_like(p) < p",
+    "print": "print after a replay",
 }  # fmt: skip
 
 

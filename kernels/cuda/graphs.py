@@ -16,6 +16,9 @@ from kernels.cuda.allocator import Pool
 from kernels.cuda.capture import Capture, under_way
 from kernels.cuda.compile import SIMULATED
 from kernels.cuda.launching import streams
+from kernels.cuda.random import Draws
+
+__all__ = ["MODES", "Draws", "Graph", "Pool", "is_capturing"]
 
 MODES = {"global": 0, "thread_local": 1, "relaxed": 2}
 """What other calls of the driver a capture forbids, and to which threads: CU_STREAM_CAPTURE_MODE_..."""

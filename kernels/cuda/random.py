@@ -3,15 +3,20 @@
 Four words belong to each (seed, call, thread). A grid of `lanes` threads fills an array: thread t makes
 elements t, t + lanes, t + 2 lanes, ..., as many with one call as four words give. What is drawn next begins
 with a later call, so a generator's whole state is its seed and the number of calls.
+
+What a CUDA graph draws is counted from an origin, (seed, call) in the GPU's memory, which is written anew
+before each replay: `Draws`. Outside of graphs the origin is (0, 0).
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from kernels.cuda import driver
-from kernels.cuda.array import DeviceArray, empty
+from kernels.cuda.array import DeviceArray, empty, from_host
 from kernels.cuda.compile import FLOATS, Kernel, cuda, device, kernel, register, specialised
+from kernels.cuda.driver import keep_tables
 from kernels.cuda.memory import cast, contiguous
 from kernels.cuda.radix import sort_keys
 
@@ -33,12 +38,13 @@ def _words(call, thread, seed):
     return a, b, c, d
 
 
-def _fill(work, size, lanes, seed, call, first, second, out):
+def _fill(work, size, lanes, seed, call, origin, first, second, out):
+    key, begin = np.uint64(seed) + np.uint64(origin[0]), np.uint64(call) + np.uint64(origin[1])
     for i in range(cuda.grid(1), work, cuda.gridsize(1)):
         turn = i // lanes
         at = i + turn * lanes * (EACH - 1)  # noqa: F821
         thread = np.uint64(i - turn * lanes)
-        a, b, c, d = words(np.uint64(call) + np.uint64(turn), thread, np.uint64(seed))  # noqa: F821
+        a, b, c, d = words(begin + np.uint64(turn), thread, key)  # noqa: F821
         if EACH == 4:  # noqa: F821
             w, x, y, z = four(a, b, c, d)  # noqa: F821
             out[at] = finished(w, first, second)  # noqa: F821
@@ -165,14 +171,46 @@ def _integers(name: str, each: int) -> Kernel:
     return register(Kernel(_fill, f"{_COUNTS}, uint64, uint64, out T*", ["int64"], scope, name))
 
 
-_COUNTS = "int64, int64, int64, uint64, uint64"
+_COUNTS = "int64, int64, int64, uint64, uint64, int64*"
 _uniform = _floats("uniform", _four_uniform, _two_uniform, _between)
 _normal = _floats("normal", _four_normal, _two_normal, _scaled)
 _of_words = _integers("integers", 4)
 _of_pairs = _integers("wide_integers", 2)
 
 
-def _run(made: Kernel, shape, dtype, each: int, seed: int, call: int, first, second):
+@keep_tables(1)
+def _nowhere() -> DeviceArray:
+    return _zeros()
+
+
+def _zeros() -> DeviceArray:
+    return from_host(np.zeros(2, np.int64))
+
+
+@kernel("int64, int64, out T*", ["int64"])
+def _begin(seed, call, origin):
+    if cuda.grid(1) == 0:
+        origin[0] = seed
+        origin[1] = call
+
+
+class Draws:
+    """What a graph draws of one generator. To be made while it is captured.
+
+    take(calls): returns the generator's seed and the number of its next call, and goes on by so many.
+    """
+
+    def __init__(self, take: Callable[[int], tuple[int, int]]):
+        self._take, self.calls = take, 0
+        self.origin: DeviceArray = driver.streams.capture.constant(_zeros)
+
+    def begin_replay(self) -> None:
+        """Write down where the next replay begins."""
+        seed, call = self._take(self.calls)
+        _begin.launch(1, 1, seed - (seed >> 63 << 64), call, self.origin)
+
+
+def _run(made: Kernel, shape, dtype, each: int, seed: int, call: int, first, second, origin):
     """Return an array filled by a kernel, and how many calls it took."""
     out = empty(shape, dtype)
     if not out.size:
@@ -181,33 +219,37 @@ def _run(made: Kernel, shape, dtype, each: int, seed: int, call: int, first, sec
     calls = -(-out.size // (lanes * each))
     # The last turn's threads beyond the end have nothing to write; of all others at least the first element.
     work = lanes * (calls - 1) + min(lanes, out.size - lanes * each * (calls - 1))
-    made.over(work, work, out.size, lanes, seed, call, first, second, out)
+    start = _nowhere() if origin is None else origin
+    made.over(work, work, out.size, lanes, seed, call, start, first, second, out)
     return out, calls
 
 
-def draw_uniform(shape, low: float, high: float, dtype, seed: int, call: int) -> tuple[DeviceArray, int]:
-    """Return numbers in [low, high), float32 or float64, and how many calls were used up."""
+def draw_uniform(shape, low: float, high: float, dtype, seed: int, call: int, origin=None):
+    """Return numbers in [low, high), float32 or float64, and how many calls were used up.
+
+    origin: of `Draws`: what `seed` and `call` are counted from, as in the other functions.
+    """
     dtype = np.dtype(dtype)
-    return _run(_uniform, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, low, high)
+    return _run(_uniform, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, low, high, origin)
 
 
-def draw_normal(shape, mean: float, std: float, dtype, seed: int, call: int) -> tuple[DeviceArray, int]:
+def draw_normal(shape, mean: float, std: float, dtype, seed: int, call: int, origin=None):
     """Return normal numbers, float32 or float64, and how many calls were used up."""
     dtype = np.dtype(dtype)
-    return _run(_normal, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, mean, std)
+    return _run(_normal, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, mean, std, origin)
 
 
-def draw_integers(shape, low: int, span: int, wide: bool, seed: int, call: int) -> tuple[DeviceArray, int]:
+def draw_integers(shape, low: int, span: int, wide: bool, seed: int, call: int, origin=None):
     """Return int64 in [low, low + span), the rest of words of 32 bits (wide: 64), and the calls used up."""
     made, each = (_of_pairs, 2) if wide else (_of_words, 4)
-    return _run(made, shape, np.int64, each, seed, call, span % 2**64, low % 2**64)
+    return _run(made, shape, np.int64, each, seed, call, span % 2**64, low % 2**64, origin)
 
 
-def draw_permutation(n: int, seed: int, call: int) -> tuple[DeviceArray, int]:
+def draw_permutation(n: int, seed: int, call: int, origin=None) -> tuple[DeviceArray, int]:
     """Return 0 ... n - 1 in random order, int64, and the calls used up: the order of n random keys."""
     # Keys so long that of n none are equal, but for one time in 2**16.
     bits = min(2 * max(n - 1, 1).bit_length() + 16, 63)
-    keys, calls = draw_integers((n,), 0, 1 << bits, True, seed, call)
+    keys, calls = draw_integers((n,), 0, 1 << bits, True, seed, call, origin)
     return sort_keys(keys, 1 << bits)[1], calls
 
 
@@ -263,15 +305,17 @@ def _poisson_scope(kind):
     return {"number": device(specialised(_poisson_number, kind, {"draw": draw}))}
 
 
-@kernel("int64, uint64, uint64, T*, out T*", ["float64"], _poisson_scope)
-def _poisson(size, seed, call, rates, out):
+@kernel("int64, uint64, uint64, int64*, T*, out T*", ["float64"], _poisson_scope)
+def _poisson(size, seed, call, origin, rates, out):
+    key, begin = np.uint64(seed) + np.uint64(origin[0]), np.uint64(call) + np.uint64(origin[1])
     for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        out[i] = number(rates[i], np.uint64(call), np.uint64(i), np.uint64(seed))  # noqa: F821
+        out[i] = number(rates[i], begin, np.uint64(i), key)  # noqa: F821
 
 
-def draw_poisson(rates: DeviceArray, seed: int, call: int) -> tuple[DeviceArray, int]:
+def draw_poisson(rates: DeviceArray, seed: int, call: int, origin=None) -> tuple[DeviceArray, int]:
     """Return draws of the Poisson distribution, one for each rate, of the rates' type; and the calls used."""
     out = empty(rates.shape, np.float64)
     given = rates if rates.dtype == np.float64 else cast(rates, np.dtype(np.float64))
-    _poisson.over(out.size, out.size, seed, call, contiguous(given), out)
+    start = _nowhere() if origin is None else origin
+    _poisson.over(out.size, out.size, seed, call, start, contiguous(given), out)
     return out if rates.dtype == np.float64 else cast(out, rates.dtype), _POISSON_CALLS

@@ -89,6 +89,9 @@ class CUDAGraph:
             raise RuntimeError("pool: Called CUDAGraph::pool() without a preceding successful capture.")
         return self._graph.pool
 
+    def register_generator_state(self, state: Any) -> None:
+        """Do nothing: a generator of the GPU that is drawn from in a capture is known from then on."""
+
     def enable_debug_mode(self) -> None:
         """Do nothing: `debug_dump` needs no mode here."""
 

@@ -124,6 +124,9 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "indexing by a mask": lambda x: x[x > 1],
     "unique": lambda x: torch.unique(x),
     "bernoulli": lambda x: torch.bernoulli(x / 9),
+    "multinomial": lambda x: torch.multinomial(x, 1),
+    "poisson": lambda x: torch.poisson(x),
+    "index_select": lambda x: x.index_select(0, torch.zeros(2, dtype=torch.int64, device="cuda")),
     "synchronize": lambda x: torch.cuda.synchronize(),
     "empty_cache": lambda x: torch.cuda.empty_cache(),
     "query": lambda x: torch.cuda.current_stream().query(),
@@ -409,3 +412,62 @@ def test_captured_training_is_the_same_bits(model: Callable[[], nn.Module]) -> N
     plain, replayed = (train(model(), make, shape, captured) for captured in (False, True))
     assert replayed == plain
     assert len(set(plain[0])) == 5
+
+
+# --- random numbers --------------------------------------------------------------------------------------
+
+DRAWS: dict[str, Callable[[], Any]] = {
+    "rand": lambda: torch.rand(70, device="cuda"),
+    "randn": lambda: torch.randn(5, dtype=torch.float64, device="cuda"),
+    "randint": lambda: torch.randint(0, 1000, (9,), device="cuda"),
+    "randperm": lambda: torch.randperm(20, device="cuda"),
+    "dropout": lambda: F.dropout(torch.ones(40, device="cuda"), 0.5),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_each_replay_draws_the_next_numbers(name: str) -> None:
+    draw = DRAWS[name]
+    torch.manual_seed(2**64 - 5)
+    expected = [[draw().tolist(), torch.rand(3, device="cuda").tolist()] for _ in range(4)]
+    torch.manual_seed(2**64 - 5)
+    found = [[draw().tolist(), torch.rand(3, device="cuda").tolist()]]
+    g, (x, y) = capture(lambda: (draw(), torch.rand(3, device="cuda")))
+    for _ in range(2):
+        g.replay()
+        found.append([x.tolist(), y.tolist()])
+    found.append([draw().tolist(), torch.rand(3, device="cuda").tolist()])
+    assert found == expected
+    torch.cuda.manual_seed(2**64 - 5)
+    g.replay()
+    assert [x.tolist(), y.tolist()] == expected[0], "a graph draws from where its generator stands"
+
+
+def test_a_generator_of_ones_own_is_drawn_from() -> None:
+    own = torch.Generator(device="cuda").manual_seed(5)
+    torch.manual_seed(1)
+    expected = [torch.rand(4, device="cuda", generator=own).tolist() for _ in range(2)]
+    after = torch.rand(4, device="cuda").tolist()
+    own.manual_seed(5)
+    torch.manual_seed(1)
+    g = torch.cuda.CUDAGraph()
+    g.register_generator_state(own)
+    with torch.cuda.graph(g):
+        x = torch.rand(4, device="cuda", generator=own)
+    for told in expected:
+        g.replay()
+        assert x.tolist() == told
+    assert torch.rand(4, device="cuda").tolist() == after
+
+
+def test_the_state_of_a_generator_is_not_for_captures() -> None:
+    state, own = torch.cuda.get_rng_state(), torch.Generator(device="cuda")
+    for name, use in {
+        "manual_seed": lambda: torch.manual_seed(1),
+        "get_state": torch.cuda.get_rng_state,
+        "set_state": lambda: torch.cuda.set_rng_state(state),
+        "get_offset": own.get_offset,
+        "set_offset": lambda: own.set_offset(4),
+    }.items():
+        with pytest.raises(RuntimeError, match=f"^{name}: the state of the GPU's generator"):
+            capture(use)
