@@ -42,6 +42,7 @@ DATA = ("digits", "mnist", "idx", "patterns")  # as tensor.models', which is not
 PATHS = ("--data-dir", "--save", "--resume", "--log", "--plot", "--json", "--html", "-o", "--output")
 # as tensor.bench's
 SUITES = ("scalar", "matmul", "conv", "pool", "elementwise", "mlp", "cnn", "tinycnn", "gpt", "startup")
+GPU_SUITES = ("copy", "elementwise", "reduction", "matmul", "conv", "mlp", "cnn", "epoch", "launch")
 PICTURES = ("svg", "png", "pdf", "dot")  # as viz.render's
 ALONE = ("--resume", "--json")  # may stand without a value
 OF_A_MODEL = ("filters", "confusion", "mistakes", "flow", "activations")  # as viz.plotting's
@@ -264,32 +265,47 @@ def step(
 
 @app.command()
 def bench(
-    only: Annotated[str | None, _option("SUITE[,SUITE]", f"Some of {', '.join(SUITES)}.", "all")] = None,
+    only: Annotated[
+        str | None,
+        _option("SUITE[,SUITE]", f"Some of {', '.join(SUITES)}; on a GPU of {', '.join(GPU_SUITES)}.", "all"),
+    ] = None,
     threads: Threads = None,
     json_file: Annotated[
         Path | None,
         _option("[FILE]", "Write all figures as JSON; - or alone: print them, no table.", name="--json"),
     ] = None,
-    device: Annotated[str | None, typer.Option(hidden=True)] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Measure this engine beside the peers that are installed, in turns, in one run."""
-    if device not in (None, "cpu"):
-        raise Refused(f"--device {device}: bench measures the CPU; there are no measurements of a GPU yet")
-    suites = list(SUITES)
+    on_gpu = device is not None and device.partition(":")[0] == "cuda"
+    known = GPU_SUITES if on_gpu else SUITES
+    suites = list(known)
     if only is not None:
         suites = list(dict.fromkeys(name for word in only.split(",") if (name := word.strip()))) or [""]
     for name in suites:
-        _check_choice("--only", name, SUITES)
+        _check_choice("--only", name, known)
     _check_number("--threads", threads, 1)
-    from tensor import bench as measured
     from tensor.session import check_outputs, set_threads
     from viz.terminal import Screen
 
+    measured: Any
+    if on_gpu:
+        from tensor.bench import gpu as measured
+
+        if threads is not None:
+            raise Refused("--threads: goes with a bench of the CPU; on a GPU the host needs one")
+        made = measured.GpuRun(_has_gpu(device, suites == [measured.HOST]))
+    else:
+        from tensor import bench as measured
+        from tensor.session import find_device
+
+        find_device(device)
+        made = measured.Run(threads)
     set_threads(threads)
     printed = json_file == Path(_STANDARD)
     check_outputs(json=None if printed else json_file)
     screen = Screen(printed)
-    with measured.Run(threads) as run, screen.following("measuring") as tell:
+    with made as run, screen.following("measuring") as tell:
         results = list(run.measure(suites, tell))
     if printed:
         print(json.dumps(measured.as_dict(run, results)))
@@ -300,6 +316,23 @@ def bench(
     if any(result.failed for result in results):
         complain("bench: not everything could be compared; see above")
         raise typer.Exit(1)
+
+
+def _has_gpu(device: str | None, host_alone: bool) -> bool:
+    """Return whether there is a GPU; refuse to go on without one, unless the host alone is measured."""
+    from importlib.util import find_spec
+
+    from tensor.session import find_device
+
+    try:
+        find_device(device)
+    except ValueError as error:
+        if not host_alone:
+            raise Refused(f"{error}; `--only launch` measures what the host does, without a GPU") from None
+        if find_spec("numba_cuda") is None:
+            raise
+        return False
+    return True
 
 
 # --- plot ----------------------------------------------------------------------------------------------

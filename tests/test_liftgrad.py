@@ -356,6 +356,8 @@ WORDS = [
     ("bench --only=", "known are scalar, matmul"),
     ("bench --only ,", "known are scalar, matmul"),
     ("bench --threads 0", "--threads 0"),
+    ("bench --device cuda --only scalar", "known are copy, elementwise"),
+    ("bench --device mps", "known are cpu and cuda"),
     ("bench --threads 9999", "--threads 9999: this process has"),
     ("train mlp --data patterns", "--data patterns: mlp learns from digits, mnist, idx"),
     ("train tinycnn --data mnist", "--data mnist: tinycnn learns from patterns"),
@@ -687,10 +689,12 @@ def test_suites_may_be_named_with_spaces(run, quick, monkeypatch):
 
 def test_what_help_names_is_what_there_is(run):
     from tensor import bench, models
+    from tensor.bench import gpu
     from viz import plotting
 
     assert liftgrad.OF_A_MODEL == plotting.OF_A_MODEL
     assert liftgrad.SUITES == bench.SUITES
+    assert liftgrad.GPU_SUITES == gpu.SUITES
     assert liftgrad.DATA == models.DATA
     text = " ".join(" ".join(run("train", "--help", data=False)[1]).split())
     assert ", ".join(models.MODELS) + "; on scalars: " + ", ".join(liftgrad.SCALAR_MODELS) in text
@@ -703,6 +707,19 @@ def test_ctrl_c_ends_the_bench(suites):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all processes of the group hear of it
     _, error = process.communicate(timeout=60)
     assert (process.returncode, error) == (130, "liftgrad: interrupted\n")
+
+
+def test_bench_on_a_gpu_that_is_not_there(refused, monkeypatch):
+    from tensor import session
+
+    monkeypatch.setattr(session, "missing_for_cuda", lambda: "the NVIDIA driver finds no GPU")
+    for words in ((), ("--only", "launch,mlp")):
+        assert refused("bench", "--device", "cuda", *words) == (
+            "liftgrad: --device cuda: the NVIDIA driver finds no GPU; `--only launch` measures what the host "
+            "does, without a GPU\n"
+        )
+    monkeypatch.setattr(session, "missing_for_cuda", lambda: None)
+    assert "goes with a bench of the CPU" in refused("bench", "--device", "cuda", "--threads", "2")
 
 
 def test_bench_refuses_a_place_that_cannot_be_written(refused, tmp_path):

@@ -399,6 +399,15 @@ def download(address: int, target: np.ndarray) -> None:
         stream.synchronize()
 
 
+def copy_within(target: int, source: int, nbytes: int) -> None:
+    """Copy device memory to device memory by the driver, which uses the whole GPU for it."""
+    if SIMULATED:
+        ctypes.memmove(target, source, nbytes)
+    else:
+        stream = streams.current or cuda.default_stream()
+        _bytes_at(target, nbytes).copy_to_device(_bytes_at(source, nbytes), stream=stream)
+
+
 def _bytes_at(address: int, nbytes: int) -> Any:
     return cuda.from_cuda_array_interface(
         {"shape": (nbytes,), "typestr": "|u1", "data": (address, False), "strides": None, "version": 3},

@@ -211,8 +211,9 @@ class _Bytes:
         self._stand_in, self._nbytes = stand_in, interface["shape"][0]
         self._address = interface["data"][0]
 
-    def copy_to_device(self, host: np.ndarray, stream: Any) -> None:
-        ctypes.memmove(self._address, host.ctypes.data, self._nbytes)
+    def copy_to_device(self, source: "np.ndarray | _Bytes", stream: Any) -> None:
+        address = source._address if isinstance(source, _Bytes) else source.ctypes.data
+        ctypes.memmove(self._address, address, self._nbytes)
 
     def copy_to_host(self, host: np.ndarray, stream: Any) -> None:
         self._stand_in.wait()

@@ -27,7 +27,7 @@ import numpy as np
 
 from kernels import cpu
 from tensor.bench import works
-from tensor.bench.works import OURS, Work
+from tensor.bench.works import OURS, Work, distance
 
 WORKER = Path(__file__).with_name("worker.py")
 MEMORY, STARTUP = "peak memory of CNN training", "startup"
@@ -100,26 +100,33 @@ class WorkFailed(RuntimeError):
 class Worker:
     """An engine in a process of its own, on so many threads; see `worker.py`."""
 
-    def __init__(self, engine: str, threads: int, source: str = works.__file__) -> None:
+    def __init__(
+        self,
+        engine: str,
+        threads: int,
+        source: str = works.__file__,
+        table: str = "",
+        env: dict[str, str] | None = None,
+    ) -> None:
         self.engine = engine
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), engine, source],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(threads),
+            [sys.executable, str(WORKER), engine, source, table],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env or environment(threads),
             start_new_session=True,  # Ctrl-C is for the parent, who ends it
         )  # fmt: skip
         try:
-            self.version: str = self._ask("version", threads)
+            self.version: str = self.ask("version", threads)
         except BaseException:
             self.close()
             raise
 
     def open(self, name: str) -> tuple[list[Any], float]:
         """Make the work of that name ready; return its answer and about the seconds of a call."""
-        return self._ask("open", name)
+        return self.ask("open", name)
 
     def run(self, calls: int, pause: float) -> float:
         """Run a block; return the seconds of a call."""
-        return self._ask("run", calls, pause)
+        return self.ask("run", calls, pause)
 
     def stand_still(self, still: bool) -> None:
         """Stop the process, or let it go on, where the system can.
@@ -132,13 +139,14 @@ class Worker:
 
     def peak(self) -> int:
         """Return the most bytes of memory that the process has held."""
-        return self._ask("peak")
+        return self.ask("peak")
 
     def has_ended(self) -> bool:
         """Return whether the process is there no longer."""
         return self._process.poll() is not None
 
-    def _ask(self, *request: Any) -> Any:
+    def ask(self, *request: Any) -> Any:
+        """Return the process's answer; WorkFailed with what it raised, or where it has ended."""
         try:
             pickle.dump(request, self._process.stdin)  # type: ignore[arg-type]
             self._process.stdin.flush()  # type: ignore[union-attr]
@@ -270,12 +278,15 @@ class Run:
         if engine in self._broken:
             raise WorkFailed(self._broken[engine])
         try:
-            worker = Worker(engine, self.threads, str(self.table.__file__))
+            worker = self._new_worker(engine)
         except WorkFailed as error:
             self._broken[engine] = str(error)
             raise
         self.versions[engine] = worker.version
         return worker
+
+    def _new_worker(self, engine: str) -> Worker:
+        return Worker(engine, self.threads, str(self.table.__file__))
 
     def _alternate(self, engines: Sequence[tuple[Worker, float]]) -> list[list[float]]:
         """Run blocks of the engines in turns; return for each the seconds of a call, block by block."""
@@ -382,16 +393,3 @@ class Run:
 
 def _disagreement(peer: str, apart: float, allowed: float) -> str:
     return f"{_shown(peer)} disagrees with this engine: {apart:.1e} apart, {allowed:.0e} allowed"
-
-
-def distance(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
-    """Return how far two answers lie apart at most, as a part of the largest number; inf for other shapes."""
-    apart = 0.0
-    if len(ours) != len(theirs):
-        return math.inf
-    for a, b in zip(ours, theirs, strict=True):
-        if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
-            return math.inf
-        largest = float(np.abs(b).max(initial=0.0)) or 1.0
-        apart = max(apart, float(np.abs(a.astype(np.float64) - b).max(initial=0.0)) / largest)
-    return apart

@@ -65,11 +65,7 @@ def table(results: Sequence[Result]) -> list[str]:
     """Return the results as lines of text, what could not be compared below them."""
     rows = [HEADER, *(_cells(r) for r in results if r.ours and r.note != MISSING)]
     rows += [_cells(r) for r in _alone(results)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADER))]
-    lines = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, "<>><>>", widths, strict=True))
-        for row in rows
-    ]
+    lines = align(rows, "<>><>>")
     notes = list(dict.fromkeys(f"{r.work}: {r.note}" for r in results if r.failed))
     missing = sorted({r.peer for r in results if r.note == MISSING})
     notes += [
@@ -78,7 +74,17 @@ def table(results: Sequence[Result]) -> list[str]:
     ]
     suites = dict.fromkeys(r.suite for r in results)
     legends = [LEGEND, *(LEGENDS[suite] for suite in suites if suite in LEGENDS)]
-    return [*(line.rstrip() for line in lines), "", *legends, *notes]
+    return [*lines, "", *legends, *notes]
+
+
+def align(rows: Sequence[tuple[str, ...]], sides: str) -> list[str]:
+    """Return rows as lines of text, each column to its side: "<" or ">"."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True))
+        for row in rows
+    ]
+    return [line.rstrip() for line in lines]
 
 
 def _alone(results: Sequence[Result]) -> list[Result]:
@@ -88,22 +94,26 @@ def _alone(results: Sequence[Result]) -> list[Result]:
 
 
 def _cells(r: Result) -> tuple[str, ...]:
-    theirs = _amount(r.theirs, r.unit) if r.theirs else "-"
+    theirs = amount(r.theirs, r.unit) if r.theirs else "-"
     ratio = "-" if math.isnan(r.ratio) else f"{r.ratio:.2f} x"
-    spread = " / ".join(_spread(figures) for figures in (r.ours, r.theirs) if len(figures) > 1)
+    apart = " / ".join(spread(figures) for figures in (r.ours, r.theirs) if len(figures) > 1)
     peer = PEERS.get(r.peer, r.peer) if r.theirs else ""
-    return (r.work, _amount(r.ours, r.unit), theirs, peer, ratio, spread)
+    return (r.work, amount(r.ours, r.unit), theirs, peer, ratio, apart)
 
 
-def _amount(figures: list[float], unit: str) -> str:
+def amount(figures: list[float], unit: str) -> str:
+    """Return the median as people read it. unit: "s" or "B"."""
     value = median(figures)
     if unit == "B":
         return f"{value / 1e6:,.0f} MB"
     if value >= 1.0:
         return f"{value:.2f} s"
-    return f"{value * 1e3:.1f} ms" if value >= 0.01 else f"{value * 1e6:,.0f} us"
+    if value >= 0.01:
+        return f"{value * 1e3:.1f} ms"
+    return f"{value * 1e6:,.0f} us" if value >= 1e-5 else f"{value * 1e6:.2f} us"
 
 
-def _spread(figures: list[float]) -> str:
+def spread(figures: list[float]) -> str:
+    """Return how far the middle half of the blocks lies apart, as a part of the median."""
     low, high = np.quantile(figures, [0.25, 0.75])
     return f"{(high - low) / median(figures):.0%}"

@@ -1,4 +1,4 @@
-"""The process of one engine: `python worker.py ENGINE WORKS`, which answers `measure.Worker`.
+"""The process of one engine: `python worker.py ENGINE WORKS [TABLE]`, which answers `measure.Worker`.
 
 It is started by its path, not as a part of the package, since a peer's process must not import this engine:
 Numba and PyTorch would share one OpenMP library, which Numba sets up in its own way (kernels/README.md).
@@ -22,13 +22,14 @@ SLOW = 0.05
 """Seconds of a call from which on it needs no warming up: waking threads takes thousands of times less."""
 
 
-def serve(engine: str, source: str) -> None:
+def serve(engine: str, source: str, table: str = "") -> None:
     """Answer requests until standard input ends: (True, answer), or (False, what is wrong, where)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.path[0] = str(ROOT)  # was this file's folder, whose modules must not hide others
-    bench = Bench(engine, source)
+    works = _load(source, table)
+    bench = getattr(works, "Bench", Bench)(engine, works)
     while True:
         try:
             what, *arguments = pickle.load(sys.stdin.buffer)
@@ -43,17 +44,22 @@ def serve(engine: str, source: str) -> None:
         answers.flush()
 
 
-class Bench:
-    """What the process can be asked for."""
+def _load(source: str, table: str) -> Any:
+    """Import the works under a name that does not import this engine; table: a package of theirs, "gpu"."""
+    specification = importlib.util.spec_from_file_location("liftgrad_bench_works", source)
+    assert specification is not None
+    assert specification.loader is not None
+    works = importlib.util.module_from_spec(specification)
+    sys.modules["liftgrad_bench_works"] = works
+    specification.loader.exec_module(works)
+    return importlib.import_module(f"liftgrad_bench_works.{table}") if table else works
 
-    def __init__(self, engine: str, source: str) -> None:
-        specification = importlib.util.spec_from_file_location("liftgrad_bench_works", source)
-        assert specification is not None
-        assert specification.loader is not None
-        self._works = importlib.util.module_from_spec(specification)
-        sys.modules["liftgrad_bench_works"] = self._works
-        specification.loader.exec_module(self._works)
-        self._engine = engine
+
+class Bench:
+    """What the process can be asked for, of the CPU; a table of works may bring another."""
+
+    def __init__(self, engine: str, works: Any) -> None:
+        self._works, self._engine = works, engine
         self._case: Any = None
 
     def version(self, threads: int) -> str:
@@ -120,4 +126,4 @@ def _installed_version(name: str) -> str:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2])
+    serve(*sys.argv[1:])

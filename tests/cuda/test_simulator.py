@@ -18,7 +18,10 @@ ROOT = Path(__file__).parents[2]
 # What runs in a process, and every how many of its tests: what takes about a minute. Primes, since tests are
 # often a product of a few types and kinds, of which every fourth would be of one type.
 PARTS = {
-    "kernels": (1, ["tests/kernels/cuda", "tests/tensor/cuda", "tests/cuda/test_training.py"]),
+    "kernels": (
+        1,
+        ["tests/kernels/cuda", "tests/tensor/cuda", "tests/tensor/bench/gpu", "tests/cuda/test_training.py"],
+    ),
     "operations": (3, [f"tests/tensor/{path.name}" for path in sorted(ROOT.glob("tests/tensor/test_*.py"))]),
     "layers": (3, ["tests/tensor/nn", "tests/tensor/optim", "tests/tensor/autograd"]),
     "surface": (5, ["tests/tensor/surface"]),

@@ -6,6 +6,6 @@ NumPy alone, and an engine only where that engine's own work is made. `torch` na
 called by the very lines that call PyTorch.
 """
 
-from .case import OURS, PEERS, Case, Work
+from .case import OURS, PEERS, Case, Work, distance
 from .starts import STARTS
 from .table import WORKS

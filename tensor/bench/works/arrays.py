@@ -69,14 +69,14 @@ CONVOLUTIONS = {
 }  # fmt: skip
 
 
-def _convolution(x_shape: tuple, w_shape: tuple) -> tuple[Any, Any, Any]:
+def convolution(x_shape: tuple, w_shape: tuple) -> tuple[Any, Any, Any]:
     """Return images, weights, and a gradient of the output's shape (padding 1 keeps the size)."""
     return draw(0, *x_shape), draw(1, *w_shape), draw(2, x_shape[0], w_shape[0], *x_shape[2:])
 
 
 def conv_forward(*shapes: tuple) -> Callable[[Any], Case]:
     def make(torch: Any) -> Case:
-        x, w, _ = map(torch.from_numpy, _convolution(*shapes))
+        x, w, _ = map(torch.from_numpy, convolution(*shapes))
 
         def call() -> Any:
             return torch.nn.functional.conv2d(x, w, padding=1)
@@ -90,7 +90,7 @@ def conv_gradient(which: int, *shapes: tuple) -> Callable[[Any], Case]:
     """The gradient in the images (which = 0) or the weights (1) alone: the other needs none."""
 
     def make(torch: Any) -> Case:
-        *operands, g = map(torch.from_numpy, _convolution(*shapes))
+        *operands, g = map(torch.from_numpy, convolution(*shapes))
         operands[which].requires_grad_()
         out = torch.nn.functional.conv2d(*operands, padding=1)
 
@@ -105,7 +105,7 @@ def conv_gradient(which: int, *shapes: tuple) -> Callable[[Any], Case]:
 def jax_conv(which: int | None, *shapes: tuple) -> Callable[[str], Case]:
     def make(engine: str) -> Case:
         jax = importlib.import_module(engine)
-        x, w, g = map(jax.numpy.asarray, _convolution(*shapes))
+        x, w, g = map(jax.numpy.asarray, convolution(*shapes))
 
         def conv(x: Any, w: Any) -> Any:
             layout = ("NCHW", "OIHW", "NCHW")

@@ -1,6 +1,7 @@
 """What a row of the table is made of, and what makers of rows share."""
 
 import importlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,3 +41,16 @@ def both(make: Callable[[Any], Case], jax: Callable[[str], Case] | None = None) 
 
 def draw(seed: int, *shape: int) -> Any:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def distance(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
+    """Return how far two answers lie apart at most, as a part of the largest number; inf for other shapes."""
+    apart = 0.0
+    if len(ours) != len(theirs):
+        return math.inf
+    for a, b in zip(ours, theirs, strict=True):
+        if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+            return math.inf
+        largest = float(np.abs(b).max(initial=0.0)) or 1.0
+        apart = max(apart, float(np.abs(a.astype(np.float64) - b).max(initial=0.0)) / largest)
+    return apart

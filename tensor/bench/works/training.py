@@ -14,13 +14,15 @@ CHECKED = 20
 """Steps of training whose losses are compared: rounding differs, and training lets it grow."""
 
 
-def after_training(step: Callable[[], float], parameters: Callable[[], Sequence[Any]]) -> list[Any]:
+def after_training(
+    step: Callable[[], float], parameters: Callable[[], Sequence[Any]], steps: int = CHECKED
+) -> list[Any]:
     """Return the losses of the first steps, and each parameter's sum of squares after them.
 
     parameters: returns arrays. Their sums of squares are one array, measured against its largest: Adam turns
     the rounding of a small gradient into a step of full size, so a bias alone differs more between engines.
     """
-    losses = np.array([step() for _ in range(CHECKED)])
+    losses = np.array([step() for _ in range(steps)])
     return [losses, np.array([np.square(p, dtype=np.float64).sum() for p in parameters()])]
 
 
@@ -53,75 +55,96 @@ def batches(network: Network, count: int = 16) -> list[tuple[Any, Any]]:
     ]
 
 
+def stepping(
+    torch: Any, network: Network, device: Any, **options: Any
+) -> tuple[Any, Callable[[Any, Any], Any]]:
+    """Return the model, as every engine begins with it, and a step of Adam: step(x, y) returns the loss."""
+    nn = torch.nn
+    model = nn.Sequential(*network.layers(nn))
+    with torch.no_grad():
+        for parameter, weight in zip(model.parameters(), starting_weights(network), strict=True):
+            parameter.copy_(torch.from_numpy(weight))
+    model.to(device)
+    loss_of, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=1e-3, **options)
+
+    def step(x: Any, y: Any) -> Any:
+        loss = loss_of(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return model, step
+
+
 def training(network: Network) -> Callable[[Any], Case]:
     """A training step with Adam through the ordinary API."""
 
     def make(torch: Any) -> Case:
-        nn = torch.nn
-        model = nn.Sequential(*network.layers(nn))
-        with torch.no_grad():
-            for parameter, weight in zip(model.parameters(), starting_weights(network), strict=True):
-                parameter.copy_(torch.from_numpy(weight))
-        loss_of, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=1e-3)
+        model, step = stepping(torch, network, "cpu")
         data = itertools.cycle([(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches(network)])
 
-        def step() -> float:
-            x, y = next(data)
-            loss = loss_of(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            return loss.item()
+        def call() -> float:
+            return step(*next(data)).item()
 
         return Case(
-            step, lambda: after_training(step, lambda: [p.detach().numpy() for p in model.parameters()])
+            call, lambda: after_training(call, lambda: [p.detach().numpy() for p in model.parameters()])
         )
 
     return make
 
 
+def jax_stepping(jax: Any, network: Network) -> tuple[Callable[[], list], Callable[[Any, Any], Any]]:
+    """The same as one compiled function: return what gives the parameters, and the step."""
+    jnp = jax.numpy
+
+    def loss_of(parameters: list, x: Any, y: Any) -> Any:
+        scores = jax.nn.log_softmax(network.forward(jax, x, parameters))
+        return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
+
+    @partial(jax.jit, donate_argnums=(0, 1, 2))
+    def update(parameters: list, means: list, squares: list, t: Any, x: Any, y: Any) -> Any:
+        loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
+        means = [0.9 * m + 0.1 * g for m, g in zip(means, gradients, strict=True)]
+        squares = [0.999 * v + 0.001 * g * g for v, g in zip(squares, gradients, strict=True)]
+        rate, scale = 1e-3 / (1.0 - 0.9**t), jnp.sqrt(1.0 - 0.999**t)
+        moved = zip(parameters, means, squares, strict=True)
+        parameters = [p - rate * m / (jnp.sqrt(v) / scale + 1e-8) for p, m, v in moved]
+        return parameters, means, squares, loss
+
+    parameters = [jnp.array(w) for w in starting_weights(network)]
+    state = [parameters, [jnp.zeros_like(p) for p in parameters], [jnp.zeros_like(p) for p in parameters]]
+    turns = itertools.count(1)
+
+    def step(x: Any, y: Any) -> Any:
+        state[0], state[1], state[2], loss = update(*state, np.float32(next(turns)), x, y)
+        return loss
+
+    return lambda: state[0], step
+
+
 def jax_training(network: Network) -> Callable[[str], Case]:
-    """The same as one compiled function: forward, backward and Adam."""
+    """The same training step in JAX."""
 
     def make(engine: str) -> Case:
         jax = importlib.import_module(engine)
-        jnp = jax.numpy
+        parameters, step = jax_stepping(jax, network)
+        data = itertools.cycle([(jax.numpy.asarray(x), jax.numpy.asarray(y)) for x, y in batches(network)])
 
-        def loss_of(parameters: list, x: Any, y: Any) -> Any:
-            scores = jax.nn.log_softmax(network.forward(jax, x, parameters))
-            return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
+        def call() -> float:
+            return float(step(*next(data)))
 
-        @partial(jax.jit, donate_argnums=(0, 1, 2))
-        def update(parameters: list, means: list, squares: list, t: Any, x: Any, y: Any) -> Any:
-            loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
-            means = [0.9 * m + 0.1 * g for m, g in zip(means, gradients, strict=True)]
-            squares = [0.999 * v + 0.001 * g * g for v, g in zip(squares, gradients, strict=True)]
-            rate, scale = 1e-3 / (1.0 - 0.9**t), jnp.sqrt(1.0 - 0.999**t)
-            moved = zip(parameters, means, squares, strict=True)
-            parameters = [p - rate * m / (jnp.sqrt(v) / scale + 1e-8) for p, m, v in moved]
-            return parameters, means, squares, loss
-
-        parameters = [jnp.array(w) for w in starting_weights(network)]
-        state = [parameters, [jnp.zeros_like(p) for p in parameters], [jnp.zeros_like(p) for p in parameters]]
-        data = itertools.cycle([(jnp.asarray(x), jnp.asarray(y)) for x, y in batches(network)])
-        turns = itertools.count(1)
-
-        def step() -> float:
-            x, y = next(data)
-            state[0], state[1], state[2], loss = update(*state, np.float32(next(turns)), x, y)
-            return float(loss)
-
-        return Case(step, lambda: after_training(step, lambda: [np.asarray(p) for p in state[0]]))
+        return Case(call, lambda: after_training(call, lambda: [np.asarray(p) for p in parameters()]))
 
     return make
 
 
-def _jax_mlp(jax: Any, x: Any, p: list) -> Any:
+def jax_mlp(jax: Any, x: Any, p: list) -> Any:
     hidden = jax.nn.relu(x.reshape(len(x), -1) @ p[0].T + p[1])
     return hidden @ p[2].T + p[3]
 
 
-def _jax_cnn(padding: int, convolutions: int) -> Callable[[Any, Any, list], Any]:
+def jax_cnn(padding: int, convolutions: int) -> Callable[[Any, Any, list], Any]:
     def forward(jax: Any, x: Any, p: list) -> Any:
         window, pads = (1, 1, 2, 2), ((padding, padding), (padding, padding))
         for i in range(convolutions):
@@ -136,7 +159,7 @@ def _jax_cnn(padding: int, convolutions: int) -> Callable[[Any, Any, list], Any]
 
 MLP = Network(
     lambda nn: [nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)],
-    [(128, 784), (10, 128)], (1, 28, 28), 64, 10, _jax_mlp,
+    [(128, 784), (10, 128)], (1, 28, 28), 64, 10, jax_mlp,
 )  # fmt: skip
 CNN = Network(
     lambda nn: [
@@ -144,9 +167,9 @@ CNN = Network(
         nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(1568, 10),
     ],
-    [(32, 1, 3, 3), (32, 32, 3, 3), (10, 1568)], (1, 28, 28), 64, 10, _jax_cnn(1, 2),
+    [(32, 1, 3, 3), (32, 32, 3, 3), (10, 1568)], (1, 28, 28), 64, 10, jax_cnn(1, 2),
 )  # fmt: skip
 TINYCNN = Network(
     lambda nn: [nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 3)],
-    [(3, 1, 3, 3), (3, 27)], (1, 8, 8), 32, 3, _jax_cnn(0, 1),
+    [(3, 1, 3, 3), (3, 27)], (1, 8, 8), 32, 3, jax_cnn(0, 1),
 )  # fmt: skip
