@@ -5,6 +5,7 @@ all of the other dims. What is added up goes through the rows in their sorted or
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -173,6 +174,10 @@ def _from_there(view: DeviceArray, x: DeviceArray) -> DeviceArray:
     return view.strided((count,), (x.itemsize,), writable=True)
 
 
+def _with_steps(arrays: Sequence[DeviceArray], steps: Sequence[tuple[int, ...]]) -> list:
+    return [x for pair in zip(arrays, steps, strict=True) for x in pair]
+
+
 # --- reading and writing ---------------------------------------------------------------------------
 
 
@@ -212,9 +217,10 @@ def take(x: DeviceArray, index) -> DeviceArray:
     view, moves = choice.places(x)
     out = empty(choice.shape, x.dtype)
     if out.size:
-        for size, count, sizes, moved, steps in walk(out.shape, [view, moves, out]):
-            from_here = _from_there(moved[0], x)
-            _take.over(size, size, count, sizes, from_here, steps[0], moved[1], steps[1], moved[2], steps[2])
+        for part in walk(out.shape, [view, moves, out]):
+            here, there, moved = part.parts_of([view, moves, out])
+            operands = _with_steps([_from_there(here, x), there, moved], part.steps)
+            _take.over(part.size, part.size, part.count, part.shape, *operands)
     return out
 
 
@@ -235,9 +241,10 @@ def put(x: DeviceArray, index, values: DeviceArray) -> None:
     view, moves = choice.places(x)
     checks = choice.repeats and choice.rows > 1 and any(values.strides)
     stays = choice.beside_kept(_last_ones(choice)) if checks else empty((1,) * len(shape), np.bool_)
-    for size, count, sizes, moved, steps in walk(shape, [values, moves, stays, view]):
-        operands = [a for pair in zip(moved[:3], steps[:3], strict=True) for a in pair]
-        _put.over(size, size, count, sizes, int(checks), *operands, _from_there(moved[3], x), steps[3])
+    for part in walk(shape, [values, moves, stays, view]):
+        *moved, here = part.parts_of([values, moves, stays, view])
+        operands = _with_steps([*moved, _from_there(here, x)], part.steps)
+        _put.over(part.size, part.size, part.count, part.shape, int(checks), *operands)
 
 
 def _last_ones(choice: _Choice) -> DeviceArray:

@@ -13,8 +13,8 @@ from functools import cache, partial
 from typing import Any
 
 CODES = {
-    "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint64": "Q", "float32": "f",
-    "float64": "d",
+    "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint32": "I", "uint64": "Q",
+    "float32": "f", "float64": "d",
 }  # fmt: skip
 """How `struct` writes a number of an element type; native alignment is that of a kernel's parameters."""
 

@@ -1,32 +1,111 @@
 """Lifting a function of numbers to arrays on the GPU: a kernel that computes it at every position.
 
 `lift` makes the kernel, `run` launches it over operands of any strides that broadcast.
+
+A thread goes through groups of neighbours. Of an array whose groups lie at multiples of their size it takes
+one by one instruction; of others, as a row that is repeated or a transposed matrix, number by number. What is
+left over follows element by element: less than a group, or all where the ends of rows would part groups.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
+from kernels.cuda import vectors
 from kernels.cuda.array import DeviceArray, empty, empty_like
-from kernels.cuda.compile import Kernel, cuda, device, register, specialised
-from kernels.cuda.geometry import place, walk
+from kernels.cuda.compile import Kernel, cuda, device, element_type, register, specialised
+from kernels.cuda.geometry import coordinates, neighbours, offset, walk
 
-_SOURCE = """
-def {name}(size, count, shape, {pointers}{numbers}out, out_steps):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        out[place(i, count, shape, out_steps)] = store(function({values}))
+# x0, x1 ... are the operands, n0, n1 ... the numbers. All indices are of 32 bits: see `geometry.walk`.
+_KERNEL = """
+def {name}(size, groups, wide, count, shape, inverses, {pointers}{numbers}out, out_steps):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    {loop}
+    i = np.uint32(groups * WIDTH + cuda.grid(1))
+    while i < size:
+        {places}out_place = places(i, count, shape, inverses, {steps}out_steps)
+        out[out_place] = {result}
+        i = np.uint32(i + step)
 """
-_SCOPE = {"cuda": cuda, "place": place, "__name__": __name__}
+_LOOP = """
+    while i < groups:
+        {places}out_place = places(np.uint32(i * WIDTH), count, shape, inverses, {steps}out_steps)
+        {reads}
+        write(out, out_place, out_steps[0], wide & {written}, each({operands}{numbers}))
+        i = np.uint32(i + step)
+"""
+# Of one operand two groups are under way at once: the next is read before this one is written.
+_LOOP_OF_ONE = """
+    next_x0, next_place = NOTHING, 0
+    while i < groups + step:
+        x0_group, out_place = next_x0, next_place
+        if i < groups:
+            x0_place, next_place = places(np.uint32(i * WIDTH), count, shape, inverses, x0_steps, out_steps)
+            next_x0 = read(x0, x0_place, x0_steps[0], wide & 1)
+        if i >= step:
+            write(out, out_place, out_steps[0], wide & 2, each(x0_group, {numbers}))
+        i = np.uint32(i + step)
+"""
+_PLACES = """
+def places(i, count, shape, inverses, {steps}):
+    if count == 1:
+        return {in_a_row},
+    at = coordinates(i, count, shape, inverses)
+    return {among_dims},
+"""
+_GROUPS = """
+def read(x, at, step, is_vector):
+    if is_vector:
+        return load(x, at, {width})
+    return {numbers},
+
+def write(out, at, step, is_vector, values):
+    if is_vector:
+        store(out, at, values)
+    else:
+        {writes}
+"""
+_EACH = """
+def each({arguments}):
+    return {results},
+"""
+_TRUTH = """
+def truth({arguments}):
+    return function({arguments}) != 0
+"""
+_ENOUGH_THREADS = 1 << 19  # twice what a large GPU runs at once
 
 
-@device
-def _as_it_is(value):
-    return value
+def _define(text: str, **scope) -> dict[str, Callable]:
+    """Return the functions of a piece of Python by their names."""
+    made = {"__name__": __name__, **scope}
+    exec(compile(text, f"<{text.split('(')[0].split()[1]}>", "exec"), made)
+    return {name: made[name] for name in made if f"def {name}(" in text}
 
 
-@device
-def _not_zero(value):
-    return value != 0  # a sum of bools may be 2
+@cache
+def _groups(width: int) -> dict[str, Callable]:
+    """Return the functions that read and write groups, by vectors or number by number."""
+    text = _GROUPS.format(
+        width=width,
+        numbers=", ".join([f"x[at + {n} * step]" for n in range(width)]),
+        writes="; ".join([f"out[at + {n} * step] = values[{n}]" for n in range(width)]),
+    )
+    made = _define(text, load=vectors.load, store=vectors.store)
+    return {name: device(function) for name, function in made.items()}
+
+
+@cache
+def _places(count: int) -> Callable:
+    """Return the function that finds where an element lies in each of `count` arrays."""
+    steps = [f"s{n}" for n in range(count)]
+    text = _PLACES.format(
+        steps=", ".join(steps),
+        in_a_row=", ".join([f"np.int64(np.int32(i * {s}[0]))" for s in steps]),
+        among_dims=", ".join([f"offset(at, {s})" for s in steps]),
+    )
+    return device(_define(text, np=np, coordinates=coordinates, offset=offset)["places"])
 
 
 def lift(
@@ -45,37 +124,55 @@ def lift(
     not read by the function, and are given 0. result: the element type of the result. kinds: see `kernel`.
     """
     numbers = numbers or {}
-    known = {n: _renamed(n) for n in function.__code__.co_varnames[: function.__code__.co_argcount]}
-    source = _SOURCE.format(
+    arguments = function.__code__.co_varnames[: function.__code__.co_argcount]
+    arrays, given = [f"x{n}" for n in range(len(operands))], [f"n{n}" for n in range(len(numbers))]
+    called = dict(zip([*operands, *numbers], [*arrays, *given], strict=True))
+
+    def call(element: str) -> str:
+        """Return the Python that calls the function with an element of each operand."""
+        found = [element.format(called[a]) if a in operands else called.get(a, "T(0)") for a in arguments]
+        return f"function({', '.join(found)})"
+
+    def of_each(form: str) -> str:
+        return "".join([form.format(x, 1 << n) for n, x in enumerate(arrays)])
+
+    text = _KERNEL.replace("{loop}", (_LOOP_OF_ONE if len(arrays) == 1 else _LOOP).strip())
+    text = text.format(
         name=name,
-        pointers="".join(f"{_renamed(n)}, {_renamed(n)}_steps, " for n in operands),
-        numbers="".join(f"{n}, " for n in numbers),
-        values=", ".join(
-            f"{known[n]}[place(i, count, shape, {known[n]}_steps)]"
-            if n in operands
-            else n
-            if n in numbers
-            else "T(0)"
-            for n in known
-        ),
+        pointers=of_each("{0}, {0}_steps, "),
+        numbers="".join([f"{n}, " for n in given]),
+        places=of_each("{0}_place, "),
+        steps=of_each("{0}_steps, "),
+        reads=of_each("{0}_group = read({0}, {0}_place, {0}_steps[0], wide & {1}); "),
+        operands=of_each("{0}_group, "),
+        written=1 << len(arrays),
+        result=call("{0}[{0}_place]"),
     )
-    scope: dict = {}
-    exec(compile(source, f"<{name}>", "exec"), _SCOPE, scope)
 
     def names(kind: dict[str, np.dtype]) -> dict:
-        written = kind.get(result) or np.dtype(result)
-        store = _not_zero if written == np.bool_ else _as_it_is
-        return {"function": device(specialised(function, kind)), "store": store}
+        dtypes = [kind.get(letter) or np.dtype(letter) for letter in [*operands.values(), result]]
+        width = neighbours([dtype.itemsize for dtype in dtypes])
+        each = _EACH.format(
+            arguments=", ".join([*arrays, *given]),
+            results=", ".join([call(f"{{0}}[{n}]") for n in range(width)]),
+        )
+        one = device(specialised(function, kind))
+        if dtypes[-1] == np.bool_:  # a sum of bools may be 2
+            one = device(_define(_TRUTH.format(arguments=", ".join(arguments)), function=one)["truth"])
+        letters = {letter: element_type(dtype) for letter, dtype in kind.items()}
+        zero = np.uint8(0) if dtypes[0] == np.bool_ else dtypes[0].type(0)
+        return {
+            "function": one, "each": device(_define(each, function=one, **letters)["each"]),
+            "places": _places(len(dtypes)), **_groups(width), "WIDTH": width,
+            "NOTHING": (zero,) * width,
+        }  # fmt: skip
 
-    parts = ["int64", "int64", "dims"]
+    parts = ["uint32", "uint32", "uint32", "uint32", "dims", "dims"]
     for letter in operands.values():
         parts += [f"{letter}*", "dims"]
     parts += [*numbers.values(), f"out {result}*", "dims"]
-    return register(Kernel(scope[name], ", ".join(parts), kinds, names, family=family))
-
-
-def _renamed(name: str) -> str:
-    return "result" if name == "out" else name  # "out" is what the kernel writes
+    made = _define(text, cuda=cuda, np=np)[name]
+    return register(Kernel(made, ", ".join(parts), kinds, names, family=family))
 
 
 def run(made: Kernel, arrays: Sequence[DeviceArray], numbers=(), out: DeviceArray | None = None, dtype=None):
@@ -96,9 +193,15 @@ def run(made: Kernel, arrays: Sequence[DeviceArray], numbers=(), out: DeviceArra
     else:
         # An operand that lies otherwise in the same memory would be overwritten before it is read.
         arrays = [a.copy() if a.may_share_memory(out) and not _same_places(a, out) else a for a in arrays]
-    for size, count, sizes, moved, steps in walk(shape, [*arrays, out]):
-        operands = [x for pair in zip(moved[:-1], steps[:-1], strict=True) for x in pair]
-        made.over(size, size, count, sizes, *operands, *numbers, moved[-1], steps[-1])
+    given = [*arrays, out]
+    for part in walk(shape, given, by_groups=True):
+        moved = part.parts_of(given)
+        *operands, last, last_steps = [x for pair in zip(moved, part.steps, strict=True) for x in pair]
+        made.over(
+            min(part.work, max(_ENOUGH_THREADS, part.work // 4)),
+            part.size, part.groups, part.wide(moved), part.count, part.shape, part.inverses,
+            *operands, *numbers, last, last_steps,
+        )  # fmt: skip
     return out
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kernels.cuda import elementwise, sass
+from kernels.cuda import elementwise, lift, sass
 from kernels.cuda.compile import KERNELS, Kernel
 
 CAPABILITIES = ((8, 0), (9, 0))
@@ -69,9 +69,12 @@ def all_kernels() -> list[Kernel]:
 def telling(kernel: Kernel) -> list[tuple[dict[str, np.dtype], tuple[int, int]]]:
     """Return what is compiled of a kernel: its first variant for each capability, the last for the newest.
 
-    The variants in between differ in the width of their elements alone. The first is that of float32.
+    The variants in between differ in the width of their elements alone. The first is that of float32. Lifted
+    functions, which are most, stand all in the same loop: of them each capability has one variant.
     """
     first, last = kernel.kinds[0], kernel.kinds[-1]
+    if kernel.function.__module__ == lift.__name__ and first != last:
+        return [(first, CAPABILITIES[0]), (last, CAPABILITIES[-1])]
     found = [(first, capability) for capability in CAPABILITIES]
     return found if first == last else [*found, (last, CAPABILITIES[-1])]
 

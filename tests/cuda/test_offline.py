@@ -22,6 +22,8 @@ BUDGET = 64
 LARGER_BUDGET: dict[str, int] = {
     "attention.weigh": 96,
     "attention.weigh_dx": 96,
+    "batch_norm.dx": 72,
+    "elementwise.atan": 72,
     "jacobi.diagonalise": 176,
     "jacobi.orthogonalise": 224,
     "linalg.eliminate": 88,
