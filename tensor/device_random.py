@@ -190,10 +190,8 @@ class DeviceGenerator(Generator):
             ones = k.compare("lt", self.uniform(shape, dtype=real), k.full((), p, real))
             return self._cast(ones, np.dtype(dtype or np.float32))
         to_float_dtype(p.dtype, "bernoulli")
-        if p.size:
-            low, high = k.bounds(p)
-            if not 0.0 <= low <= high <= 1.0:
-                raise RuntimeError("bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, for every p")
+        told = "bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, for every p"
+        k.check_between(p, 0.0, 1.0, RuntimeError, told)
         ones = k.compare("lt", self.uniform(p.shape if shape is None else shape, dtype=p.dtype), p)
         return self._cast(ones, np.dtype(dtype or p.dtype))
 

@@ -2,7 +2,7 @@
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import find_outside, require_tensor
+from tensor.operands import require_tensor, within
 
 
 class Embedding(Operation):
@@ -65,9 +65,8 @@ def embedding(
             "embedding: Expected tensor for argument #1 'indices' to have one of the following scalar types: "
             f"Long, Int; but got {input.dtype!r} instead; use .long()"
         )
-    bad = find_outside(input, 0, rows)
-    if bad is not None:
-        raise IndexError(f"embedding: index out of range in self: {bad}, with {rows} embeddings")
+    told = f"embedding: index out of range in self: {{}}, with {rows} embeddings"
+    input = within(input, 0, rows, IndexError, told)
     if max_norm is not None:
         weight._kernels.limit_norms(weight._array, input._array, float(max_norm), float(norm_type))
         weight._version.count += 1

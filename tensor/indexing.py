@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from kernels.errors import LateError
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import as_tensor_like, beside, check_range, find_outside, to_array
+from tensor.operands import as_tensor_like, beside, check_range, to_array, within
 from tensor.shape import Select
 
 _ALL = slice(None)
@@ -166,8 +167,7 @@ def _parse(x, index) -> tuple[tuple, Any, list]:
             basic.append(item)
             dim += 1
         else:
-            _check_positions(item, x.shape, dim)
-            positions.append(item)
+            positions.append(_checked(item, x.shape, dim))
             layout.append(_HERE)
             width = item.ndim if item.dtype is dtypes.bool else 1
             basic.extend([_ALL] * width)
@@ -215,18 +215,18 @@ def _plain_slice(item: slice) -> slice:
     return slice(*parts)
 
 
-def _check_positions(index, shape, dim: int) -> None:
+def _checked(index, shape, dim: int):
+    """Return an index tensor that fits the dim, or the dims of a mask, from `dim` on."""
     if index.dtype is dtypes.bool:
         if index.shape != tuple(shape[dim : dim + index.ndim]):
             raise IndexError(
                 f"The shape of the mask {list(index.shape)} at index {dim} does not match the shape of the "
                 f"indexed tensor {list(shape)} at index {dim}"
             )
-        return
+        return index
     size = shape[dim]
-    bad = find_outside(index, -size, size)
-    if bad is not None:
-        raise IndexError(f"index {bad} is out of bounds for dimension {dim} with size {size}")
+    told = f"index {{}} is out of bounds for dimension {dim} with size {size}"
+    return within(index, -size, size, IndexError, told)
 
 
 def getitem(input, index):
@@ -241,6 +241,8 @@ def getitem(input, index):
         input = Select.apply(input, index=basic)
     try:
         return Index.apply(input, *positions, layout=layout)
+    except LateError:
+        raise
     except (IndexError, ValueError) as error:
         raise IndexError(
             f"shape mismatch: indexing tensors could not be broadcast together ({error})"
@@ -265,6 +267,8 @@ def setitem(input, index, value) -> None:
         return
     try:
         IndexPut.apply_in_place(target, value, *positions, layout=layout)
+    except LateError:
+        raise
     except (ValueError, IndexError):
         raise RuntimeError(
             f"setitem: shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to the "
@@ -328,6 +332,8 @@ def index_put_(input, indices, values, accumulate=False):
 def _put(apply, input, values, positions, layout, accumulate):
     try:
         return apply(input, values, *positions, layout=layout, accumulate=accumulate)
+    except LateError:
+        raise
     except (ValueError, IndexError) as error:
         raise RuntimeError(
             f"index_put: shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to "
@@ -335,22 +341,20 @@ def _put(apply, input, values, positions, layout, accumulate):
         ) from None
 
 
-def _check_flat(operation, input, index):
-    """Check positions in the flattened tensor."""
+def _checked_flat(operation, input, index):
+    """Return positions in the flattened tensor, checked."""
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{operation}: Expected dtype int64 for index, got {index.dtype!r}; use .long()")
     size = input.numel()
     if index.numel() and not size:
         raise IndexError(f"{operation}: tried to take from an empty tensor")
-    bad = find_outside(index, -size, size)
-    if bad is not None:
-        raise IndexError(f"{operation}: index {bad} is out of range for a tensor of {size} elements")
+    told = f"{operation}: index {{}} is out of range for a tensor of {size} elements"
+    return within(index, -size, size, IndexError, told)
 
 
 def take(input, index):
     """Return the elements at positions `index` of the flattened tensor, in the shape of `index`."""
-    _check_flat("take", input, index)
-    return Take.apply(input, index)
+    return Take.apply(input, _checked_flat("take", input, index))
 
 
 def put(input, index, source, accumulate=False):
@@ -360,7 +364,7 @@ def put(input, index, source, accumulate=False):
 
 def put_(input, index, source, accumulate=False):
     """Write the elements of `source` at positions `index` of the flattened tensor, in place."""
-    _check_flat("put_", input, index)
+    index = _checked_flat("put_", input, index)
     if source.numel() != index.numel():
         raise IndexError(
             f"put_: Expected source and index to have the same number of elements, got {source.numel()} and "

@@ -305,14 +305,6 @@ class BinaryCrossEntropy(_Loss):
         return k.forward("sub", k.forward("log1p", k.forward("neg", x)), k.forward("log", x))
 
 
-def _within_unit(values) -> bool:
-    """Return whether all numbers lie in [0, 1]."""
-    if not values.numel():
-        return True
-    low, high = values._kernels.bounds(values._array)
-    return low >= 0 and high <= 1
-
-
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """Return -(target * log(input) + (1 - target) * log(1 - input)), times `weight` if given.
 
@@ -330,9 +322,9 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             f"{target.dtype!r}; convert one: target.to({input.dtype!r})"
         )
     for name, values in (("input", input), ("target", target)):
-        if not _within_unit(values):
-            hint = "; for logits use binary_cross_entropy_with_logits" if name == "input" else ""
-            raise RuntimeError(f"all elements of {name} should be between 0 and 1{hint}")
+        hint = "; for logits use binary_cross_entropy_with_logits" if name == "input" else ""
+        told = f"all elements of {name} should be between 0 and 1{hint}"
+        values._kernels.check_between(values._array, 0.0, 1.0, RuntimeError, told)
     if weight is None:
         return BinaryCrossEntropy.apply(input, target, reduction=reduction)
     losses = BinaryCrossEntropy.apply(input, target, reduction="none") * weight

@@ -144,12 +144,14 @@ def check_range(value, dtype: np.dtype) -> None:
         )
 
 
-def find_outside(positions, least: int, size: int) -> int | None:
-    """Return an element, if there is one, of an integer tensor that is not within [least, size)."""
-    if not positions._array.size:
-        return None
-    low, high = positions._kernels.bounds(positions._array)
-    return high if high >= size else low if low < least else None
+def within(positions, least: int, size: int, kind: type[Exception], message: str):
+    """Return an integer tensor whose elements are within [least, size); raise an error if they are not.
+
+    message: with {} where an element that is not belongs. On a GPU the error may be raised later, where the
+    program waits for it: go on with what this returns, which has 0 in the place of such an element.
+    """
+    array = positions._kernels.within(positions._array, least, size, kind, message)
+    return positions if array is positions._array else positions._wrap(array)
 
 
 def to_sizes(args) -> tuple[int, ...]:

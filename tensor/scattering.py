@@ -6,7 +6,7 @@ import numpy as np
 
 from tensor import dtypes
 from tensor.autograd import Operation
-from tensor.operands import as_tensor_like, check_range, find_outside, normalize_dim, require_tensor
+from tensor.operands import as_tensor_like, check_range, normalize_dim, require_tensor, within
 
 _ALL = slice(None)
 
@@ -196,12 +196,13 @@ class ScatterReduce(Operation):
 
 
 def _check_along(operation, x, dim, index):
+    """Return the dim, counted from the front, and the index, checked."""
     require_tensor(operation, "index", index)
     dim = normalize_dim(dim, x.ndim, operation)
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{operation}: Expected dtype int64 for index, got {index.dtype!r}; use .long()")
     if not index.numel():
-        return dim
+        return dim, index
     if max(index.ndim, 1) != max(x.ndim, 1):
         raise RuntimeError(
             f"{operation}: Index tensor must have the same number of dimensions as input tensor, got "
@@ -212,14 +213,13 @@ def _check_along(operation, x, dim, index):
             f"{operation}: Size does not match at some dimension: index {tuple(index.shape)} exceeds "
             f"{tuple(x.shape)} apart from dimension {dim}"
         )
-    check_range_of(operation, index, x.shape[dim] if x.ndim else 1, dim, RuntimeError)
-    return dim
+    return dim, within_dim(operation, index, x.shape[dim] if x.ndim else 1, dim, RuntimeError)
 
 
-def check_range_of(operation, index, size, dim, error, least=0):
-    bad = find_outside(index, least, size)
-    if bad is not None:
-        raise error(f"{operation}: index {bad} is out of bounds for dimension {dim} with size {size}")
+def within_dim(operation, index, size, dim, error, least=0):
+    """Return positions along a dim of this size; see `within`."""
+    told = f"{operation}: index {{}} is out of bounds for dimension {dim} with size {size}"
+    return within(index, least, size, error, told)
 
 
 def _check_source(operation, input, index, src):
@@ -239,7 +239,7 @@ def gather(input, dim, index, *, sparse_grad=False):
     """Return, along `dim`, the elements at `index` (int64, with as many dims as `input`)."""
     if sparse_grad:
         raise NotImplementedError("gather: there are no sparse gradients; leave sparse_grad=False")
-    dim = _check_along("gather", input, dim, index)
+    dim, index = _check_along("gather", input, dim, index)
     if not index.numel() and index.ndim != input.ndim:
         return input.new_zeros(tuple(index.shape))
     return Gather.apply(input, index, dim=dim)
@@ -270,7 +270,7 @@ _PRODUCTS = {"add": "sum", "multiply": "prod"}
 
 
 def _scatter(name, input, dim, index, src, value, reduce, in_place):
-    dim = _check_along(name, input, dim, index)
+    dim, index = _check_along(name, input, dim, index)
     if src is not None and not hasattr(src, "_array"):
         src, value = None, src
     if src is None and value is None:
@@ -311,7 +311,7 @@ def scatter_(input, dim, index, src=None, *, value=None, reduce=None):
 
 
 def _scatter_add(name, input, dim, index, src, in_place):
-    dim = _check_along(name, input, dim, index)
+    dim, index = _check_along(name, input, dim, index)
     _check_source(name, input, index, src)
     if not index.numel():
         return input if in_place else input.clone()
@@ -337,7 +337,7 @@ def _reduced(name, input, dim, index, src, reduce, include_self, in_place):
 
 
 def _scatter_reduce(name, input, dim, index, src, reduce, include_self, in_place):
-    dim = _check_along(name, input, dim, index)
+    dim, index = _check_along(name, input, dim, index)
     _check_source(name, input, index, src)
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(

@@ -8,10 +8,10 @@ from tensor.operands import as_tensor_like, check_range, normalize_dim, require_
 from tensor.scattering import (
     Scatter,
     ScatterAdd,
-    check_range_of,
     scatter_reduce,
     scatter_reduce_,
     slices_at,
+    within_dim,
 )
 
 _ALL = slice(None)
@@ -58,20 +58,21 @@ class IndexFill(Scatter):
 
 
 def _check_slices(operation, input, dim, index, error=IndexError, least=0):
+    """Return the dim, counted from the front, and the index, checked, and 1-D."""
     require_tensor(operation, "index", index)
     d = normalize_dim(dim, input.ndim, operation)
     if index.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"{operation}: Expected dtype int32 or int64 for index, got {index.dtype!r}")
     if index.ndim > 1:
         raise IndexError(f"{operation}: Index is supposed to be a vector, got shape {tuple(index.shape)}")
-    check_range_of(operation, index, input.shape[d] if input.ndim else 1, d, error, least)
+    index = within_dim(operation, index, input.shape[d] if input.ndim else 1, d, error, least)
     return d, index if index.ndim else index.reshape(1)
 
 
 def index_select(input, dim, index):
     """Return the slices along `dim` at the 1-D integer tensor `index`."""
-    d, _ = _check_slices("index_select", input, dim, index)
-    return IndexSelect.apply(input, index, dim=d)
+    d, flat = _check_slices("index_select", input, dim, index)
+    return IndexSelect.apply(input, flat if index.ndim else flat.reshape(()), dim=d)
 
 
 def _check_slice_source(operation, input, d, index, source, error):

@@ -161,6 +161,8 @@ def _classify(function, name, input, target, weight, ignore_index, reduction):
             reduction=reduction,
         )
     except IndexError as error:
+        if isinstance(error.args[0], str):
+            raise  # a GPU's, which names the operation: maybe one before this
         classes = rows._array.shape[1]
         raise IndexError(f"{name}: Target {error} is out of bounds for {classes} classes") from None
     if out.grad_fn is not None and input.ndim > 2:

@@ -105,6 +105,7 @@ from kernels.cpu.reduce import (
     all,
     any,
     bounds,
+    check_between,
     extreme,
     extreme_value,
     prod,
@@ -112,6 +113,7 @@ from kernels.cpu.reduce import (
     square_deviation,
     sum,
     sum_to,
+    within,
 )
 from kernels.cpu.resize import resize, resize_dx, resize_table
 from kernels.cpu.scan import cumextreme, cumprod, cumprod_dx, cumsum, logcumsumexp
@@ -150,6 +152,7 @@ __all__ = [
     "bounds",
     "cast",
     "cat",
+    "check_between",
     "cholesky",
     "cofactors",
     "compare",
@@ -266,6 +269,7 @@ __all__ = [
     "unique_only",
     "unravel",
     "where",
+    "within",
     "write",
     "zeros",
     "zeros_like",

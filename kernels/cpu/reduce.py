@@ -168,6 +168,24 @@ def bounds(x: np.ndarray) -> tuple:
     return x.min(), x.max()  # no .item(): of NumPy's scalars it keeps some memory
 
 
+def within(positions: np.ndarray, least: int, end: int, kind: type[Exception], message: str) -> np.ndarray:
+    """Return integers if all are within [least, end), else raise an error.
+
+    message: with {} where a number that is not belongs.
+    """
+    if positions.size:
+        low, high = positions.min(), positions.max()
+        if low < least or high >= end:
+            raise kind(message.format(high if high >= end else low))
+    return positions
+
+
+def check_between(x: np.ndarray, low: float, high: float, kind: type[Exception], message: str) -> None:
+    """Raise an error unless all numbers are within [low, high]; nan is not."""
+    if x.size and not low <= x.min() <= x.max() <= high:
+        raise kind(message)
+
+
 def square_deviation(x: np.ndarray, mean: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
     """Return the sum over `dims` of squared deviations; mean (rounded) holds one number for each result."""
     rows, shape = _rows(x, dims)

@@ -26,6 +26,7 @@ from kernels.cuda.deviations import square_deviation
 from kernels.cuda.dropout import keep_scaled
 from kernels.cuda.elementwise import derivative, forward
 from kernels.cuda.exchange import from_capsule, from_interface, is_of_device, to_capsule
+from kernels.cuda.faults import check_between, within
 from kernels.cuda.fold import fold, unfold
 from kernels.cuda.indexing import (
     along,
@@ -136,6 +137,7 @@ __all__ = [
     "bounds",
     "cast",
     "cat",
+    "check_between",
     "cholesky",
     "cofactors",
     "compare",
@@ -257,6 +259,7 @@ __all__ = [
     "unique_only",
     "unravel",
     "where",
+    "within",
     "write",
     "zeros",
     "zeros_like",

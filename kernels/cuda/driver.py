@@ -195,18 +195,29 @@ _READS = "reads a tensor's numbers, which are not computed during a capture"
 _WAIT_LATER = "do it after the capture, or after a replay"
 
 
-def synchronize() -> None:
-    """Wait until all work has ended; errors of kernels are raised here."""
+def _nothing() -> None: ...
+
+
+when_waited: Callable[[], None] = _nothing
+"""Called when the host has waited for the GPU: see `kernels.cuda.faults`."""
+
+
+def synchronize(look: bool = True) -> None:
+    """Wait until all work has ended; errors of kernels are raised here. look: those they have noted, too."""
     capture.check(_WAITS, _WAIT_LATER)
     if not SIMULATED:
         cuda.synchronize()
+    if look:
+        when_waited()
 
 
-def synchronize_stream(stream: Any) -> None:
-    """Wait until the work of one stream has ended; None: of the default stream."""
+def synchronize_stream(stream: Any, look: bool = True) -> None:
+    """Wait until the work of one stream has ended; None: of the default stream. look: see `synchronize`."""
     capture.check(_WAITS, _WAIT_LATER)
     if not SIMULATED:
         (stream or cuda.default_stream()).synchronize()
+    if look:
+        when_waited()
 
 
 class _SimulatedEvent:
@@ -251,6 +262,7 @@ def synchronize_event(event: Any) -> None:
     capture.check(_WAITS, _WAIT_LATER)
     if not SIMULATED:
         event.synchronize()
+    when_waited()
 
 
 def has_happened(event: Any) -> bool:
@@ -392,11 +404,13 @@ def download(address: int, target: np.ndarray) -> None:
     capture.check(_READS, "read them after a replay")
     if SIMULATED:
         ctypes.memmove(target.ctypes.data, address, target.nbytes)
+        when_waited()
         return
     stream: Any = streams.current or 0
     _bytes_at(address, target.nbytes).copy_to_host(target.reshape(-1).view(np.uint8), stream=stream)
     if stream:
         stream.synchronize()
+    when_waited()
 
 
 def copy_within(target: int, source: int, nbytes: int) -> None:

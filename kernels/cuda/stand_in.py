@@ -18,7 +18,7 @@ import numpy as np
 from numba import cfunc, types
 
 from kernels.cuda import compile as compiler
-from kernels.cuda import driver, graphs, launching
+from kernels.cuda import driver, faults, graphs, launching
 from kernels.cuda.allocator import Allocator
 
 _ERRORS = {
@@ -239,6 +239,7 @@ def stand_in(is_recorded: bool = True, made: StandIn | None = None) -> Iterator[
         put(compiler, "cuda", module)
         put(driver, "cuda", module)
         put(driver, "missing", lambda: None)
+        put(faults, "_kept", None)
         put(driver, "allocator", made.allocator)
         put(driver, "pinned", Allocator(made._reserve, made.allocator._room))
         put(launching, "the_driver", lambda: made.driver)
