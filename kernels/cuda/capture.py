@@ -146,7 +146,6 @@ _SIZED = "its result's size would depend on them: use torch.where, or a product 
 _REPAIRS = {
     **dict.fromkeys(("nonzero", "masked_select", "unique", "argwhere", "indexing by a mask"), _SIZED),
     **dict.fromkeys(("multinomial", "poisson"), "it checks them on the CPU: draw before the capture"),
-    "bernoulli": "it checks them on the CPU: compare instead, torch.rand_like(p) < p",
     "print": "print after a replay",
 }  # fmt: skip
 
