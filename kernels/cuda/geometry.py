@@ -66,7 +66,10 @@ def _divide(n, inverse):
 
 @device
 def coordinates(n, count, shape, inverses):
-    """Return where element n, uint32, lies in each of `count` dims, two or more; 0 in the others."""
+    """Return where element n lies in each of `count` dims; 0 in the others."""
+    n = np.uint32(n)
+    if count == 1:
+        return n, _NONE, _NONE, _NONE, _NONE, _NONE
     rest = _divide(n, inverses[0])
     a = np.uint32(n - rest * np.uint32(shape[0]))
     if count == 2:
@@ -147,8 +150,7 @@ class Launch(NamedTuple):
     """How many groups of neighbours in the innermost dim; the elements left over come after them."""
     work: int
     """How many groups, or elements left over if these are more."""
-    count: int
-    """Dims."""
+    dims: int
     shape: _Steps
     inverses: _Steps
     """What `coordinates` divides by."""
@@ -171,9 +173,9 @@ class Launch(NamedTuple):
         """Return the arrays, each from where the part begins."""
         if not any(self.starts):
             return arrays
-        sizes = self.shape[: self.count][::-1]
+        sizes = self.shape[: self.dims][::-1]
         return [
-            a.strided(sizes, [s * a.itemsize for s in steps[: self.count][::-1]], start)
+            a.strided(sizes, [s * a.itemsize for s in steps[: self.dims][::-1]], start)
             for a, steps, start in zip(arrays, self.steps, self.starts, strict=True)
         ]
 
@@ -218,7 +220,9 @@ def _broadcast(shape, sizes, strides, itemsize: int) -> list[int]:
     return [0] * missing + kept
 
 
-def _cut(sizes: list[int], steps: list[list[int]], starts: list[int]) -> list[tuple]:
+def _cut(
+    sizes: list[int], steps: list[list[int]], starts: list[int]
+) -> list[tuple[list[int], list[list[int]], list[int]]]:
     """Return (sizes, steps, first element of each array) of parts that a launch can take, halving dims."""
     reach = [[(n - 1) * s for n, s in zip(sizes, array, strict=True)] for array in steps]
     if len(sizes) > MOST_DIMS:
@@ -249,7 +253,7 @@ def _launch(
         size=size,
         groups=groups,
         work=max(groups, size - groups * width),
-        count=count,
+        dims=count,
         shape=packed(sizes, 1),
         inverses=packed([inverse_of(n) if n > 1 else 0 for n in sizes], 0),
         steps=[packed(array, 0) for array in steps],

@@ -220,7 +220,7 @@ def take(x: DeviceArray, index) -> DeviceArray:
         for part in walk(out.shape, [view, moves, out]):
             here, there, moved = part.parts_of([view, moves, out])
             operands = _with_steps([_from_there(here, x), there, moved], part.steps)
-            _take.over(part.size, part.size, part.count, part.shape, *operands)
+            _take.over(part.size, part.size, part.dims, part.shape, *operands)
     return out
 
 
@@ -244,7 +244,7 @@ def put(x: DeviceArray, index, values: DeviceArray) -> None:
     for part in walk(shape, [values, moves, stays, view]):
         *moved, here = part.parts_of([values, moves, stays, view])
         operands = _with_steps([*moved, _from_there(here, x)], part.steps)
-        _put.over(part.size, part.size, part.count, part.shape, int(checks), *operands)
+        _put.over(part.size, part.size, part.dims, part.shape, int(checks), *operands)
 
 
 def _last_ones(choice: _Choice) -> DeviceArray:

@@ -15,7 +15,7 @@ import numpy as np
 from kernels.cuda import vectors
 from kernels.cuda.array import DeviceArray, empty, empty_like
 from kernels.cuda.compile import Kernel, cuda, device, element_type, register, specialised
-from kernels.cuda.geometry import coordinates, neighbours, offset, walk
+from kernels.cuda.geometry import Launch, coordinates, neighbours, offset, walk
 
 # x0, x1 ... are the operands, n0, n1 ... the numbers. All indices are of 32 bits: see `geometry.walk`.
 _KERNEL = """
@@ -24,13 +24,13 @@ def {name}(size, groups, wide, count, shape, inverses, {pointers}{numbers}out, o
     {loop}
     i = np.uint32(groups * WIDTH + cuda.grid(1))
     while i < size:
-        {places}out_place = places(i, count, shape, inverses, {steps}out_steps)
+        {places}out_place, = places(i, count, shape, inverses, {steps}out_steps)
         out[out_place] = {result}
         i = np.uint32(i + step)
 """
 _LOOP = """
     while i < groups:
-        {places}out_place = places(np.uint32(i * WIDTH), count, shape, inverses, {steps}out_steps)
+        {places}out_place, = places(np.uint32(i * WIDTH), count, shape, inverses, {steps}out_steps)
         {reads}
         write(out, out_place, out_steps[0], wide & {written}, each({operands}{numbers}))
         i = np.uint32(i + step)
@@ -195,14 +195,18 @@ def run(made: Kernel, arrays: Sequence[DeviceArray], numbers=(), out: DeviceArra
         arrays = [a.copy() if a.may_share_memory(out) and not _same_places(a, out) else a for a in arrays]
     given = [*arrays, out]
     for part in walk(shape, given, by_groups=True):
-        moved = part.parts_of(given)
-        *operands, last, last_steps = [x for pair in zip(moved, part.steps, strict=True) for x in pair]
-        made.over(
-            min(part.work, max(_ENOUGH_THREADS, part.work // 4)),
-            part.size, part.groups, part.wide(moved), part.count, part.shape, part.inverses,
-            *operands, *numbers, last, last_steps,
-        )  # fmt: skip
+        launch(made, part, part.parts_of(given), numbers)
     return out
+
+
+def launch(made: Kernel, part: Launch, arrays: Sequence[DeviceArray], numbers: Sequence = ()) -> None:
+    """Launch a lifted kernel over a part of `walk`; arrays: operands and result, from where it begins."""
+    *operands, out, out_steps = [x for pair in zip(arrays, part.steps, strict=True) for x in pair]
+    made.over(
+        min(part.work, max(_ENOUGH_THREADS, part.work // 4)),
+        part.size, part.groups, part.wide(arrays), part.dims, part.shape, part.inverses,
+        *operands, *numbers, out, out_steps,
+    )  # fmt: skip
 
 
 def _same_places(a: DeviceArray, b: DeviceArray) -> bool:

@@ -1,19 +1,22 @@
 """Making, copying, casting and joining arrays."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty, empty_like, from_host, on_device
 from kernels.cuda.compile import ALL, FLOATS, cuda, kernel
-from kernels.cuda.lift import lift, run
+from kernels.cuda.geometry import coordinates, offset, walk
+from kernels.cuda.lift import launch, lift, run
+from kernels.cuda.transposes import transpose_into
 
 
-@kernel("int64, T, out T*", ALL)
-def _fill(size, value, out):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        out[i] = value
+def _same(x):
+    return x
+
+
+_fill = lift("memory", "fill", _same, {}, ALL, {"x": "T"})
+_copy = lift("memory", "copy", _same, {"x": "T"}, ALL)
 
 
 def zeros(shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
@@ -23,17 +26,14 @@ def zeros(shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
 
 def zeros_like(x: DeviceArray, dtype: np.dtype) -> DeviceArray:
     """Return zeros in the shape of `x`, in the order of its memory."""
-    out = empty_like(x, dtype)
-    _fill.over(out.size, out.size, 0, out)
-    return out
+    return run(_fill, [], [0], empty_like(x, dtype))
 
 
 def full(shape: tuple[int, ...], value, dtype: np.dtype) -> DeviceArray:
     """Return an array filled with `value`, a number."""
     out = empty(shape, dtype)
     number = value.item() if hasattr(value, "item") else value
-    _fill.over(out.size, out.size, _element(number, out.dtype), out)
-    return out
+    return run(_fill, [], [_element(number, out.dtype)], out)
 
 
 def _element(number, dtype: np.dtype):
@@ -46,17 +46,20 @@ def _element(number, dtype: np.dtype):
 # --- copying ---------------------------------------------------------------------------------------
 
 
-def _same(x):
-    return x
-
-
-_copy = lift("memory", "copy", _same, {"x": "T"}, ALL)
-
-
 def copy(x: DeviceArray) -> DeviceArray:
     """Return a contiguous copy."""
     x = on_device(x)
-    return run(_copy, [x], out=empty(x.shape, x.dtype))
+    out = empty(x.shape, x.dtype)
+    _copy_into(x, out)
+    return out
+
+
+def _copy_into(x: DeviceArray, out: DeviceArray) -> None:
+    """Write x, which broadcasts, over `out`; in memory they share nothing."""
+    for part in walk(out.shape, [x, out], by_groups=True):
+        moved = part.parts_of([x, out])
+        if not transpose_into(part, *moved):
+            launch(_copy, part, moved)
 
 
 def contiguous(x: DeviceArray) -> DeviceArray:
@@ -112,7 +115,9 @@ def write(x: DeviceArray, values) -> None:
         values = values.reshape(values.shape[values.ndim - x.ndim :])
     if values.dtype != x.dtype:
         values = cast(values, x.dtype)
-    run(_copy, [values], out=x)
+    elif values.may_share_memory(x):
+        values = copy(values)
+    _copy_into(values, x)
 
 
 def cat(arrays: list[DeviceArray], dim: int) -> DeviceArray:
@@ -163,41 +168,56 @@ def expand(x: DeviceArray, shape: tuple[int, ...]) -> DeviceArray:
     return x.broadcast_to(shape)
 
 
-@kernel("int64, int64, int64, int64, int64, T*, out T*", ALL)
-def _turn(size, length, inner, shift, flipped, x, out):
-    """Move along the middle dim of (outer, length, inner): back to front, or on by `shift` and round."""
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        row = i // inner
-        place = row % length
-        if flipped:
-            source = length - 1 - place
-        else:
-            source = place - shift if place >= shift else place - shift + length
-        out[i] = x[i + (source - place) * inner]
-
-
-def _turned(x: DeviceArray, dim: int, shift: int, flipped: bool) -> DeviceArray:
-    out = empty(x.shape, x.dtype)
-    inner = math.prod(x.shape[dim + 1 :])
-    _turn.over(out.size, out.size, x.shape[dim], inner, shift, int(flipped), x, out)
-    return out
+@kernel("int64, uint32, dims, dims, int64, T*, dims, dims, out T*, dims", ALL)
+def _flip(size, count, shape, inverses, last, x, kept_steps, turned_steps, out, out_steps):
+    i = cuda.grid(1)
+    while i < size:
+        at = coordinates(i, count, shape, inverses)
+        out[offset(at, out_steps)] = x[last + offset(at, kept_steps) - offset(at, turned_steps)]
+        i += cuda.gridsize(1)
 
 
 def flip(x: DeviceArray, dims: tuple[int, ...]) -> DeviceArray:
     """Return a copy with the elements along `dims` in reverse order."""
-    out = copy(x)
-    for dim in dims:
-        out = _turned(out, dim % x.ndim, 0, True) if x.ndim else out
+    x = on_device(x)
+    turned = {d % x.ndim for d in dims} if x.ndim else set()
+    out = empty(x.shape, x.dtype)
+    if not turned or not x.size:
+        _copy_into(x, out)
+        return out
+    steps = [(0, s) if d in turned else (s, 0) for d, s in enumerate(x.strides)]
+    kept, back = (x.strided(x.shape, strides) for strides in zip(*steps, strict=True))
+    for part in walk(x.shape, [kept, back, out]):
+        moved = part.parts_of([kept, back, out])[2]
+        last = back.span - 1 + (part.starts[0] - part.starts[1]) // x.itemsize
+        _flip.over(
+            part.size, part.size, part.dims, part.shape, part.inverses, last, x, *part.steps[:2], moved,
+            part.steps[2],
+        )  # fmt: skip
     return out
 
 
 def roll(x: DeviceArray, shifts: tuple[int, ...], dims: tuple[int, ...] | None) -> DeviceArray:
     """Return a copy with the elements moved on along `dims` (None: as if flat), round the end."""
-    out = copy(x)
-    if not x.size:
-        return out
+    x = on_device(x)
     if dims is None:
-        return _turned(out.reshape(-1), 0, shifts[0] % x.size, False).reshape(x.shape)
+        return roll(x.reshape(-1), shifts, (0,)).reshape(x.shape)
+    moves = [0] * x.ndim
     for shift, dim in zip(shifts, dims, strict=True):
-        out = _turned(out, dim % x.ndim, shift % x.shape[dim], False)
+        moves[dim] += shift
+    out = empty(x.shape, x.dtype)
+    if x.size:
+        _roll_into(x, out, [move % size for move, size in zip(moves, x.shape, strict=True)])
     return out
+
+
+def _roll_into(x: DeviceArray, out: DeviceArray, moves: list[int]) -> None:
+    """Write x, moved on: along the first dim that moves, its two parts, each moved along the others."""
+    dim = next((d for d, move in enumerate(moves) if move), None)
+    if dim is None:
+        _copy_into(x, out)
+        return
+    before, others = (slice(None),) * dim, [0 if d == dim else move for d, move in enumerate(moves)]
+    at = x.shape[dim] - moves[dim]
+    _roll_into(x[(*before, slice(at))], out[(*before, slice(moves[dim], None))], others)
+    _roll_into(x[(*before, slice(at, None))], out[(*before, slice(moves[dim]))], others)
