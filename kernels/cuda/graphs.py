@@ -13,12 +13,12 @@ from typing import Any
 
 from kernels.cuda import driver, launching
 from kernels.cuda.allocator import Pool
-from kernels.cuda.capture import Capture, under_way
+from kernels.cuda.capture import Capture, at_once, under_way
 from kernels.cuda.compile import SIMULATED
 from kernels.cuda.launching import streams
 from kernels.cuda.random import Draws
 
-__all__ = ["MODES", "Draws", "Graph", "Pool", "is_capturing"]
+__all__ = ["MODES", "Draws", "Graph", "Pool", "at_once", "is_capturing"]
 
 MODES = {"global": 0, "thread_local": 1, "relaxed": 2}
 """What other calls of the driver a capture forbids, and to which threads: CU_STREAM_CAPTURE_MODE_..."""

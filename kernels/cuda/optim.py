@@ -3,16 +3,21 @@
 The names and the arithmetic are those of `kernels.cpu.optim`. What a whole parameter shares, as the
 corrections of Adam, is computed on the host in double precision, and given to the kernel as a number; so the
 counts of steps stay on the host, and nothing waits for the GPU.
+
+For a CUDA graph, where counts or the learning rate are on the GPU, `rules.py` computes them there: then `lr`
+may be an array of one float64, and `counts` a list of arrays of one float32, which are counted up.
 """
 
 import math
 
+from kernels.cuda.array import DeviceArray
+from kernels.cuda.rules import adam_numbers, plain_numbers
 from kernels.cuda.updates import Arrays, update
 
 __all__ = ["Arrays", "adagrad", "adam", "rmsprop", "sgd"]
 
 
-@update("T, T, T, T, T, int64, int64, int64", "grad", "velocity")
+@update("T, T, T, T, T, int64, int64, int64", "grad", "velocity", by_table=True)
 def _sgd(i, lr, momentum, fresh, decay, sign, nesterov, moving, first, grad, velocity, p):
     w = p[i]
     g = sign * grad[i]
@@ -32,12 +37,15 @@ def sgd(arrays: Arrays, grads, first, lr, momentum, dampening, weight_decay, nes
     first: (parameters,) bool: where true the velocity is not read, and becomes the gradient.
     """
     sign, moving = -1.0 if maximize else 1.0, bool(arrays.state)
-    rule = lr, momentum, 1.0 - dampening, weight_decay, sign, int(nesterov), int(moving)
+    is_given = isinstance(lr, DeviceArray)
+    rule = 0.0 if is_given else lr, momentum, 1.0 - dampening, weight_decay, sign, int(nesterov), int(moving)
     velocities = arrays.state[0] if moving else None
-    arrays.update(_sgd, grads, [velocities], [(*rule, int(is_first)) for is_first in first])
+    numbers = [(*rule, int(is_first)) for is_first in first]
+    table = plain_numbers(grads[0].dtype, lr, numbers) if is_given else numbers
+    arrays.update(_sgd, grads, [velocities], table)
 
 
-@update("T, T, T, T, T, T, T, T, int64, int64", "grad", "mean", "square", "top")
+@update("T, T, T, T, T, T, T, T, int64, int64", "grad", "mean", "square", "top", by_table=True)
 def _adam(
     i, rate, fresh1, beta2, fresh2, eps, decay, shrink, sign, coupled, amsgrad, grad, mean, square, top, p
 ):
@@ -64,20 +72,28 @@ def adam(
     squares so far. grads: contiguous, one for each parameter. counts: (parameters,) float64, the number of
     each one's step, from 1.
     """
-    shrink = 1 - lr * weight_decay if decoupled else 1.0
     coupled = not decoupled and weight_decay != 0
-    rule = weight_decay, shrink, -1.0 if maximize else 1.0, int(coupled), int(amsgrad)
+    rest = -1.0 if maximize else 1.0, int(coupled), int(amsgrad)
+    means, squares = arrays.state[:2]
+    state = [means, squares, arrays.state[2] if amsgrad else None]
+    if isinstance(counts, list):
+        others = 0.0, 1 - beta1, beta2, 1 - beta2, 0.0, weight_decay, 1.0, *rest
+        shrinking = weight_decay if decoupled else 0.0
+        table = adam_numbers(grads[0].dtype, lr, beta1, beta2, eps, shrinking, others, counts)
+        arrays.update(_adam, grads, state, table)
+        return
+    shrink = 1 - lr * weight_decay if decoupled else 1.0
+    rule = weight_decay, shrink, *rest
     numbers = []
     for count in counts.tolist():
         # Both sides of the last bar times root, as on the CPU: one division for each element.
         root = math.sqrt(1 - beta2**count)
         rate = lr / (1 - beta1**count) * root
         numbers.append((rate, 1 - beta1, beta2, 1 - beta2, eps * root, *rule))
-    means, squares = arrays.state[:2]
-    arrays.update(_adam, grads, [means, squares, arrays.state[2] if amsgrad else None], numbers)
+    arrays.update(_adam, grads, state, numbers)
 
 
-@update("T, T, T, T, T, T, T, int64, int64", "grad", "square", "velocity", "mean")
+@update("T, T, T, T, T, T, T, int64, int64", "grad", "square", "velocity", "mean", by_table=True)
 def _rmsprop(
     i, lr, alpha, fresh, eps, decay, momentum, sign, moving, centered, grad, square, velocity, mean, p
 ):
@@ -99,17 +115,23 @@ def _rmsprop(
         p[i] = w - lr * g / (math.sqrt(v) + eps)
 
 
-def rmsprop(arrays: Arrays, grads, lr, alpha, eps, weight_decay, momentum, centered, maximize) -> None:
+def rmsprop(
+    arrays: Arrays, grads, lr, alpha, eps, weight_decay, momentum, centered, maximize, counts=None
+) -> None:
     """RMSprop (Tieleman and Hinton 2012), in PyTorch's form: eps is added to the root.
 
     arrays: parameters, running averages of the squared gradients, velocities unless momentum is 0, and with
-    `centered` running averages of the gradients. grads: contiguous, one for each parameter.
+    `centered` running averages of the gradients. grads: contiguous, one for each parameter. counts: where
+    steps are counted on the GPU.
     """
     moving, sign = momentum > 0, -1.0 if maximize else 1.0
     squares, *more = arrays.state
     velocities, means = more[0] if moving else None, more[-1] if centered else None
-    rule = lr, alpha, 1 - alpha, eps, weight_decay, momentum, sign, int(moving), int(centered)
-    arrays.update(_rmsprop, grads, [squares, velocities, means], [rule] * len(grads))
+    first = 0.0 if isinstance(lr, DeviceArray) else lr
+    rule = first, alpha, 1 - alpha, eps, weight_decay, momentum, sign, int(moving), int(centered)
+    numbers = [rule] * len(grads)
+    table = numbers if counts is None else plain_numbers(grads[0].dtype, lr, numbers, counts)
+    arrays.update(_rmsprop, grads, [squares, velocities, means], table)
 
 
 @update("T, T, T, T", "grad", "total")

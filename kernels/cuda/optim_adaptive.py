@@ -4,12 +4,15 @@ The names and the arithmetic are those of `kernels.cpu.optim_adaptive`; see `ker
 """
 
 import math
+from typing import Any
 
 from kernels.cpu.optim_adaptive import rectified_rates
+from kernels.cuda.array import DeviceArray
+from kernels.cuda.rules import corrected_numbers, plain_numbers
 from kernels.cuda.updates import Arrays, update
 
 
-@update("T, T, T, T, T, T", "grad", "square", "change")
+@update("T, T, T, T, T, T", "grad", "square", "change", by_table=True)
 def _adadelta(i, lr, keep, fresh, eps, decay, sign, grad, square, change, p):
     w = p[i]
     g = sign * grad[i]
@@ -22,17 +25,19 @@ def _adadelta(i, lr, keep, fresh, eps, decay, sign, grad, square, change, p):
     p[i] = w - lr * step
 
 
-def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize) -> None:
+def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize, counts=None) -> None:
     """Adadelta (Zeiler 2012): steps as large, in the root mean square, as those before.
 
     arrays: parameters, running averages of squared gradients, and of squared steps. grads: contiguous, one
-    for each parameter.
+    for each parameter. counts: where steps are counted on the GPU.
     """
-    rule = lr, rho, 1 - rho, eps, weight_decay, -1.0 if maximize else 1.0
-    arrays.update(_adadelta, grads, arrays.state, [rule] * len(grads))
+    first = 0.0 if isinstance(lr, DeviceArray) else lr
+    numbers = [(first, rho, 1 - rho, eps, weight_decay, -1.0 if maximize else 1.0)] * len(grads)
+    table = numbers if counts is None else plain_numbers(grads[0].dtype, lr, numbers, counts)
+    arrays.update(_adadelta, grads, arrays.state, table)
 
 
-@update("T, T, T, T, T, T", "grad", "mean", "largest")
+@update("T, T, T, T, T, T", "grad", "mean", "largest", by_table=True)
 def _adamax(i, rate, fresh1, keep2, eps, decay, sign, grad, mean, largest, p):
     w = p[i]
     g = sign * grad[i]
@@ -54,7 +59,11 @@ def adamax(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, m
     float64, the number of each one's step, from 1.
     """
     rule = 1 - beta1, beta2, eps, weight_decay, -1.0 if maximize else 1.0
-    numbers = [(lr / (1 - beta1**count), *rule) for count in counts.tolist()]
+    if isinstance(counts, list):
+        others = [(0.0, *rule)] * len(grads)
+        numbers: Any = corrected_numbers(grads[0].dtype, lr, beta1, others, counts)
+    else:
+        numbers = [(lr / (1 - beta1**count), *rule) for count in counts.tolist()]
     arrays.update(_adamax, grads, arrays.state, numbers)
 
 

@@ -10,7 +10,8 @@ class Adadelta(Optimizer):
     """Steps as large, by root mean square, as the last ones, whatever the gradient's unit (Zeiler 2012).
 
     rho: how much of the running mean squares is kept each step. eps is added within the roots. weight_decay
-    adds weight_decay * p to the gradient; maximize climbs; foreach and capturable have no effect.
+    adds weight_decay * p to the gradient; maximize climbs; foreach has no effect. capturable: count
+    the steps on the GPU, for CUDA graphs.
     """
 
     def __init__(
@@ -46,16 +47,19 @@ class Adadelta(Optimizer):
         )
 
     _counts_in_tensors = True
+    _counts_on_gpu = True
     _like_parameter = ("square_avg", "acc_delta")
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
-        batch.count()
+        counts = batch.count(group["capturable"])
+        on_gpu = isinstance(counts, list)
         batch.kernels.adadelta(
             batch.table,
             grads,
-            float(group["lr"]),
+            batch.rate(group, on_gpu),
             float(group["rho"]),
             float(group["eps"]),
             float(group["weight_decay"]),
             group["maximize"],
+            *([counts] if on_gpu else []),
         )

@@ -22,8 +22,9 @@ class Adam(Optimizer):
     betas: how much of the running mean and of the running square is kept each step. eps is added to the root.
     weight_decay adds weight_decay * p to the gradient, or, decoupled, shrinks p itself (AdamW). amsgrad
     divides by the largest mean square so far (Reddi et al. 2018). maximize climbs. Every step is one
-    compiled pass over all parameters: foreach, capturable and fused, PyTorch's choices of implementation,
-    have no effect.
+    compiled pass over all parameters: foreach and fused, PyTorch's choices of implementation, have no effect.
+    capturable: count the steps on the GPU, so that a CUDA graph can replay them; lr may then be a tensor of
+    the GPU, too.
     """
 
     def __init__(
@@ -67,17 +68,18 @@ class Adam(Optimizer):
 
     _like_parameter = _WITH_LARGEST
     _counts_in_tensors = True
+    _counts_on_gpu = True
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return _WITH_LARGEST if group["amsgrad"] else _AVERAGES
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
+        (beta1, beta2), capturable = group["betas"], group["capturable"]
         batch.kernels.adam(
             batch.table,
             grads,
-            batch.count(),
-            float(group["lr"]),
+            batch.count(capturable),
+            batch.rate(group, capturable),
             float(beta1),
             float(beta2),
             float(group["eps"]),

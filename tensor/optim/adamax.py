@@ -9,7 +9,8 @@ from tensor.optim.optimizer import Optimizer, check_betas, check_settings, refus
 class Adamax(Optimizer):
     """Adam with the largest gradient of late in place of the mean square (Kingma and Ba 2015, section 7).
 
-    Settings as Adam's; foreach and capturable have no effect.
+    Settings as Adam's; foreach has no effect. capturable: count the steps on the GPU, for CUDA
+    graphs.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Adamax(Optimizer):
         )
 
     _counts_in_tensors = True
+    _counts_on_gpu = True
     _like_parameter = ("exp_avg", "exp_inf")
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
@@ -50,8 +52,8 @@ class Adamax(Optimizer):
         batch.kernels.adamax(
             batch.table,
             grads,
-            batch.count(),
-            float(group["lr"]),
+            batch.count(group["capturable"]),
+            batch.rate(group, group["capturable"]),
             float(beta1),
             float(beta2),
             float(group["eps"]),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tensor import creation
+from tensor.elementwise import where
 from tensor.engine import Tensor
 from tensor.optim.one_by_one import OneByOne
 from tensor.optim.optimizer import check_settings, refuse_differentiable
@@ -12,8 +13,8 @@ class ASGD(OneByOne):
     """SGD with a falling rate, that keeps the average of the parameters (Polyak and Juditsky 1992).
 
     The n-th step uses lr / (1 + lambd * lr * n) ** alpha and shrinks p by lambd times that; `state[p]["ax"]`
-    averages from step t0 on. weight_decay adds weight_decay * p to the gradient; maximize climbs; foreach and
-    capturable have no effect.
+    averages from step t0 on. weight_decay adds weight_decay * p to the gradient; maximize climbs; foreach has
+    no effect. capturable: keep count and rate on the GPU, for CUDA graphs.
     """
 
     def __init__(
@@ -46,12 +47,18 @@ class ASGD(OneByOne):
             },
         )
 
+    _counts_on_gpu = True
+
     def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["eta"] = creation.tensor(float(group["lr"]), device="cpu")
-        state["mu"] = creation.tensor(1.0, device="cpu")
+        where = p.device if group["capturable"] else "cpu"
+        state["eta"] = creation.tensor(float(group["lr"]), device=where)
+        state["mu"] = creation.tensor(1.0, device=where)
         state["ax"] = creation.zeros_like(p)
 
     def _change(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if group["capturable"] and p.is_cuda:
+            self._change_on_gpu(p, grad, state, group)
+            return
         lambd, lr, step = group["lambd"], float(group["lr"]), state["step"].item()
         rate, share = state["eta"].item(), state["mu"].item()
         p.mul_(1 - lambd * rate).sub_(grad * rate)
@@ -61,3 +68,13 @@ class ASGD(OneByOne):
             state["ax"].add_((p - state["ax"]) * share)
         state["eta"].fill_(lr / (1 + lambd * lr * step) ** group["alpha"])
         state["mu"].fill_(1 / max(1, step - group["t0"]))
+
+    def _change_on_gpu(self, p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Do the same with numbers that stay on the GPU."""
+        lambd, lr, eta, mu = group["lambd"], group["lr"], state["eta"].to(p.dtype), state["mu"].to(p.dtype)
+        p.mul_(1 - lambd * eta).sub_(grad * eta)
+        ax = state["ax"]
+        ax.copy_(where(mu == 1, p, ax + (p - ax) * mu))
+        step = state["step"].double()
+        state["eta"].copy_(lr / (1 + lambd * lr * step) ** group["alpha"])
+        state["mu"].copy_(1 / (step - group["t0"]).clamp(min=1))

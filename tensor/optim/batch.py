@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from tensor.devices import device_of
+from tensor.devices import device_of, is_capturing
+from tensor.dtypes import float32
 from tensor.engine import Tensor
 
 
@@ -62,11 +63,14 @@ class Batch:
             self.kernels.write(copy, array)
         return grads
 
-    def count(self) -> np.ndarray:
+    def count(self, capturable: bool = False):
         """Add one to the steps of each parameter, and return them: (parameters,) float64.
 
-        They are counted on the host whatever the parameter's device: nothing waits for a GPU.
+        They are counted on the host whatever the parameter's device: nothing waits for a GPU. capturable:
+        there, by whoever takes the list of arrays that is returned, where the parameters are on a GPU.
         """
+        if capturable and self.params[0].is_cuda:
+            return [self._count_on_gpu(state) for state in self.states]
         counts = np.empty(len(self.params))
         for i, state in enumerate(self.states):
             if state["step"].is_cuda:  # put there by the user
@@ -74,6 +78,30 @@ class Batch:
             step = state["step"]._array
             counts[i] = step[...] = step.item() + 1
         return counts
+
+    def _count_on_gpu(self, state: dict):
+        step = state["step"]
+        if not step.is_cuda or step._array.dtype != np.float32:
+            with self.kernels.graphs.at_once():
+                state["step"] = step = step.to(self.params[0].device, float32)
+        return step._array
+
+    def rate(self, group: dict, capturable: bool = True):
+        """Return a group's learning rate: a number, or an array of one float64 where it is on the GPU.
+
+        capturable: whether the latter will do.
+        """
+        lr = group["lr"]
+        if not isinstance(lr, Tensor) or not self.params[0].is_cuda or not capturable:
+            return float(lr)
+        if not lr.is_cuda:
+            if is_capturing():
+                raise RuntimeError(
+                    "step: lr is a tensor of the CPU, which a CUDA graph cannot read at each replay; move "
+                    "it: lr.cuda(), or give a number"
+                )
+            return float(lr)
+        return self.kernels.cast(lr._array.reshape(-1), np.dtype(np.float64))
 
     def written(self) -> None:
         """Note that parameters and state have changed."""

@@ -12,7 +12,8 @@ class NAdam(Optimizer):
     """Adam with Nesterov's momentum, which looks one step ahead (Dozat 2016).
 
     momentum_decay: how fast the momentum nears its full value. decoupled_weight_decay shrinks the parameter
-    itself, as AdamW. Other settings as Adam's; foreach and capturable have no effect.
+    itself, as AdamW. Other settings as Adam's; foreach has no effect, nor capturable: steps are counted on
+    the CPU, and CUDA graphs refuse them.
     """
 
     def __init__(

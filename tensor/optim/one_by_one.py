@@ -1,9 +1,11 @@
 """Optimisers written with tensor operations, one parameter after the other."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from tensor import creation
 from tensor.autograd import no_grad
+from tensor.devices import device
 from tensor.engine import Tensor
 from tensor.optim.optimizer import Optimizer
 
@@ -24,9 +26,13 @@ class OneByOne(Optimizer):
                 if p.grad is None:
                     continue
                 state = self.state[p]
-                if not state:
-                    state["step"] = creation.tensor(0.0, device="cpu")
-                    self._begin(p, state, group)
+                counter = p.device if group.get("capturable", False) else "cpu"
+                with p._kernels.graphs.at_once() if p.is_cuda else nullcontext():
+                    if not state:
+                        state["step"] = creation.tensor(0.0, device=counter)
+                        self._begin(p, state, group)
+                    elif state["step"].device != device(counter):
+                        state["step"] = state["step"].to(counter)
                 state["step"].add_(1)
                 grad = -p.grad if group["maximize"] else p.grad
                 decay = 0 if self._decays_itself else group.get("weight_decay", 0)

@@ -4,6 +4,7 @@ import functools
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from copy import deepcopy
 from itertools import chain
 from operator import is_
@@ -11,6 +12,7 @@ from typing import Any
 
 from tensor import creation
 from tensor.autograd import Hook, HookTable, enable_grad
+from tensor.devices import is_capturing
 from tensor.engine import Tensor
 from tensor.optim.batch import Batch, check_fit, share_memory
 
@@ -45,6 +47,8 @@ def _watched(step: Callable) -> Callable:
         self._opt_called = True  # schedulers warn where they come first
         if self._within_step:
             return step(self, *args, **kwargs)
+        if is_capturing():
+            self._check_capturable()
         own = vars(self)  # one that wraps another optimiser may not have called __init__
         for hook in [*_pre_hooks_of_all.values(), *own.get("_step_pre_hooks", HookTable()).values()]:
             returned = hook(self, (self, *args), kwargs)
@@ -202,6 +206,25 @@ class Optimizer:
 
     # --- stepping --------------------------------------------------------------------------------------
 
+    _captures = False  # whether steps go into CUDA graphs as they are
+    _counts_on_gpu = False  # whether they do with capturable=True
+
+    def _check_capturable(self) -> None:
+        """Raise RuntimeError unless a step may be captured in a CUDA graph."""
+        chosen = all(group.get("capturable", False) for group in self.param_groups)
+        if self._captures or (chosen and self._counts_on_gpu):
+            return
+        name = type(self).__name__
+        if self._counts_on_gpu:
+            raise RuntimeError(
+                f"Attempting CUDA graph capture of step() for an instance of {name} but param_groups' "
+                f"capturable is False; make it so: {name}(..., capturable=True) counts steps on the GPU"
+            )
+        raise RuntimeError(
+            f"step: {name} cannot be captured in a CUDA graph: it counts its steps on the CPU; SGD can, and "
+            "with capturable=True Adam, AdamW, Adamax, RMSprop, Adadelta, Rprop, ASGD"
+        )
+
     @_watched
     def step(self, closure=None):
         """Change every parameter that has a gradient.
@@ -238,7 +261,8 @@ class Optimizer:
         together: dict[Any, list[tuple]] = {}
         for i, p in enumerate(params):
             state = self.state[p] if names else {}
-            fresh = bool(names) and self._init_state(p, state, names)
+            with p._kernels.graphs.at_once() if p.is_cuda else nullcontext():  # else each replay begins anew
+                fresh = bool(names) and self._init_state(p, state, names)
             for name in names:
                 check_fit(p._array, state[name]._array)
             together.setdefault(i if alone else (p.device.type, p._array.dtype), []).append((p, state, fresh))

@@ -10,7 +10,7 @@ class RAdam(Optimizer):
     """Adam that divides by the root mean square only once that is known well enough (Liu et al. 2020).
 
     decoupled_weight_decay shrinks the parameter itself, as AdamW. Other settings as Adam's; foreach and
-    capturable have no effect.
+    capturable have no effect: steps are counted on the CPU, and CUDA graphs refuse them.
     """
 
     def __init__(

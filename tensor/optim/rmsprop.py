@@ -11,12 +11,14 @@ class RMSprop(Optimizer):
 
     alpha: how much of the running mean square is kept each step. centered divides by the standard deviation
     instead (Graves 2013). momentum: a running sum of the steps is taken. weight_decay adds weight_decay * p
-    to the gradient. maximize climbs. Every step is one compiled pass over all parameters: foreach and
-    capturable, PyTorch's choices of implementation, have no effect.
+    to the gradient. maximize climbs. Every step is one compiled pass over all parameters: foreach,
+    PyTorch's choice of implementation, has no effect. capturable: count the steps on the GPU, for CUDA
+    graphs.
     """
 
     _like_parameter = ("square_avg", "momentum_buffer", "grad_avg")
     _counts_in_tensors = True
+    _counts_on_gpu = True
 
     def __init__(
         self,
@@ -55,15 +57,17 @@ class RMSprop(Optimizer):
         return tuple(name for name, is_kept in wanted.items() if is_kept)
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
-        batch.count()
+        counts = batch.count(group["capturable"])
+        on_gpu = isinstance(counts, list)
         batch.kernels.rmsprop(
             batch.table,
             grads,
-            float(group["lr"]),
+            batch.rate(group, on_gpu),
             float(group["alpha"]),
             float(group["eps"]),
             float(group["weight_decay"]),
             float(group["momentum"]),
             group["centered"],
             group["maximize"],
+            *([counts] if on_gpu else []),
         )

@@ -12,7 +12,8 @@ class Rprop(OneByOne):
     """Steps by the gradient's sign, each element with a size of its own (Riedmiller and Braun 1993).
 
     etas: by what a size is multiplied where the sign has changed, and where it has not. step_sizes: the
-    smallest and the largest size; lr is the first. maximize climbs; foreach and capturable have no effect.
+    smallest and the largest size; lr is the first. maximize climbs; foreach has no effect. capturable:
+    count the steps on the GPU, for CUDA graphs.
     For gradients of the whole data: those of batches change their signs by chance.
     """
 
@@ -44,6 +45,8 @@ class Rprop(OneByOne):
                 "capturable": capturable,
             },
         )
+
+    _counts_on_gpu = True
 
     def _begin(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         state["prev"] = creation.zeros_like(p)

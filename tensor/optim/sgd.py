@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+
+from tensor.devices import is_capturing
 from tensor.engine import Tensor
 from tensor.optim.batch import Batch
 from tensor.optim.optimizer import Optimizer, check_implementation, check_settings, refuse_differentiable
@@ -13,6 +16,7 @@ class SGD(Optimizer):
     momentum: v = momentum * v + (1 - dampening) * grad (the first v is grad); nesterov looks ahead: grad +
     momentum * v. weight_decay adds weight_decay * p to the gradient. maximize climbs. Every step is one
     compiled pass over all parameters: foreach and fused, PyTorch's choices of implementation, have no effect.
+    In a CUDA graph lr may be a tensor of the GPU, which each replay reads.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class SGD(Optimizer):
         )
 
     _like_parameter = ("momentum_buffer",)
+    _captures = True
 
     def _state_names(self, group: dict[str, Any]) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0.0 else ()
@@ -61,11 +66,19 @@ class SGD(Optimizer):
         return fresh
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
+        fresh = batch.fresh
+        if is_capturing() and fresh.any():
+            if group["dampening"] != 0:
+                raise RuntimeError(
+                    "step: the first step of SGD with dampening is not as those that follow; take one before "
+                    "the capture"
+                )
+            fresh = np.zeros_like(fresh)  # of zeros the running sum becomes the gradient, too
         batch.kernels.sgd(
             batch.table,
             grads,
-            batch.fresh,
-            float(group["lr"]),
+            fresh,
+            batch.rate(group),
             float(group["momentum"]),
             float(group["dampening"]),
             float(group["weight_decay"]),
