@@ -74,7 +74,7 @@ def _all_to_one_place(size, x, out):
 
 
 def _written_by_two_blocks(size, x, out):
-    out[cuda.threadIdx.x] = x[cuda.threadIdx.x]
+    out[cuda.threadIdx.x] = x[cuda.threadIdx.x] + cuda.blockIdx.x
 
 
 def _ends_early(size, x, out):
@@ -106,6 +106,11 @@ def _waits_for_no_lane(size, x, out):
         out[i] = cuda.shfl_sync(0xFFFFFFFF, x[i], 0)
 
 
+def _same_number_to_one_place(size, x, out):
+    if x[cuda.threadIdx.x] > 3:
+        out[0] = 5
+
+
 WRONG = [
     (_without_barrier, 1, r"(reads|writes) what another thread (reads|writes), with no barrier between"),
     (_written_past_the_end, 1, "writes where no array lies: 4 bytes, 0 behind the end"),
@@ -135,6 +140,9 @@ def test_what_is_right_passes(order: int) -> None:
     x, out = from_host(np.arange(64, dtype=np.float32)), empty((64,), np.dtype(np.float32))
     made.launch(1, 64, 64, x, out)
     assert to_host(out).tolist() == list(range(63, -1, -1))
+    made = Kernel(_same_number_to_one_place, "int64, T*, out T*", ["float32"])
+    made.launch(2, 64, 64, x, out)  # which of them was last does not matter
+    assert to_host(out)[0] == 5
 
 
 def _of_warps(x, out):

@@ -116,7 +116,7 @@ _MATH = {f"__nv_{name}{end}": name + end for name in _LIBM.split() for end in ("
 """CUDA's mathematical functions that C has."""
 
 _BYTES = {"float": 4, "double": 8, "ptr": 8, "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
-_SHARED = re.compile(r"^(@\S+) = .*\baddrspace\(3\) global (\[.*?\]+|\w+) .*$", re.M)
+_SHARED = re.compile(r"^(@\S+) = .*\baddrspace\(3\) global (\[.*?\]+|\w+) [^,\n]*(?:, align (\d+))?.*$", re.M)
 _ACCESS = re.compile(
     r"^ +(?:%\S+ = )?(?:tail )?(load|store|atomicrmw|cmpxchg|call void @llvm\.mem(?:set|cpy|move)\S*?\()"
     r"(?: volatile| weak| atomic)*(.*)$",
@@ -163,9 +163,9 @@ def _for_this_cpu(text: str, shared: list[tuple[int, int]]) -> str:
     """Return LLVM IR without what only a GPU has. shared: gets (address, bytes) of a block's arrays."""
     import llvmlite.binding as llvm
 
-    for name, kind in _SHARED.findall(text):
-        nbytes = _size(kind)
-        address = _threads().emu_reserve(nbytes)
+    for name, kind, asked in _SHARED.findall(text):
+        nbytes, align = _size(kind), int(asked or 1)
+        address = _threads().emu_reserve(nbytes + align) + align  # a multiple of that, and of nothing more
         _threads().emu_hold(address, nbytes)
         shared.append((address, nbytes))
         llvm.add_symbol(f"emu_shared_{address}", address)
@@ -223,28 +223,31 @@ def _kind_of(operand: str) -> str:
 
 
 def _tell(found: re.Match) -> str:
-    """Return calls that tell of a read or write, then the instruction itself."""
+    """Return an instruction that reads or writes between calls that tell of it."""
     what, operands = found[1], _operands(found[2])
     align = next((o.removeprefix("align ") for o in operands if o.startswith("align ")), "1")
-    if what.startswith("call"):
-        length = operands[2].split()[-1]
-        told = [("write", operands[0].split()[-1], length)]
-        if "memset" not in what:
-            told.append(("read", operands[1].split()[-1], length))
-    elif what in ("load", "store"):
-        told = [("read" if what == "load" else "write", operands[1][4:], str(_size(_kind_of(operands[0]))))]
-    else:
-        pointer = operands[0][operands[0].index("ptr ") + 4 :]
-        told = [("atomic", pointer, str(_size(_kind_of(operands[1]))))]
-    calls = [f"  call void @emu_{name}(ptr {at}, i64 {length}, i64 {align})" for name, at, length in told]
+    if what.startswith(
+        "call"
+    ):  # of LLVM's own, for what it has found to be a copy: only its ends are checked
+        ends = [o.split()[-1] for o in operands[: 1 if "memset" in what else 2]]
+        calls = [f"  call void @emu_atomic(ptr {end}, i64 {operands[2].split()[-1]}, i64 1)" for end in ends]
+        return "\n".join([*calls, found[0]])
+    if what not in ("load", "store"):
+        pointer = operands[0][operands[0].index("ptr ") :]
+        nbytes = _size(_kind_of(operands[1]))
+        return f"  call void @emu_atomic({pointer}, i64 {nbytes}, i64 {align})\n{found[0]}"
+    at = f"ptr {operands[1][4:]}, i64 {_size(_kind_of(operands[0]))}"
     # This CPU must not stop at what the call before has told.
-    itself = re.sub(r", align \d+", ", align 1", found[0]) if what in ("load", "store") else found[0]
-    return "\n".join([*calls, itself])
+    itself = re.sub(r", align \d+", ", align 1", found[0])
+    if what == "load":
+        return f"  call void @emu_read({at}, i64 {align})\n{itself}"
+    return f"  call void @emu_write({at}, i64 {align})\n{itself}\n  call void @emu_wrote({at})"
 
 
 def _watched(text: str) -> str:
     """Return LLVM IR that tells `threads.c` of each read and write before it happens."""
     declared = "".join(f"declare void @emu_{name}(ptr, i64, i64)\n" for name in ("read", "write", "atomic"))
+    declared += "declare void @emu_wrote(ptr, i64)\n"
     return f"{_ACCESS.sub(_tell, text)}\n{declared}"
 
 

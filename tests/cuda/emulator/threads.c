@@ -1,8 +1,8 @@
 /* The threads of a GPU's kernel as fibers of this process, and what watches their memory.
 
 `emu_run` runs a grid block by block. A fiber runs until it meets a barrier; barriers are met when all threads
-of the block (or all of a warp's mask) have come. Every read and write of a kernel calls `emu_read` or
-`emu_write` first, which note in `emu_error` what would be wrong on a GPU:
+of the block (or all of a warp's mask) have come. Every read and write of a kernel calls `emu_read`, or
+`emu_write` before and `emu_wrote` after it, which note in `emu_error` what would be wrong on a GPU:
 
 - memory that no array holds, or that lies at no multiple of the instruction's bytes;
 - what two threads read and write with no barrier between them;
@@ -107,8 +107,17 @@ void emu_read(const char *address, long nbytes, long align) {
     }
 }
 
+static char before[64]; /* what lay where something is being written */
+
 void emu_write(const char *address, long nbytes, long align) {
     if (!touched(address, nbytes, align, "writes where no array lies", "writes at no multiple of its bytes"))
+        return;
+    memcpy(before, address, nbytes);
+}
+
+/* After the instruction. To write what is there already does no harm, whoever else does. */
+void emu_wrote(const char *address, long nbytes) {
+    if ((size_t)(address - arena) >= arena_bytes || nbytes < WORD || !memcmp(before, address, nbytes))
         return;
     for (Trace *t = traces + (address - arena) / WORD, *end = t + nbytes / WORD; t < end; t++) {
         if (t->wrote >= launch_began && ((t->wrote == now && t->writer != me) || t->wrote < block_began))
