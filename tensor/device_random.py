@@ -186,9 +186,12 @@ class DeviceGenerator(Generator):
                 raise TypeError("bernoulli: shape is needed where p is a number")
             if not 0.0 <= p <= 1.0:
                 raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-            real = np.dtype(np.float64 if dtype is not None and np.dtype(dtype) == np.float64 else np.float32)
-            ones = k.compare("lt", self.uniform(shape, dtype=real), k.full((), p, real))
-            return self._cast(ones, np.dtype(dtype or np.float32))
+            found = np.dtype(dtype or np.float32)
+            if found == np.float64:
+                ones = k.compare("lt", self.uniform(shape, dtype=found), k.full((), p, found))
+            else:
+                ones = self._draw(k.draw_mask, to_shape(shape), float(p))
+            return self._cast(ones, found)
         to_float_dtype(p.dtype, "bernoulli")
         told = "bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, for every p"
         k.check_between(p, 0.0, 1.0, RuntimeError, told)

@@ -88,7 +88,14 @@ from kernels.cuda.pool import (
     max_pool_indices,
     sliding_windows,
 )
-from kernels.cuda.random import draw_integers, draw_normal, draw_permutation, draw_poisson, draw_uniform
+from kernels.cuda.random import (
+    draw_integers,
+    draw_mask,
+    draw_normal,
+    draw_permutation,
+    draw_poisson,
+    draw_uniform,
+)
 from kernels.cuda.recurrent import recurrent, recurrent_dx
 from kernels.cuda.reduce import (
     all,
@@ -157,6 +164,7 @@ __all__ = [
     "distances",
     "divide_rounded",
     "draw_integers",
+    "draw_mask",
     "draw_normal",
     "draw_permutation",
     "draw_poisson",

@@ -20,7 +20,7 @@ from kernels.cuda.driver import keep_tables
 from kernels.cuda.memory import cast, contiguous
 from kernels.cuda.radix import sort_keys
 
-_MASK, _32, _21 = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(21)
+_MASK, _32, _21, _ONE = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(21), np.uint64(1)
 _FACTOR_A, _FACTOR_B = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_A, _WEYL_B = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _BLOCK = 256
@@ -38,31 +38,34 @@ def _words(call, thread, seed):
     return a, b, c, d
 
 
-def _fill(work, size, lanes, seed, call, origin, first, second, out):
+def _fill(size, lanes, seed, call, origin, first, second, out):
     key, begin = np.uint64(seed) + np.uint64(origin[0]), np.uint64(call) + np.uint64(origin[1])
-    for i in range(cuda.grid(1), work, cuda.gridsize(1)):
-        turn = i // lanes
-        at = i + turn * lanes * (EACH - 1)  # noqa: F821
-        thread = np.uint64(i - turn * lanes)
-        a, b, c, d = words(begin + np.uint64(turn), thread, key)  # noqa: F821
-        if EACH == 4:  # noqa: F821
-            w, x, y, z = four(a, b, c, d)  # noqa: F821
-            out[at] = finished(w, first, second)  # noqa: F821
+    thread = cuda.grid(1)
+    while thread < lanes:
+        at, call_now = thread, begin
+        while at < size:
+            a, b, c, d = words(call_now, np.uint64(thread), key)  # noqa: F821
+            if EACH == 4:  # noqa: F821
+                w, x, y, z = four(a, b, c, d)  # noqa: F821
+                out[at] = finished(w, first, second)  # noqa: F821
+                at += lanes
+                if at < size:
+                    out[at] = finished(x, first, second)  # noqa: F821
+                at += lanes
+                if at < size:
+                    out[at] = finished(y, first, second)  # noqa: F821
+                at += lanes
+                if at < size:
+                    out[at] = finished(z, first, second)  # noqa: F821
+            else:
+                w, x = two(a, b, c, d)  # noqa: F821
+                out[at] = finished(w, first, second)  # noqa: F821
+                at += lanes
+                if at < size:
+                    out[at] = finished(x, first, second)  # noqa: F821
             at += lanes
-            if at < size:
-                out[at] = finished(x, first, second)  # noqa: F821
-            at += lanes
-            if at < size:
-                out[at] = finished(y, first, second)  # noqa: F821
-            at += lanes
-            if at < size:
-                out[at] = finished(z, first, second)  # noqa: F821
-        else:
-            w, x = two(a, b, c, d)  # noqa: F821
-            out[at] = finished(w, first, second)  # noqa: F821
-            at += lanes
-            if at < size:
-                out[at] = finished(x, first, second)  # noqa: F821
+            call_now += _ONE
+        thread += cuda.gridsize(1)
 
 
 # --- words to numbers ------------------------------------------------------------------------------
@@ -129,6 +132,10 @@ def _between(x, low, high):
     return low if value == high else value  # `high` is excluded
 
 
+def _below(x, p, _):
+    return p > 0.0 and (x < p or x == 1.0)  # where x is 1 `draw_uniform` gives 0
+
+
 def _scaled(x, mean, std):
     return x * std + mean
 
@@ -171,9 +178,20 @@ def _integers(name: str, each: int) -> Kernel:
     return register(Kernel(_fill, f"{_COUNTS}, uint64, uint64, out T*", ["int64"], scope, name))
 
 
-_COUNTS = "int64, int64, int64, uint64, uint64, int64*"
+def _masks() -> Kernel:
+    single = {"T": np.dtype(np.float32)}
+    names = {"one": device(specialised(_uniform_of_one, single))}
+    scope = {
+        "words": _words, "EACH": 4, "finished": device(specialised(_below, single)),
+        "four": device(specialised(_four_uniform, single, names)), "two": _two_integers,
+    }  # fmt: skip
+    return register(Kernel(_fill, f"{_COUNTS}, float32, float32, out B*", ["bool"], scope, "masks"))
+
+
+_COUNTS = "int64, int64, uint64, uint64, int64*"
 _uniform = _floats("uniform", _four_uniform, _two_uniform, _between)
 _normal = _floats("normal", _four_normal, _two_normal, _scaled)
+_below_p = _masks()
 _of_words = _integers("integers", 4)
 _of_pairs = _integers("wide_integers", 2)
 
@@ -217,10 +235,8 @@ def _run(made: Kernel, shape, dtype, each: int, seed: int, call: int, first, sec
         return out, 0
     lanes = min(driver.resident_threads() // _BLOCK, -(-out.size // _BLOCK)) * _BLOCK
     calls = -(-out.size // (lanes * each))
-    # The last turn's threads beyond the end have nothing to write; of all others at least the first element.
-    work = lanes * (calls - 1) + min(lanes, out.size - lanes * each * (calls - 1))
     start = _nowhere() if origin is None else origin
-    made.over(work, work, out.size, lanes, seed, call, start, first, second, out)
+    made.over(min(lanes, out.size), out.size, lanes, seed, call, start, first, second, out)
     return out, calls
 
 
@@ -231,6 +247,11 @@ def draw_uniform(shape, low: float, high: float, dtype, seed: int, call: int, or
     """
     dtype = np.dtype(dtype)
     return _run(_uniform, shape, dtype, 4 if dtype == np.float32 else 2, seed, call, low, high, origin)
+
+
+def draw_mask(shape, p: float, seed: int, call: int, origin=None) -> tuple[DeviceArray, int]:
+    """Return bools, where `draw_uniform` gives float32 numbers in [0, 1) below p, and the calls used up."""
+    return _run(_below_p, shape, np.bool_, 4, seed, call, p, 0.0, origin)
 
 
 def draw_normal(shape, mean: float, std: float, dtype, seed: int, call: int, origin=None):

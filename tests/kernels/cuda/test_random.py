@@ -136,3 +136,11 @@ def test_poisson_numbers(rate: float) -> None:
     assert 0.6 < found.var() / rate < 1.5
     edges = k.draw_poisson(k.from_host(np.array([0.0, np.nan, np.inf])), 2, 7)[0].to_host()
     np.testing.assert_array_equal(edges, [0.0, np.nan, np.inf])
+
+
+@pytest.mark.parametrize("p", [0.0, 0.25, 1 / 3, 1.0])
+def test_masks_are_where_uniform_numbers_are_below(p: float) -> None:
+    drawn, calls = k.draw_uniform((3, 701), 0.0, 1.0, np.float32, 7, 2)
+    mask, used = k.draw_mask((3, 701), p, 7, 2)
+    assert used == calls
+    np.testing.assert_array_equal(mask.to_host(), drawn.to_host() < np.float32(p))
