@@ -93,11 +93,15 @@ def specialised(function: Callable, numbers: dict[str, np.dtype], scope: dict | 
     return made
 
 
-def device(function: Callable) -> Callable:
-    """Compile a function that kernels call, typed by what it is called with; it has no float literals."""
+def device(function: Callable, inlined: bool = False) -> Callable:
+    """Compile a function that kernels call, typed by what it is called with; it has no float literals.
+
+    inlined: put it where it is called in any case; otherwise the compiler decides, and a call that is left
+    takes its arguments and results through local memory.
+    """
     if SIMULATED and simulator.BY_TURNS:
         return function  # which the simulator would only search for `cuda`, at each call
-    return cuda.jit(device=True, inline=False)(function)
+    return cuda.jit(device=True, inline=False, forceinline=inlined)(function)
 
 
 def formula_for(function: Callable, dtype: np.dtype) -> Callable:
@@ -210,6 +214,8 @@ class Kernel:
     """A function compiled for each element type it is launched with.
 
     kinds: the element types it is made for: for each variant, what the letters of the signature stand for.
+    launch_bounds: the most threads of a block, or that and how many blocks a multiprocessor is to run at
+    once, for which the compiler limits the registers.
     """
 
     def __init__(
@@ -220,8 +226,10 @@ class Kernel:
         scope=None,
         name: str = "",
         family: str = "",
+        launch_bounds: int | tuple[int, int] | None = None,
     ):
         self.function, self.signature, self._scope = function, signature, scope
+        self._launch_bounds = launch_bounds
         self.name = name or function.__name__.strip("_")
         self.family = family or function.__module__.rpartition(".")[2]
         self.arguments = [_Argument(text) for text in signature.split(",")]
@@ -323,7 +331,9 @@ class Kernel:
 
     def _load(self, kind: dict[str, np.dtype]) -> int:
         """Compile a variant; return the driver's number of it, loaded on the GPU in use."""
-        compiled: Any = cuda.jit(types.void(*self.types(kind)))(self.python(kind))
+        compiled: Any = cuda.jit(types.void(*self.types(kind)), launch_bounds=self._launch_bounds)(
+            self.python(kind)
+        )
         (variant,) = compiled.overloads.values()
         return launching.number_of(variant._codelibrary.get_cufunc())
 
@@ -350,7 +360,10 @@ class Kernel:
     def ptx(self, kind: dict[str, np.dtype], capability: tuple[int, int]) -> str:
         """Return the PTX of a variant for a compute capability; needs no GPU, but the compiler's packages."""
         with _as_if_on(capability):
-            return cuda.compile_ptx(self.python(kind), types.void(*self.types(kind)), cc=capability)[0]
+            return cuda.compile_ptx(
+                self.python(kind), types.void(*self.types(kind)), cc=capability,
+                launch_bounds=self._launch_bounds,
+            )[0]  # fmt: skip
 
 
 @contextmanager

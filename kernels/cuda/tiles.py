@@ -1,10 +1,11 @@
 """Sums of products over any dims of two arrays, by register tiles: what matmul and convolution are made of.
 
 `contract` takes views: rows, columns and what is summed over may each be several dims of any strides, such as
-the windows of an image, and there may be a batch of products. A block of threads computes a tile of the
-result: it brings a strip of each operand to shared memory, and each thread sums up `PER_THREAD` squared
-elements in registers. Where there are few tiles and long sums, sums are cut into parts, which are added in
-order afterwards; how many depends on the sizes alone, so the same operands give the same bits.
+the windows of an image, and there may be a batch of products. Here is decided how a product is computed;
+`kernels.cuda.products` has the kernels. Where there are few tiles and long sums, sums are cut into parts,
+which are added in order afterwards; how many depends on the sizes alone, so the same operands give the same
+bits. On one GPU as on another: the shape of the tiles hangs on how many multiprocessors there are, but each
+element is summed up in the order of its products in all of them.
 """
 
 import math
@@ -13,33 +14,28 @@ from functools import lru_cache
 
 import numpy as np
 
+from kernels.cuda import driver
 from kernels.cuda.array import DeviceArray, empty
-from kernels.cuda.compile import (
-    FLOATS,
-    INTEGERS,
-    MOST_DIMS,
-    SIMULATED,
-    Kernel,
-    cuda,
-    device,
-    element_type,
-    kernel,
-    register,
-)
+from kernels.cuda.compile import MOST_DIMS, cuda, kernel
 from kernels.cuda.driver import keep_tables
+from kernels.cuda.elementwise import forward
+from kernels.cuda.fragments import SQUARE
 from kernels.cuda.geometry import merge, packed, place
 from kernels.cuda.memory import contiguous, write
+from kernels.cuda.products import DEEPEST, TILES, product, sum_of_parts
+from kernels.cuda.vectors import BYTES
 
-PER_THREAD = 2 if SIMULATED else 4  # rows and columns of the tile of one thread
-DEPTH = 4 if SIMULATED else 16  # products that are summed up between two barriers
-_SIDES = (
-    ((2, 2), (4, 1)) if SIMULATED else ((16, 16), (64, 4))
-)  # threads down and across a tile: square, thin
-_SHORTEST_PART = 16 * DEPTH  # products
+_SHORTEST_PART = 2 * DEEPEST  # products
+_SHORTEST_SUM = 4 * _SHORTEST_PART  # that is cut into parts, or adding these takes longer than it saves
 _ENOUGH_BLOCKS = 256  # to keep a GPU busy
 _MOST_PARTS = 64
 _KEPT_BYTES = 1 << 21  # of a table of places that is kept for the next product of these layouts
-_MOST_BLOCKS = 2 if SIMULATED else 1 << 20  # in one launch; a block goes through several tiles
+
+_SIDE = TILES["square"].rows // 2  # of squares that are counted to find out in how many parts to sum up
+
+_RATES = {"large": 1.0, "square": 0.75, "small": 0.5, "thin": 0.4}
+"""Products a multiprocessor computes in a while by tiles of these shapes: estimated by the share of the inner
+loop's instructions that multiply, and by how many threads there are to wait with."""
 
 
 @kernel("int64, int64, dims, dims, dims, int64, int64, out T*", ["int64"])
@@ -48,127 +44,6 @@ def _places(size, count, shape, steps, more_steps, first, second, out):
     for i in range(cuda.grid(1), size, cuda.gridsize(1)):
         out[first + i] = place(i, count, shape, steps)
         out[second + i] = place(i, count, shape, more_steps)
-
-
-@device
-def _by_step(i, step, tables, first):
-    return i * step
-
-
-@device
-def _by_table(i, step, tables, first):
-    return tables[first + i]
-
-
-def _product(
-    rows, columns, inner, batches, parts, chunk, a_row, a_inner, b_inner, b_column, out_row, out_column,
-    a_along, b_along, a_first, b_first, count, shape, a_batch, b_batch, out_batch, part_step,
-    added, added_batch, added_row, added_column, a, b, addend, tables, out,
-):  # fmt: skip
-    """out[batch, row, column] = sum of a[batch, row, :] * b[batch, :, column], for each part of the sum.
-
-    a_along: whether neighbouring threads read along the sum, else along the rows; b_along the same.
-    added: whether the addend comes on top.
-    """
-    a_tile = cuda.shared.array(A_SIZE, T)  # noqa: F821
-    b_tile = cuda.shared.array(B_SIZE, T)  # noqa: F821
-    a_rows = cuda.shared.array(ROWS, INDEX)  # noqa: F821
-    b_columns = cuda.shared.array(COLUMNS, INDEX)  # noqa: F821
-    sums = cuda.local.array(SUMS, T)  # noqa: F821
-    t = cuda.threadIdx.x
-    down, across = t // SIDE_ACROSS, t % SIDE_ACROSS  # noqa: F821
-    tiles_down = (rows + ROWS - 1) // ROWS  # noqa: F821
-    tiles_across = (columns + COLUMNS - 1) // COLUMNS  # noqa: F821
-    out_rows, b_places, out_columns = rows, 2 * rows, 2 * rows + columns
-    a_inners = 2 * (rows + columns)
-    b_inners = a_inners + inner
-    for block in range(cuda.blockIdx.x, batches * parts * tiles_down * tiles_across, cuda.gridDim.x):
-        rest = block // tiles_across
-        left = (block - rest * tiles_across) * COLUMNS  # noqa: F821
-        top = rest % tiles_down * ROWS  # noqa: F821
-        rest = rest // tiles_down
-        batch = rest // parts
-        part = rest - batch * parts
-        # Beyond the last row there is the last one again: nothing of it is stored.
-        for r in range(t, ROWS, THREADS):  # noqa: F821
-            a_rows[r] = at(min(top + r, rows - 1), a_row, tables, 0)  # noqa: F821
-        for c in range(t, COLUMNS, THREADS):  # noqa: F821
-            b_columns[c] = at(min(left + c, columns - 1), b_column, tables, b_places)  # noqa: F821
-        a_base = a_first + place(batch, count, shape, a_batch)
-        b_base = b_first + place(batch, count, shape, b_batch)
-        for n in range(SUMS):  # noqa: F821
-            sums[n] = 0
-        end = min(inner, (part + 1) * chunk)
-        cuda.syncthreads()
-        for start in range(part * chunk, end, DEPTH):
-            for n in range(t, ROWS * DEPTH, THREADS):  # noqa: F821
-                r, k = (n // DEPTH, n % DEPTH) if a_along else (n % ROWS, n // ROWS)  # noqa: F821
-                value = T(0)  # noqa: F821
-                if start + k < end:
-                    value = a[a_base + a_rows[r] + at(start + k, a_inner, tables, a_inners)]  # noqa: F821
-                a_tile[k * (ROWS + 1) + r] = value  # noqa: F821
-            for n in range(t, COLUMNS * DEPTH, THREADS):  # noqa: F821
-                c, k = (n // DEPTH, n % DEPTH) if b_along else (n % COLUMNS, n // COLUMNS)  # noqa: F821
-                value = T(0)  # noqa: F821
-                if start + k < end:
-                    value = b[b_base + b_columns[c] + at(start + k, b_inner, tables, b_inners)]  # noqa: F821
-                b_tile[k * (COLUMNS + 1) + c] = value  # noqa: F821
-            cuda.syncthreads()
-            for k in range(DEPTH):
-                for r in range(PER_THREAD):
-                    factor = a_tile[k * (ROWS + 1) + down + r * SIDE_DOWN]  # noqa: F821
-                    for c in range(PER_THREAD):
-                        sums[r * PER_THREAD + c] += (
-                            factor * b_tile[k * (COLUMNS + 1) + across + c * SIDE_ACROSS]  # noqa: F821
-                        )
-            cuda.syncthreads()
-        out_base = part * part_step + place(batch, count, shape, out_batch)
-        for r in range(PER_THREAD):
-            row = top + down + r * SIDE_DOWN  # noqa: F821
-            if row < rows:
-                row_base = out_base + at(row, out_row, tables, out_rows)  # noqa: F821
-                for c in range(PER_THREAD):
-                    column = left + across + c * SIDE_ACROSS  # noqa: F821
-                    if column < columns:
-                        total = sums[r * PER_THREAD + c]
-                        if added and part == 0:
-                            total += addend[batch * added_batch + row * added_row + column * added_column]
-                        out[row_base + at(column, out_column, tables, out_columns)] = total  # noqa: F821
-
-
-_SIGNATURE = (
-    "int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, int64, "
-    "bool, bool, int64, int64, int64, dims, dims, dims, dims, int64, "
-    "bool, int64, int64, int64, T*, T*, T*, {tables}, out T*"
-)
-
-
-def _variant(name: str, at, tables: str, sides: tuple[int, int], kinds: Sequence[str]) -> Kernel:
-    down, across = sides
-    rows, columns = down * PER_THREAD, across * PER_THREAD
-    scope = {
-        "at": at, "SIDE_DOWN": down, "SIDE_ACROSS": across, "THREADS": down * across, "ROWS": rows,
-        "COLUMNS": columns, "A_SIZE": DEPTH * (rows + 1), "B_SIZE": DEPTH * (columns + 1),
-        "SUMS": PER_THREAD * PER_THREAD, "INDEX": element_type(np.dtype(np.int64)),
-    }  # fmt: skip
-    return register(Kernel(_product, _SIGNATURE.format(tables=tables), kinds, scope, name))
-
-
-_products = {
-    (False, False): _variant("product", _by_step, "T*", _SIDES[0], (*FLOATS, *INTEGERS)),
-    (False, True): _variant("thin_product", _by_step, "T*", _SIDES[1], (*FLOATS, *INTEGERS)),
-    (True, False): _variant("product_of_dims", _by_table, "int64*", _SIDES[0], FLOATS),
-    (True, True): _variant("thin_product_of_dims", _by_table, "int64*", _SIDES[1], FLOATS),
-}
-
-
-@kernel("int64, int64, T*, out T*", (*FLOATS, *INTEGERS))
-def _add_parts(size, parts, x, out):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        total = x[i]
-        for part in range(1, parts):
-            total += x[part * size + i]
-        out[i] = total
 
 
 class _Dims:
@@ -200,10 +75,15 @@ def _layout(x: DeviceArray) -> _Layout:
 class _Plan:
     """How a product of these layouts is computed: all that does not depend on where the arrays lie.
 
-    back_a, back_b: how many elements before index 0 the lowest one lies, where steps are negative.
+    back_a, back_b: how many elements before index 0 the lowest one lies, where steps are negative. turned:
+    whether the transposed product is computed. wide: of both operands, as the kernel takes them, and of the
+    result, whether they allow vectors, if they begin at an address that does.
     """
 
-    def __init__(self, a: _Layout, b: _Layout, out: _Layout, batch: int, inner: int, addend: _Layout | None):
+    def __init__(
+        self, a: _Layout, b: _Layout, out: _Layout, batch: int, inner: int, addend: _Layout | None,
+        dtype: np.dtype,
+    ):  # fmt: skip
         (shape, steps_a), (_, steps_b), (target, steps_out) = a, b, out
         rows, middle = len(shape) - inner, batch + inner
         self.batches, steps = merge(target[:batch], [steps_a[:batch], steps_b[:batch], steps_out[:batch]])
@@ -212,9 +92,12 @@ class _Plan:
         across = _Dims(target[rows:], steps_b[middle:], steps_out[rows:], added[2])
         depth = _Dims(shape[rows:], steps_a[rows:], steps_b[batch:middle])
         self.back_a, self.back_b = _lowest(*a), _lowest(*b)
-        self.turned, self.thin = _shape_of_tiles(down.size, across.size)
-        batch_steps, first = [packed(s, 0) for s in steps[:2]], [self.back_a, self.back_b]
-        if self.turned:  # the transposed product
+        count, size = math.prod(self.batches), math.prod(target)
+        dense = _span(*out) == size
+        self.parts, chunk = _parts_of(down.size, across.size, count, depth.size) if dense else (1, depth.size)
+        self.turned, self.tile = _choose_tile(down, across, count * self.parts, dtype)
+        batch_steps, first = steps[:2], [self.back_a, self.back_b]
+        if self.turned:
             down, across = across, down
             depth.first, depth.second = depth.second, depth.first
             batch_steps.reverse()
@@ -222,16 +105,24 @@ class _Plan:
         self.groups = down, across, depth
         self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
         self.places_bytes = 16 * sum([dims.size for dims in self.groups])
-        count, size = math.prod(self.batches), math.prod(target)
-        self.tiles = count * math.prod(_tiles(down.size, across.size, self.thin))
-        dense = _span(*out) == size
-        self.parts, chunk = _parts_of(self.tiles, depth.size) if dense else (1, depth.size)
+        tile = TILES[self.tile]
+        self.blocks = count * self.parts * -(-down.size // tile.rows) * -(-across.size // tile.columns)
+        a_along, b_along = _is_along(down, depth, depth.first), _is_along(across, depth, depth.second)
+        self.nbytes = min(BYTES, SQUARE * dtype.itemsize)
+        unit = self.nbytes // dtype.itemsize
+        self.wide = (
+            _in_fours(depth, depth.first, [*down.first, *batch_steps[0]], unit) if a_along
+            else _in_fours(down, down.first, [*depth.first, *batch_steps[0]], unit),
+            _in_fours(depth, depth.second, [*across.first, *batch_steps[1]], unit) if b_along
+            else _in_fours(across, across.first, [*depth.second, *batch_steps[1]], unit),
+            _in_fours(across, across.second, [*down.second, *steps[2]], unit),
+        )  # fmt: skip
         self.numbers = (
             down.size, across.size, depth.size, count, self.parts, chunk,
             down.first[0], depth.first[0], depth.second[0], across.first[0], down.second[0], across.second[0],
-            _is_along(down, depth, depth.first), _is_along(across, depth, depth.second), *first,
-            len(self.batches), packed(self.batches, 1), *batch_steps, packed(steps[2], 0),
-            size, addend is not None, added[0], down.addend, across.addend,
+            a_along, b_along, *first,
+            len(self.batches), packed(self.batches, 1), *[packed(s, 0) for s in batch_steps],
+            packed(steps[2], 0), size, addend is not None, added[0], down.addend, across.addend,
         )  # fmt: skip
 
     def places(self) -> DeviceArray:
@@ -279,40 +170,48 @@ def contract(
     batch: int,
     inner: int,
     addend: DeviceArray | None = None,
+    formula: str = "",
 ) -> None:
-    """Fill `out` with the sum of a * b over dims of both, plus `addend`.
+    """Fill `out` with the sum of a * b over dims of both, plus `addend`, and apply a formula to it.
 
     a: (*batch, *rows, *inner), b: (*batch, *inner, *columns), out: (*batch, *rows, *columns), of one dtype
     and any strides; `batch` and `inner` say how many dims these are, `MOST_DIMS` at most in each group but
     the batch. Integers wrap around; there are no bools. addend: broadcasts to `out`, with one step along all
-    batch dims, all rows and all columns; it may be `out` itself.
+    batch dims, all rows and all columns; it may be `out` itself. formula: the name of one of one variable, of
+    `micro.formulas`, for floats.
     """
     if not out.size:
         return
     if 0 in a.shape[a.ndim - inner :]:
         write(out, np.zeros((), out.dtype) if addend is None else addend)
+        if formula:
+            forward(formula, out, out=out)
         return
     added = None if addend is None else _layout(addend.broadcast_to(out.shape))
-    plan = _plan(_layout(a), _layout(b), _layout(out), batch, inner, added)
+    plan = _plan(_layout(a), _layout(b), _layout(out), batch, inner, added, out.dtype)
     if len(plan.batches) > MOST_DIMS:
         copied = empty(out.shape, out.dtype)
-        contract(
-            contiguous(a), contiguous(b), copied, batch, inner, None if addend is None else contiguous(addend)
-        )
+        given = None if addend is None else contiguous(addend)
+        contract(contiguous(a), contiguous(b), copied, batch, inner, given, formula)
         write(out, copied)
         return
     first, second = _from_lowest(a, plan.back_a), _from_lowest(b, plan.back_b)
+    begins = [a.address, b.address]
     if plan.turned:
         first, second = second, first
+        begins.reverse()
     tables = _places_of(plan) if plan.in_dims else first
     target = empty((plan.parts, out.size), out.dtype) if plan.parts > 1 else out
-    down, across = _SIDES[plan.thin]
-    _products[plan.in_dims, plan.thin].launch(
-        min(plan.tiles * plan.parts, _MOST_BLOCKS), down * across, *plan.numbers,
+    wide = [
+        allowed and not address % plan.nbytes
+        for allowed, address in zip(plan.wide, (*begins, target.address), strict=True)
+    ]
+    product(plan.tile, plan.in_dims, "" if plan.parts > 1 else formula).launch(
+        plan.blocks, TILES[plan.tile].threads, *plan.numbers, *wide,
         first, second, first if addend is None else addend, tables, target,
     )  # fmt: skip
     if plan.parts > 1:
-        _add_parts.over(out.size, out.size, plan.parts, target, out)
+        sum_of_parts(formula).over(out.size, out.size, plan.parts, target, out)
 
 
 def _from_lowest(x: DeviceArray, back: int) -> DeviceArray:
@@ -320,18 +219,27 @@ def _from_lowest(x: DeviceArray, back: int) -> DeviceArray:
     return x.strided(x.shape, [abs(s) for s in x.strides], -back * x.itemsize) if back else x
 
 
-def _tiles(rows: int, columns: int, thin: bool) -> tuple[int, int]:
-    down, across = (PER_THREAD * n for n in _SIDES[thin])
-    return -(-rows // down), -(-columns // across)
+def _choose_tile(down: _Dims, across: _Dims, count: int, dtype: np.dtype) -> tuple[bool, str]:
+    """Return whether to compute the transposed product, and by which tiles: what takes the least time.
+
+    count: how many products there are, or parts of them.
+    """
+    found = []
+    for turned, (rows, columns) in enumerate(((down, across), (across, down))):
+        gaps = 1.0 if columns.second[-1] == 1 else 1.1  # where neighbouring threads do not write neighbours
+        for name, tile in TILES.items():
+            if dtype == np.float32 or name != "large":
+                tiles = count * -(-rows.size // tile.rows) * -(-columns.size // tile.columns)
+                turns = -(-tiles // driver.multiprocessors())
+                found.append((turns * tile.rows * tile.columns / _RATES[name] * gaps, bool(turned), name))
+    _, turned, name = min(found)
+    return turned, name
 
 
-def _shape_of_tiles(rows: int, columns: int) -> tuple[bool, bool]:
-    """Return whether to compute the transposed product, and whether with thin tiles: as few as can be."""
-    square = math.prod(_tiles(rows, columns, False))
-    thin, turned = math.prod(_tiles(rows, columns, True)), math.prod(_tiles(columns, rows, True))
-    if square <= min(thin, turned):
-        return False, False
-    return turned < thin, True
+def _in_fours(dims: _Dims, steps: Sequence[int], others: Sequence[int], unit: int) -> bool:
+    """Return whether elements along dims lie beside each other, every fourth at a multiple of `unit`."""
+    in_rows = steps[-1] == 1 and dims.sizes[-1] % SQUARE == 0
+    return in_rows and not any(step % unit for step in (*steps[:-1], *others))
 
 
 def _is_along(across: _Dims, depth: _Dims, steps: Sequence[int]) -> bool:
@@ -341,10 +249,14 @@ def _is_along(across: _Dims, depth: _Dims, steps: Sequence[int]) -> bool:
     return (abs(steps[-1]), -depth.sizes[-1]) <= (abs(across.first[-1]), -across.sizes[-1])
 
 
-def _parts_of(tiles: int, inner: int) -> tuple[int, int]:
-    """Return into how many parts sums are cut, and how long these are."""
-    parts = min(_MOST_PARTS, -(-_ENOUGH_BLOCKS // tiles), inner // _SHORTEST_PART)
-    if parts < 2:
+def _parts_of(rows: int, columns: int, count: int, inner: int) -> tuple[int, int]:
+    """Return into how many parts sums are cut, and how long these are.
+
+    It must not hang on the GPU, nor on the tiles chosen for it, or the bits of the results would.
+    """
+    blocks = count * -(-rows // _SIDE) * -(-columns // _SIDE)
+    parts = min(_MOST_PARTS, -(-_ENOUGH_BLOCKS // blocks), inner // _SHORTEST_PART)
+    if parts < 2 or inner < _SHORTEST_SUM:
         return 1, inner
-    chunk = -(-inner // parts // DEPTH) * DEPTH
+    chunk = max(_SHORTEST_PART, round(inner / parts / DEEPEST) * DEEPEST)
     return -(-inner // chunk), chunk

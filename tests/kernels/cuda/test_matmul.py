@@ -49,10 +49,10 @@ def test_more_than_a_tile(sizes) -> None:
 
 @pytest.mark.parametrize(("rows", "columns"), [(3, 2), (1, 1), (9, 1)])
 def test_long_sums_are_cut(rows, columns) -> None:
-    inner = 3 * tiles._SHORTEST_PART + 7
+    inner = 5 * tiles._SHORTEST_PART + 7
     a, b = numbers(rows, inner, dtype="float32"), numbers(inner, columns, dtype="float32")
-    parts, chunk = tiles._parts_of(1, inner)
-    assert parts == 3
+    parts, chunk = tiles._parts_of(rows, columns, 1, inner)
+    assert parts > 3
     assert (parts - 1) * chunk < inner <= parts * chunk
     agrees(a, b)
     first, second = (k.matmul(k.from_host(a), k.from_host(b)).to_host() for _ in range(2))
@@ -60,7 +60,7 @@ def test_long_sums_are_cut(rows, columns) -> None:
 
 
 def test_long_sums_into_a_transposed_result_and_onto_it() -> None:
-    inner = 2 * tiles._SHORTEST_PART
+    inner = tiles._SHORTEST_SUM
     a, b, c = numbers(3, inner), numbers(inner, 4), numbers(3, 4)
     out = k.from_host(c.T).T
     tiles.contract(k.from_host(a), k.from_host(b), out, 0, 1, out)
@@ -68,7 +68,7 @@ def test_long_sums_into_a_transposed_result_and_onto_it() -> None:
 
 
 def test_a_result_with_gaps() -> None:
-    a, b = numbers(3, 2 * tiles._SHORTEST_PART), numbers(2 * tiles._SHORTEST_PART, 2)
+    a, b = numbers(3, tiles._SHORTEST_SUM), numbers(tiles._SHORTEST_SUM, 2)
     whole = k.zeros((3, 5), np.dtype("float64"))
     tiles.contract(k.from_host(a), k.from_host(b), whole[:, 1:4:2], 0, 1)
     expected = np.zeros((3, 5))
