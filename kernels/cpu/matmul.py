@@ -11,7 +11,9 @@ import math
 
 import numpy as np
 
+from kernels.activations import check_activation
 from kernels.cpu.compile import jit
+from kernels.cpu.elementwise import forward
 from kernels.cpu.launch import share_of, shared_kernel, workers_for
 from kernels.cpu.scratch import NOTHING, scratch
 from kernels.cpu.tiles import (
@@ -322,8 +324,14 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return c.reshape(*batch, rows, columns)
 
 
-def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """Return x @ weight.T + bias. x: (..., inputs), weight: (outputs, inputs), bias: (outputs,)."""
+def linear(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, activation: str | None = None
+) -> np.ndarray:
+    """Return x @ weight.T + bias. x: (..., inputs), weight: (outputs, inputs), bias: (outputs,).
+
+    activation: a formula applied to it, one of `kernels.activations.ACTIVATIONS`; ValueError for others.
+    """
+    check_activation(activation)
     outputs, inputs = weight.shape
     flat = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), inputs)  # not -1: inputs may be 0
     out = np.empty((len(flat), outputs), x.dtype)
@@ -331,4 +339,6 @@ def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.nda
         fill_product(flat, weight.T, bias, out)
     else:
         out[...] = 0 if bias is None else bias
+    if activation is not None:
+        forward(activation, out, out=out)
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], outputs)

@@ -25,23 +25,20 @@ class Tile:
     """The shape of a tile, and of the block of threads that computes it.
 
     down, across: threads. squares: how many squares of a thread there are in each direction: 1 or 2. depth:
-    how many products are summed up between two barriers.
+    how many products are summed up between two barriers. blocks: how many a multiprocessor is to run at once,
+    for which the compiler limits the registers: it has 65,536.
     """
 
     down: int
     across: int
     squares: int
     depth: int
+    blocks: int = 1
 
     @property
     def threads(self) -> int:
         """Threads of a block."""
         return self.down * self.across
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Threads of a block, and how many blocks a multiprocessor is to run: 128 registers a thread."""
-        return self.threads, 512 // self.threads
 
     @property
     def rows(self) -> int:

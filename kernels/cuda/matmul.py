@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kernels.activations import check_activation
 from kernels.cuda.array import DeviceArray, empty, on_device
 from kernels.cuda.tiles import contract
 
@@ -26,10 +27,16 @@ def matmul(a: DeviceArray, b: DeviceArray) -> DeviceArray:
     return c
 
 
-def linear(x: DeviceArray, weight: DeviceArray, bias: DeviceArray | None) -> DeviceArray:
-    """Return x @ weight.T + bias. x: (..., inputs), weight: (outputs, inputs), bias: (outputs,)."""
+def linear(
+    x: DeviceArray, weight: DeviceArray, bias: DeviceArray | None, activation: str | None = None
+) -> DeviceArray:
+    """Return x @ weight.T + bias. x: (..., inputs), weight: (outputs, inputs), bias: (outputs,).
+
+    activation: a formula applied to it, one of `kernels.activations.ACTIVATIONS`; ValueError for others.
+    """
+    check_activation(activation)
     outputs, inputs = weight.shape
     flat = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), inputs)  # not -1: inputs may be 0
     out = empty((len(flat), outputs), x.dtype)
-    contract(flat, weight.T, out, 0, 1, bias)
+    contract(flat, weight.T, out, 0, 1, bias, activation or "")
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], outputs)

@@ -2,7 +2,7 @@
 
 `examine(kernel, kind, capability)` compiles one variant and assembles it, `disassemble` reads what came out.
 Run as a program this prints a line for each: `python -m kernels.cuda.offline [family ...]`; and with `--sass`
-what the machine code of kernels and their loops holds: `python -m kernels.cuda.offline --sass tiles.product`.
+what machine code and its loops hold: `python -m kernels.cuda.offline --sass products.square_product`.
 """
 
 import argparse

@@ -43,10 +43,13 @@ if SIMULATED:
     }  # fmt: skip
 else:
     TILES = {
-        "large": Tile(16, 16, 2, 8), "square": Tile(16, 16, 1, 16), "small": Tile(8, 8, 1, 32),
-        "thin": Tile(16, 4, 1, 16),
+        "large": Tile(16, 16, 2, 8), "square": Tile(16, 16, 1, 16, 2), "small": Tile(8, 8, 1, 32, 4),
+        "thin": Tile(16, 4, 1, 16, 6),
     }  # fmt: skip
 """By name: 128 x 128 elements, 64 x 64, 32 x 32 and 64 x 16."""
+
+TILES_BY_TABLES = ("large", "square", "thin")
+"""Those that there are kernels of for operands of several dims."""
 
 DEEPEST = max(tile.depth for tile in TILES.values())
 """Of all: how long a part of a sum is, is a multiple of it."""
@@ -56,19 +59,20 @@ DEEPEST = max(tile.depth for tile in TILES.values())
 # The names in capitals are numbers of the tile; T is the element type, and `at` says where elements lie.
 
 
-def _line_and_place(n, along):
+def _line_and_place(n, lines, along):
     """Return of which line of an operand, and from which place along the sum, piece `n` is."""
     if along:
         return n // (DEPTH // 4), n % (DEPTH // 4) * 4  # noqa: F821
-    return n % (LINES // 4) * 4, n // (LINES // 4)  # noqa: F821
+    return n % (lines // 4) * 4, n // (lines // 4)
 
 
-def _keep_nothing(lines, top, size, tables, first):
+def _keep_nothing(lines, height, top, size, tables, first):
     pass
 
 
 def _begin_by_steps(
-    x, base, lines, top, size, start, end, along, wide, line_step, step, tables, first, places, counts, values
+    x, base, lines, height, pieces, top, size, start, end, along, wide, line_step, step, tables, first,
+    places, counts, values,
 ):  # fmt: skip
     """Bring the thread's pieces of an operand to registers: lines from `top`, places of the sum from `start`.
 
@@ -77,8 +81,8 @@ def _begin_by_steps(
     Afterwards `places` and `counts` hold where each piece lies, and how many of its elements there are.
     """
     beside = step if along else line_step
-    for piece in range(PIECES):  # noqa: F821
-        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, along)  # noqa: F821
+    for piece in range(pieces):
+        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, height, along)  # noqa: F821
         line, k = line + top, k + start
         count = 0
         if line < size:
@@ -90,9 +94,11 @@ def _begin_by_steps(
         pick(x, wide, here, beside, 2 * beside, 3 * beside, count, values, 4 * piece)  # noqa: F821
 
 
-def _go_on_by_steps(x, base, lines, start, moved, along, wide, beside, tables, first, places, counts, values):
+def _go_on_by_steps(
+    x, base, lines, height, pieces, start, moved, along, wide, beside, tables, first, places, counts, values
+):  # fmt: skip
     """As `_begin_by_steps` for the step that is `moved` elements further, and does not end early."""
-    for piece in range(PIECES):  # noqa: F821
+    for piece in range(pieces):
         here = places[piece] + moved
         if wide:
             bring(x, here, values, 4 * piece)  # noqa: F821
@@ -121,21 +127,22 @@ def _pick(x, wide, here, second, third, fourth, count, values, v):
         values[v + 3] = x[here + fourth]
 
 
-def _keep_places(lines, top, size, tables, first):
+def _keep_places(lines, height, top, size, tables, first):
     """Write down where the lines of a tile begin; beyond the last, that of the first."""
-    for line in range(cuda.threadIdx.x, LINES, THREADS):  # noqa: F821
+    for line in range(cuda.threadIdx.x, height, THREADS):  # noqa: F821
         lines[line] = tables[first + (top + line if top + line < size else 0)]
 
 
 def _begin_by_tables(
-    x, base, lines, top, size, start, end, along, wide, line_step, step, tables, first, places, counts, values
+    x, base, lines, height, pieces, top, size, start, end, along, wide, line_step, step, tables, first,
+    places, counts, values,
 ):  # fmt: skip
     """As `_begin_by_steps`, where a table tells at which offset places of the sum lie, from `first` on.
 
     `lines` tells that of the lines.
     """
-    for piece in range(PIECES):  # noqa: F821
-        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, along)  # noqa: F821
+    for piece in range(pieces):
+        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, height, along)  # noqa: F821
         left = end - start - k
         pick_by_tables(  # noqa: F821
             x, base, lines, line, first + start + k, along, wide, tables,
@@ -144,11 +151,11 @@ def _begin_by_tables(
 
 
 def _go_on_by_tables(
-    x, base, lines, start, moved, along, wide, beside, tables, first, places, counts, values
+    x, base, lines, height, pieces, start, moved, along, wide, beside, tables, first, places, counts, values
 ):
     """As `_go_on_by_steps`, by tables."""
-    for piece in range(PIECES):  # noqa: F821
-        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, along)  # noqa: F821
+    for piece in range(pieces):
+        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, height, along)  # noqa: F821
         pick_by_tables(x, base, lines, line, first + start + k, along, wide, tables, 4, values, 4 * piece)  # noqa: F821
 
 
@@ -175,17 +182,17 @@ def _pick_by_tables(x, base, lines, line, k, along, wide, tables, count, values,
         values[v + 3] = x[here + lines[line + 3]]
 
 
-def _stash(tile, first, along, values):
+def _stash(tile, first, height, width, pieces, along, values):
     """Write the thread's pieces to shared memory, where lines lie side by side."""
-    for piece in range(PIECES):  # noqa: F821
-        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, along)  # noqa: F821
-        here, v = first + k * WIDTH + line, 4 * piece  # noqa: F821
+    for piece in range(pieces):
+        line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, height, along)  # noqa: F821
+        here, v = first + k * width + line, 4 * piece
         # One element, too, goes by `store`: an array's index is first asked whether it is negative.
         if along:
             store(tile, here, (values[v],))
-            store(tile, here + WIDTH, (values[v + 1],))  # noqa: F821
-            store(tile, here + 2 * WIDTH, (values[v + 2],))  # noqa: F821
-            store(tile, here + 3 * WIDTH, (values[v + 3],))  # noqa: F821
+            store(tile, here + width, (values[v + 1],))
+            store(tile, here + 2 * width, (values[v + 2],))
+            store(tile, here + 3 * width, (values[v + 3],))
         else:
             store(tile, here, (values[v], values[v + 1], values[v + 2], values[v + 3]))
 
@@ -250,8 +257,8 @@ def _product(
     top = (rest - batch_part * tiles_down) * ROWS  # noqa: F821
     batch = batch_part // parts
     part = batch_part - batch * parts
-    keep_a(a_lines, top, rows, tables, 0)  # noqa: F821
-    keep_b(b_lines, left, columns, tables, b_outers)  # noqa: F821
+    keep_a(a_lines, ROWS, top, rows, tables, 0)  # noqa: F821
+    keep_b(b_lines, COLUMNS, left, columns, tables, b_outers)  # noqa: F821
     a_base = a_first + place(batch, count, shape, a_batch)
     b_base = b_first + place(batch, count, shape, b_batch)
     sums = no_sums(T(0))  # noqa: F821
@@ -261,32 +268,32 @@ def _product(
     a_moved, b_moved, half = (start - begin) * a_inner, (start - begin) * b_inner, 0
     cuda.syncthreads()
     begin_a(  # noqa: F821
-        a, a_base, a_lines, top, rows, begin, start, a_along, a_wide, a_row, a_inner, tables, a_inners,
-        a_places, a_counts, a_next,
+        a, a_base, a_lines, ROWS, A_PIECES, top, rows, begin, start, a_along, a_wide,  # noqa: F821
+        a_row, a_inner, tables, a_inners, a_places, a_counts, a_next,
     )  # fmt: skip
     begin_b(  # noqa: F821
-        b, b_base, b_lines, left, columns, begin, start, b_along, b_wide, b_column, b_inner, tables,
-        b_inners, b_places, b_counts, b_next,
+        b, b_base, b_lines, COLUMNS, B_PIECES, left, columns, begin, start, b_along, b_wide,  # noqa: F821
+        b_column, b_inner, tables, b_inners, b_places, b_counts, b_next,
     )  # fmt: skip
-    stash_a(tile, 0, a_along, a_next)  # noqa: F821
-    stash_b(tile, B_FIRST, b_along, b_next)  # noqa: F821
+    stash(tile, 0, ROWS, A_WIDTH, A_PIECES, a_along, a_next)  # noqa: F821
+    stash(tile, B_FIRST, COLUMNS, B_WIDTH, B_PIECES, b_along, b_next)  # noqa: F821
     cuda.syncthreads()
     for following in range(start, end + DEPTH, DEPTH):  # noqa: F821
         if following < end:
             go_on_a(  # noqa: F821
-                a, a_base, a_lines, following, a_moved, a_along, a_wide, a_beside, tables, a_inners,
-                a_places, a_counts, a_next,
+                a, a_base, a_lines, ROWS, A_PIECES, following, a_moved, a_along, a_wide,  # noqa: F821
+                a_beside, tables, a_inners, a_places, a_counts, a_next,
             )  # fmt: skip
             go_on_b(  # noqa: F821
-                b, b_base, b_lines, following, b_moved, b_along, b_wide, b_beside, tables, b_inners,
-                b_places, b_counts, b_next,
+                b, b_base, b_lines, COLUMNS, B_PIECES, following, b_moved, b_along, b_wide,  # noqa: F821
+                b_beside, tables, b_inners, b_places, b_counts, b_next,
             )  # fmt: skip
         a_moved += a_step
         b_moved += b_step
         sums = add_products(sums, tile, half + down, half + B_FIRST + across)  # noqa: F821
         half = BUFFER - half  # noqa: F821
-        stash_a(tile, half, a_along, a_next)  # noqa: F821
-        stash_b(tile, half + B_FIRST, b_along, b_next)  # noqa: F821
+        stash(tile, half, ROWS, A_WIDTH, A_PIECES, a_along, a_next)  # noqa: F821
+        stash(tile, half + B_FIRST, COLUMNS, B_WIDTH, B_PIECES, b_along, b_next)  # noqa: F821
         cuda.syncthreads()
     adds = added and part == 0
     out_base = part * part_step + place(batch, count, shape, out_batch)
@@ -328,7 +335,7 @@ _SIGNATURE = (
 
 @cache
 def product(name: str, in_dims: bool, formula: str) -> Kernel:
-    """Return the kernel of a tile of `TILES`, for operands of several dims or of one; formula: a name or ""."""
+    """Return the kernel of a tile of `TILES`, for operands of several dims or of one, with a formula."""
     tile = TILES[name]
     if in_dims:
         keep, begin, go_on, place_of = _keep_places, _begin_by_tables, _go_on_by_tables, _by_table
@@ -347,15 +354,11 @@ def product(name: str, in_dims: bool, formula: str) -> Kernel:
         }  # fmt: skip
         found["bring"] = made(_bring)
         found["pick"], found["pick_by_tables"] = made(_pick), made(_pick_by_tables)
-        for x, lines in (("a", "ROWS"), ("b", "COLUMNS")):
-            names = {
-                "LINES": found[lines],
-                "PIECES": found[f"{x.upper()}_PIECES"],
-                "WIDTH": found[f"{x.upper()}_WIDTH"],
-            }
-            names["line_and_place"] = made(_line_and_place, **names)
-            for function, name in ((keep, "keep"), (begin, "begin"), (go_on, "go_on"), (_stash, "stash")):
-                found[f"{name}_{x}"] = made(function, **names)
+        found["line_and_place"] = made(_line_and_place)
+        found["stash"] = made(_stash)
+        found["keep_a"] = found["keep_b"] = made(keep)
+        found["begin_a"] = found["begin_b"] = made(begin)
+        found["go_on_a"] = found["go_on_b"] = made(go_on)
         activate = formula_for(FORMULAS[formula].forward, kind["T"]) if formula else _as_it_is
         found["finish"] = made(_finish, activate=activate)
         return found
@@ -368,7 +371,7 @@ def product(name: str, in_dims: bool, formula: str) -> Kernel:
             ["float32"] if name == "large" else kinds,
             scope,
             whole,
-            launch_bounds=tile.bounds,
+            launch_bounds=(tile.threads, 1 if in_dims else tile.blocks),
         )
     )
 
@@ -397,6 +400,7 @@ def _add_parts(size, parts, x, out):
 
 
 for _name in TILES:
-    for _in_dims in (False, True):
-        product(_name, _in_dims, "")
+    product(_name, False, "")
+for _name in TILES_BY_TABLES:
+    product(_name, True, "")
 sum_of_parts("")

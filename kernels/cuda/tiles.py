@@ -22,7 +22,7 @@ from kernels.cuda.elementwise import forward
 from kernels.cuda.fragments import SQUARE
 from kernels.cuda.geometry import merge, packed, place
 from kernels.cuda.memory import contiguous, write
-from kernels.cuda.products import DEEPEST, TILES, product, sum_of_parts
+from kernels.cuda.products import DEEPEST, TILES, TILES_BY_TABLES, product, sum_of_parts
 from kernels.cuda.vectors import BYTES
 
 _SHORTEST_PART = 2 * DEEPEST  # products
@@ -95,7 +95,12 @@ class _Plan:
         count, size = math.prod(self.batches), math.prod(target)
         dense = _span(*out) == size
         self.parts, chunk = _parts_of(down.size, across.size, count, depth.size) if dense else (1, depth.size)
-        self.turned, self.tile = _choose_tile(down, across, count * self.parts, dtype)
+        self.groups = down, across, depth
+        self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
+        names = TILES_BY_TABLES if self.in_dims else tuple(TILES)
+        if dtype != np.float32:
+            names = tuple(name for name in names if name != "large")
+        self.turned, self.tile = _choose_tile(down, across, count * self.parts, names)
         batch_steps, first = steps[:2], [self.back_a, self.back_b]
         if self.turned:
             down, across = across, down
@@ -103,7 +108,6 @@ class _Plan:
             batch_steps.reverse()
             first.reverse()
         self.groups = down, across, depth
-        self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
         self.places_bytes = 16 * sum([dims.size for dims in self.groups])
         tile = TILES[self.tile]
         self.blocks = count * self.parts * -(-down.size // tile.rows) * -(-across.size // tile.columns)
@@ -219,7 +223,7 @@ def _from_lowest(x: DeviceArray, back: int) -> DeviceArray:
     return x.strided(x.shape, [abs(s) for s in x.strides], -back * x.itemsize) if back else x
 
 
-def _choose_tile(down: _Dims, across: _Dims, count: int, dtype: np.dtype) -> tuple[bool, str]:
+def _choose_tile(down: _Dims, across: _Dims, count: int, names: Sequence[str]) -> tuple[bool, str]:
     """Return whether to compute the transposed product, and by which tiles: what takes the least time.
 
     count: how many products there are, or parts of them.
@@ -227,11 +231,11 @@ def _choose_tile(down: _Dims, across: _Dims, count: int, dtype: np.dtype) -> tup
     found = []
     for turned, (rows, columns) in enumerate(((down, across), (across, down))):
         gaps = 1.0 if columns.second[-1] == 1 else 1.1  # where neighbouring threads do not write neighbours
-        for name, tile in TILES.items():
-            if dtype == np.float32 or name != "large":
-                tiles = count * -(-rows.size // tile.rows) * -(-columns.size // tile.columns)
-                turns = -(-tiles // driver.multiprocessors())
-                found.append((turns * tile.rows * tile.columns / _RATES[name] * gaps, bool(turned), name))
+        for name in names:
+            tile = TILES[name]
+            tiles = count * -(-rows.size // tile.rows) * -(-columns.size // tile.columns)
+            turns = -(-tiles // driver.multiprocessors())
+            found.append((turns * tile.rows * tile.columns / _RATES[name] * gaps, bool(turned), name))
     _, turned, name = min(found)
     return turned, name
 

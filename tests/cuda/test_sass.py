@@ -102,7 +102,7 @@ def test_a_listing_is_refused_with_the_reason(tmp_path) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", ["elementwise.add", "elementwise.exp", "tiles.product"])
+@pytest.mark.parametrize("name", ["elementwise.add", "elementwise.exp", "products.square_product"])
 def test_float32_is_not_computed_in_float64(name: str) -> None:
     offline.all_kernels()
     assert not disassembled(KERNELS[name]).float64_instructions

@@ -151,3 +151,18 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
                 np.testing.assert_array_equal(one, two)
     finally:
         cpu.set_num_threads(before)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", None])
+@pytest.mark.parametrize("inner", [5, 0])
+def test_linear_with_an_activation(activation, inner) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias = rng.normal(size=(2, 4, inner)), rng.normal(size=(3, inner)), rng.normal(size=3)
+    formula = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh, None: lambda v: v}[activation]
+    found = cpu.linear(x, weight, bias, activation)
+    np.testing.assert_allclose(found, formula(x @ weight.T + bias), 1e-12, 1e-12)
+
+
+def test_an_activation_that_needs_what_goes_into_it_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"linear: expected an activation of .*, got 'gelu'"):
+        cpu.linear(np.ones((2, 2)), np.ones((2, 2)), None, "gelu")

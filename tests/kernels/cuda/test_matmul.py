@@ -1,6 +1,7 @@
 """kernels/cuda/matmul.py and tiles.py: products of any strides and sizes, beside NumPy's."""
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,6 +13,7 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
 from kernels import cuda as k
 from kernels.cuda import tiles
 from kernels.cuda.array import empty
+from kernels.cuda.products import TILES, TILES_BY_TABLES
 
 pytestmark = pytest.mark.usefixtures("device")
 RNG = np.random.default_rng(0)
@@ -136,3 +138,40 @@ def test_tables_of_places_are_kept_for_a_stream_and_let_go_with_the_cache() -> N
     np.testing.assert_allclose(
         out.to_host(), np.tensordot(a.to_host()[:, ::2], b.to_host()[::2], 2), rtol=1e-12
     )
+
+
+@pytest.fixture(params=[(turned, name) for name in TILES for turned in (False, True)], ids=str)
+def tile(request, monkeypatch) -> Iterator[str]:
+    """Have products computed by tiles of each shape, and as the transposed product."""
+    monkeypatch.setattr(tiles, "_choose_tile", lambda *_: request.param)
+    tiles._plan.cache_clear()
+    yield request.param[1]
+    tiles._plan.cache_clear()
+
+
+@pytest.mark.parametrize("sizes", [(18, 9, 17), (20, 12, 24), (3, 5, 2)], ids=str)
+def test_every_shape_of_tiles(tile, sizes) -> None:
+    rows, inner, columns = sizes
+    a, b = numbers(rows, inner, dtype="float32"), numbers(inner, columns, dtype="float32")
+    agrees(a, b)
+    agrees(a.T.copy().T, b.T.copy().T)
+    if tile in TILES_BY_TABLES:
+        pairs, turned = np.stack([a, a + 1], 2), np.stack([b, b - 1])
+        out = empty((columns, rows), np.float32)
+        tiles.contract(k.from_host(pairs), k.from_host(turned).transpose(1, 0, 2), out.T, 0, 2)
+        np.testing.assert_allclose(out.to_host().T, a @ b + (a + 1) @ (b - 1), 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("inner", [7, tiles._SHORTEST_SUM])
+@pytest.mark.parametrize("activation", ["relu", "tanh", None])
+def test_linear_with_an_activation(inner, activation) -> None:
+    x, weight, bias = numbers(5, inner), numbers(3, inner), numbers(3)
+    found = k.linear(*(k.from_host(given) for given in (x, weight, bias)), activation)
+    formula = {"relu": lambda v: np.maximum(v, 0), "tanh": np.tanh, None: lambda v: v}[activation]
+    np.testing.assert_allclose(found.to_host(), formula(x @ weight.T + bias), 1e-10)
+
+
+def test_an_activation_that_needs_what_goes_into_it_is_refused() -> None:
+    x = k.from_host(numbers(2, 2))
+    with pytest.raises(ValueError, match=r"linear: expected an activation of .*, got 'gelu'"):
+        k.linear(x, x, None, "gelu")
