@@ -46,8 +46,9 @@ class Convolution(Operation):
             return grad_x, k.conv2d_dweight(grad, x, kernel_hw, *self.geometry) if self.needs[1] else None
         if not self.needs[1]:
             return grad_x, None, k.sum_channels(grad) if self.needs[2] else None
-        grad_b = k.zeros(grad.shape[1:2], grad.dtype) if self.needs[2] else None
-        return grad_x, k.conv2d_dweight(grad, x, kernel_hw, *self.geometry, grad_b), grad_b
+        if not self.needs[2]:
+            return grad_x, k.conv2d_dweight(grad, x, kernel_hw, *self.geometry), None
+        return grad_x, *k.conv2d_dparameters(grad, x, kernel_hw, *self.geometry)
 
 
 class TransposedConvolution(Convolution):

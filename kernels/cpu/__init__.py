@@ -14,7 +14,7 @@ from kernels.cpu.compile import (
     set_num_threads,
     threading_layer,
 )
-from kernels.cpu.conv import conv2d, conv2d_dweight, conv2d_dx
+from kernels.cpu.conv import conv2d, conv2d_dparameters, conv2d_dweight, conv2d_dx
 from kernels.cpu.counting import (
     bincount,
     even_edges,
@@ -158,6 +158,7 @@ __all__ = [
     "compare",
     "compile_seconds",
     "conv2d",
+    "conv2d_dparameters",
     "conv2d_dweight",
     "conv2d_dx",
     "copy",

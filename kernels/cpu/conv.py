@@ -487,11 +487,19 @@ def _weigh(worker, workers, grad, x, sums, bias_sums, layout, offsets, room, sha
                     )  # fmt: skip
 
 
-def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=None) -> np.ndarray:
-    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw).
+def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> np.ndarray:
+    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw)."""
+    return _weigh_all(grad, x, kernel, stride, padding, dilation, groups, None)
 
-    dbias: None, or an array (f,) that is filled with the biases' gradient, read on the same way.
-    """
+
+def conv2d_dparameters(grad, x, kernel, stride, padding, dilation, groups) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of the filters and of the biases (f,), which are read on the same way."""
+    dbias = np.empty(grad.shape[1], grad.dtype)
+    return _weigh_all(grad, x, kernel, stride, padding, dilation, groups, dbias), dbias
+
+
+def _weigh_all(grad, x, kernel, stride, padding, dilation, groups, dbias) -> np.ndarray:
+    """Return the gradient of the filters, and fill `dbias`, if it is not None, with that of the biases."""
     kernel = tuple(kernel)
     filters, channels = grad.shape[1], x.shape[1] // groups
     out = np.empty((filters, channels, *kernel), x.dtype)

@@ -11,7 +11,7 @@ from kernels.cuda.batch_norm import batch_norm, batch_norm_dx
 from kernels.cuda.batches import take_rows, tally
 from kernels.cuda.channels import sum_channels
 from kernels.cuda.compare import compare, isclose
-from kernels.cuda.conv import conv2d, conv2d_dweight, conv2d_dx
+from kernels.cuda.conv import conv2d, conv2d_dparameters, conv2d_dweight, conv2d_dx
 from kernels.cuda.counting import (
     bincount,
     even_edges,
@@ -149,6 +149,7 @@ __all__ = [
     "cofactors",
     "compare",
     "conv2d",
+    "conv2d_dparameters",
     "conv2d_dweight",
     "conv2d_dx",
     "copy",

@@ -158,15 +158,15 @@ def _write_apart(grad, filters, shape, stride, padding, dilation) -> DeviceArray
     return contiguous(framed[:, :, padding[0] : padding[0] + h, padding[1] : padding[1] + w])
 
 
-def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=None) -> DeviceArray:
-    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw).
+def conv2d_dparameters(grad, x, kernel, stride, padding, dilation, groups) -> tuple[DeviceArray, DeviceArray]:
+    """Return the gradients of the filters and of the biases (f,)."""
+    return conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups), sum_channels(grad)
 
-    dbias: None, or an array (f,) that is filled with the biases' gradient.
-    """
+
+def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> DeviceArray:
+    """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw)."""
     filters, channels = grad.shape[1], x.shape[1] // groups
     out = empty((filters, channels, *kernel), x.dtype)
-    if dbias is not None:
-        write(dbias, sum_channels(grad))
     if not (grad.size and x.size and out.size):
         return zeros(out.shape, out.dtype)
     windows = _windows(x, kernel, grad.shape[2:], stride, padding, dilation, groups)

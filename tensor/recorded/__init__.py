@@ -56,7 +56,14 @@ from tensor.recorded.memory import (
 )
 from tensor.recorded.norm import batch_norm_dx, group_norm_dx, layer_norm_dx
 from tensor.recorded.pool import average_pool, average_pool_dx, max_pool_dx
-from tensor.recorded.products import conv2d, conv2d_dweight, conv2d_dx, linear, matmul
+from tensor.recorded.products import (
+    conv2d,
+    conv2d_dparameters,
+    conv2d_dweight,
+    conv2d_dx,
+    linear,
+    matmul,
+)
 from tensor.recorded.reduce import (
     cumprod_dx,
     cumsum,

@@ -27,11 +27,13 @@ def conv2d_dx(grad, weight, input_hw, *geometry):
     return conv.TransposedConvolution.apply(*operands, geometry=geometry, output_hw=tuple(input_hw))
 
 
-def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups, dbias=None):
-    """Return the gradient of a convolution in its weight; fill `dbias` with that in its bias."""
-    if dbias is not None:
-        dbias.copy_(grad.sum((0, 2, 3)))
-    geometry = stride, padding, dilation, groups
+def conv2d_dparameters(grad, x, kernel, *geometry):
+    """Return the gradients of a convolution in its weight and in its bias."""
+    return conv2d_dweight(grad, x, kernel, *geometry), tensor_of(grad).sum((0, 2, 3))
+
+
+def conv2d_dweight(grad, x, kernel, *geometry):
+    """Return the gradient of a convolution in its weight."""
     return ConvolutionWeight.apply(tensor_of(grad), tensor_of(x), kernel=tuple(kernel), geometry=geometry)
 
 

@@ -164,7 +164,7 @@ def test_the_transpose_is_the_transpose(
 
 def test_only_what_is_needed_is_computed(monkeypatch):
     calls = []
-    for name in ("conv2d_dx", "conv2d_dweight"):
+    for name in ("conv2d_dx", "conv2d_dweight", "conv2d_dparameters"):
         original = getattr(cpu, name)
         monkeypatch.setattr(
             cpu, name, lambda *a, name=name, original=original: calls.append(name) or original(*a)
@@ -175,7 +175,7 @@ def test_only_what_is_needed_is_computed(monkeypatch):
         ((x,), ["conv2d_dx"]),
         ((weight,), ["conv2d_dweight"]),
         ((bias,), []),
-        ((x, weight, bias), ["conv2d_dx", "conv2d_dweight"]),
+        ((x, weight, bias), ["conv2d_dx", "conv2d_dparameters"]),
     ]:
         calls.clear()
         for t in (x, weight, bias):

@@ -87,8 +87,7 @@ def check(reference, x_shape, w_shape, stride, padding, dilation, groups, dtype,
     given_bias = bias if bias is None or layouts[1] == "in order" else np.repeat(bias, 2)[::2]
     out = cpu.conv2d(a, b, given_bias, *options)
     grad_x = cpu.conv2d_dx(g, b, x_shape[2:], *options)
-    grad_b = np.empty(w_shape[0], dtype)
-    grad_w = cpu.conv2d_dweight(g, a, w_shape[2:], *options, grad_b)
+    grad_w, grad_b = cpu.conv2d_dparameters(g, a, w_shape[2:], *options)
     np.testing.assert_array_equal(cpu.conv2d_dweight(g, a, w_shape[2:], *options), grad_w)
     for found in (out, grad_x, grad_w):
         assert found.dtype == dtype, what
