@@ -54,19 +54,20 @@ def _larger(x, y):
     return x if x > y or x != x else y  # nan is larger than all numbers
 
 
-_sum, _largest = together(_plus), together(_larger)
+sum_of_group, largest_of_group = together(_plus), together(_larger)
+"""The sum, and the largest value, of threads: see `together`."""
 
 
 @device
 def sum_of_block(shared, t, width, value):
     """Return the sum of the values of all threads; width: how many there are, a power of two."""
-    return _sum(shared, t, t, width, 1, value)
+    return sum_of_group(shared, t, t, width, 1, value)
 
 
 @device
 def largest_of_block(shared, t, width, value):
     """Return the largest of the values of all threads; nan is larger than all numbers."""
-    return _largest(shared, t, t, width, 1, value)
+    return largest_of_group(shared, t, t, width, 1, value)
 
 
 def over_rows(made: Kernel, rows: int, length: int, *arguments) -> None:

@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from kernels.cuda import driver
-from kernels.cuda.array import DeviceArray, empty, take_over
+from kernels.cuda.array import DeviceArray, empty, from_host, take_over
 from kernels.cuda.compile import FLOATS, INTEGERS, cuda, device, kernel
 from kernels.cuda.launching import streams
 from kernels.cuda.memory import contiguous
@@ -36,9 +36,11 @@ class _Faults:
     """The word, and what the numbers in it mean."""
 
     def __init__(self) -> None:
-        # One word, written at once: which error, and above all bits of the value that fit.
+        # One word, written at once: which error, and those bits of the value that fit beside.
         self.word = driver.empty_pinned((1,), np.dtype(np.int64))
         self.word[0] = 0
+        # In the GPU's own memory: not 0 once a thread has taken it on itself to write the word.
+        self.claim = from_host(np.zeros(1, np.int64))
         self.on_gpu = take_over(self.word, self.word.ctypes.data, (1,), None, self.word.dtype)
         self.known: list[tuple[type[Exception], str]] = []
         self.numbers: dict[tuple[type[Exception], str], int] = {}
@@ -65,22 +67,26 @@ def _faults() -> _Faults:
     return _kept
 
 
+SITE = "int64, out int64[], out int64*"
+"""The arguments of a kernel that are for `note`."""
+
+
 @device
-def note(word, number, value):
-    """Keep error `number` with the value that it names, unless there is one already: for kernels to call."""
-    if word[0] == 0:
+def note(number, claim, word, value):
+    """Keep an error with the value that it names, unless there is one already: for kernels to call."""
+    if cuda.atomic.cas(claim, 0, 0, number) == 0:
         kept = max(-_LARGEST, min(value, _LARGEST))
         word[0] = (number << _VALUE_BITS) | (kept & _MASK)
 
 
-def site(kind: type[Exception], message: str) -> tuple[int, DeviceArray]:
-    """Return what a kernel is given for `note`: the number of an error, and the word.
+def site(kind: type[Exception], message: str) -> tuple[int, DeviceArray, DeviceArray]:
+    """Return what a kernel is given for `note`: the number of an error, and where it is kept.
 
     kind: IndexError or RuntimeError. message: with {} where the value belongs. Raises what was found before.
     """
     look()
     faults = _kept or _faults()
-    return faults.number_of(kind, message), faults.on_gpu
+    return faults.number_of(kind, message), faults.claim, faults.on_gpu
 
 
 def launched() -> None:
@@ -98,8 +104,9 @@ def look(is_late: bool = True) -> None:
     driver.synchronize(look=False)  # what is queued may note the same error once more
     with faults.lock:
         found, faults.word[0] = int(faults.word[0]), 0
-    if not found:  # another thread has raised it
-        return
+        if not found:  # another thread has raised it
+            return
+        driver.upload(faults.claim.address, faults.word)
     kind, message = faults.known[(found >> _VALUE_BITS) - 1]
     value = (found & _MASK) - ((found & (_LARGEST + 1)) << 1)
     if is_late:
@@ -113,12 +120,12 @@ driver.when_waited = look
 # --- what may be wrong in many operations ------------------------------------------------------------
 
 
-@kernel("int64, int64, int64, int64, K*, out int64*, out K*", INTEGERS, {"note": note})
-def _within(size, least, end, number, positions, word, out):
+@kernel(f"int64, int64, int64, {SITE}, K*, out K*", INTEGERS, {"note": note})
+def _within(size, least, end, number, claim, word, positions, out):
     for i in range(cuda.grid(1), size, cuda.gridsize(1)):
         position = positions[i]
         if position < least or position >= end:
-            note(word, number, position)
+            note(number, claim, word, position)
             position = 0
         out[i] = position
 
@@ -132,24 +139,23 @@ def within(positions: DeviceArray, least: int, end: int, kind: type[Exception], 
         return positions
     if end <= max(least, 0):  # not even 0 is within
         raise kind(message.format(bounds(positions)[1]))
-    number, word = site(kind, message)
+    noted = site(kind, message)
     positions = contiguous(positions)
     out = empty(positions.shape, positions.dtype)
-    _within.over(out.size, out.size, least, end, number, positions, word, out)
+    _within.over(out.size, out.size, least, end, *noted, positions, out)
     launched()
     return out
 
 
-@kernel("int64, T, T, int64, T*, out int64*", FLOATS, {"note": note})
-def _check_between(size, low, high, number, x, word):
+@kernel(f"int64, T, T, {SITE}, T*", FLOATS, {"note": note})
+def _check_between(size, low, high, number, claim, word, x):
     for i in range(cuda.grid(1), size, cuda.gridsize(1)):
         if not low <= x[i] <= high:  # nan is not, either
-            note(word, number, i)
+            note(number, claim, word, i)
 
 
 def check_between(x: DeviceArray, low: float, high: float, kind: type[Exception], message: str) -> None:
     """Raise an error, later, unless all numbers are within [low, high]; nan is not."""
     if x.size:
-        number, word = site(kind, message)
-        _check_between.over(x.size, x.size, low, high, number, contiguous(x), word)
+        _check_between.over(x.size, x.size, low, high, *site(kind, message), contiguous(x))
         launched()

@@ -71,6 +71,7 @@ class StandIn:
         self.allocator.mark, self.allocator.happened = driver.record_event, driver.has_happened
         self.allocator.may_ask = driver.allocator.may_ask
         self.allocator.caches = driver.allocator.caches
+        self.pinned = Allocator(self._reserve, self.allocator._room)
 
     @property
     def launched(self) -> Counter[str]:
@@ -241,7 +242,7 @@ def stand_in(is_recorded: bool = True, made: StandIn | None = None) -> Iterator[
         put(driver, "missing", lambda: None)
         put(faults, "_kept", None)
         put(driver, "allocator", made.allocator)
-        put(driver, "pinned", Allocator(made._reserve, made.allocator._room))
+        put(driver, "pinned", made.pinned)
         put(launching, "the_driver", lambda: made.driver)
         put(launching.streams, "is_attached", False)
         put(compiler.Kernel, "_load", lambda kernel, kind: made.load(kernel, kind))

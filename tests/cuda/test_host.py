@@ -1,11 +1,14 @@
 """What the host does for the GPU, counted on a stand-in for one: launches, allocations, waits."""
 
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+import pytest
 
 import tensor
-from tensor import nn, optim
+from tensor import nn, optim, training
 
 
 def test_a_stand_in_is_a_gpu_for_as_long_as_it_is_wanted(gpu_stand_in: ModuleType) -> None:
@@ -25,11 +28,74 @@ def test_a_steady_training_step_allocates_nothing_and_does_not_wait(gpu_stand_in
     with gpu_stand_in.stand_in(is_recorded=False) as gpu:
         model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)).cuda()
         stepping = optim.Adam(model.parameters())
-        x, y = tensor.zeros(64, 784, device="cuda"), tensor.zeros(64, 10, device="cuda")
+        loss_of = nn.CrossEntropyLoss()
+        x, y = tensor.zeros(64, 784, device="cuda"), tensor.zeros(64, device="cuda", dtype=tensor.int64)
         for _ in range(4):
             gpu.forget()
             stepping.zero_grad()
-            nn.functional.mse_loss(model(x), y).backward()
+            loss_of(model(x), y).backward()
             stepping.step()
         assert (gpu.allocations, gpu.waits) == (0, 0)
         assert gpu.launched["optim.adam"] == 1
+        of_the_loss = [name for name in gpu.launched if name.startswith("softmax.")]
+        assert sorted(of_the_loss) == ["softmax.loss_dx", "softmax.losses"]
+        assert gpu.count <= 14, gpu.launched
+
+
+@pytest.mark.parametrize(
+    ("shape", "reduction", "launches"),
+    [((64, 10), "mean", 1), ((64, 1000), "mean", 2), ((64, 1000), "none", 1), ((4096, 10), "sum", 2)],
+)
+def test_launches_of_a_cross_entropy(
+    gpu_stand_in: ModuleType, shape: tuple[int, int], reduction: str, launches: int
+) -> None:
+    with gpu_stand_in.stand_in(is_recorded=False) as gpu:
+        x = tensor.zeros(shape, device="cuda", requires_grad=True)
+        y = tensor.zeros(shape[0], device="cuda", dtype=tensor.int64)
+        for way in ("forward", "backward"):
+            gpu.forget()
+            if way == "forward":
+                loss = nn.functional.cross_entropy(x, y, reduction=reduction)
+            else:
+                loss.backward(tensor.ones_like(loss))
+                gpu.launched.pop("memory.fill", None)
+            found = {name: count for name, count in gpu.launched.items() if name.startswith("softmax.")}
+            assert sum(found.values()) == (launches if way == "forward" else 1), found
+            assert gpu.waits == 0
+
+
+CHECKED: dict[str, Callable[[Any, Any], Any]] = {
+    "getitem": lambda x, i: x[i],
+    "setitem": lambda x, i: x.__setitem__(i, 1.0),
+    "gather": lambda x, i: x.gather(0, i.reshape(-1, 1)),
+    "scatter_add": lambda x, i: x.scatter_add(0, i.reshape(-1, 1), x),
+    "index_select": lambda x, i: x.index_select(1, i),
+    "embedding": lambda x, i: nn.functional.embedding(i, x),
+    "nll_loss": nn.functional.nll_loss,
+    "binary_cross_entropy": lambda x, i: nn.functional.binary_cross_entropy(x, x),
+    "bernoulli": lambda x, i: tensor.bernoulli(x),
+}
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_checks_do_not_wait(gpu_stand_in: ModuleType, name: str) -> None:
+    with gpu_stand_in.stand_in(is_recorded=False) as gpu:
+        x = tensor.zeros(3, 3, device="cuda")
+        i = tensor.zeros(3, device="cuda", dtype=tensor.int64)
+        CHECKED[name](x, i)
+        assert gpu.waits == 0
+
+
+def test_an_epoch_waits_for_the_gpu_at_its_end(gpu_stand_in: ModuleType) -> None:
+    images, labels = np.zeros((70, 1, 4, 4), np.float32), np.zeros(70, np.int64)
+    with gpu_stand_in.stand_in(is_recorded=False) as gpu:
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).cuda()
+        stepping = training.make_optimizer(model, "adam", 1e-3)
+        at_batches: list[int] = []
+        training.fit(
+            model, stepping, images, labels, training.Plan(2, batch_size=8),
+            on_batch=lambda position: at_batches.append(gpu.waits),
+        )  # fmt: skip
+        assert at_batches == [0] * 9 + [1] * 9
+        assert gpu.launched["batches.take_rows"] == 2 * 18
+        assert gpu.launched["batches.tally"] == 18

@@ -50,6 +50,9 @@ LARGER_BUDGET: dict[str, int] = {
     "reduce.extreme": 72,
     "reduce.extreme_of_parts": 72,
     "scan.logcumsumexp": 72,
+    "softmax.log_softmax": 72,  # in float64, as the two below: 768 threads at once
+    "softmax.losses": 72,
+    "softmax.softmax": 72,
 }
 """By "family.name": kernels that may take more, as tiles of accumulators do."""
 

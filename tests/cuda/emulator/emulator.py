@@ -345,6 +345,7 @@ def _make_emulator(order: int) -> Any:
             self.allocator = Watched(self._reserve, kept._room)
             self.allocator.mark, self.allocator.happened = kept.mark, kept.happened
             self.allocator.caches = kept.caches
+            self.pinned = Watched(self._reserve, kept._room)
 
         def load(self, kernel: Any, kind: dict) -> int:
             handle = super().load(kernel, kind)

@@ -38,6 +38,14 @@ ASKS = {
         lambda x, i: x.index_add(0, i, tensor.ones(2, 3, device=x.device)), RuntimeError,
         "index_add: index 7 is out of bounds for dimension 0 with size 4",
     ),
+    "cross_entropy": (
+        lambda x, i: nn.functional.cross_entropy(x[:2], i), IndexError,
+        "cross_entropy: Target 7 is out of bounds for 3 classes",
+    ),
+    "nll_loss": (
+        lambda x, i: nn.functional.nll_loss(x[:2], i, reduction="none"), IndexError,
+        "nll_loss: Target 7 is out of bounds for 3 classes",
+    ),
 }  # fmt: skip
 
 
@@ -121,11 +129,11 @@ def test_nothing_is_read_or_written_beyond(device, late):
     """The simulator, and the emulator, notice what is; here: the elements beside are as they were."""
     memory = tensor.zeros(12, device=device)
     part = memory[4:8]
-    for index in (tensor.tensor([5, -7], device=device), tensor.tensor([1 << 50], device=device)):
+    for index in (tensor.tensor([1, -7], device=device), tensor.tensor([1 << 50], device=device)):
         part[index] = 9.0
         with pytest.raises(IndexError):
             driver.synchronize()
-        part.index_add_(0, index.clamp(min=0), tensor.ones(index.numel(), device=device))
+        part.index_add_(0, index.abs(), tensor.ones(index.numel(), device=device))
         with pytest.raises(RuntimeError):
             driver.synchronize()
     assert memory[:4].tolist() == memory[8:].tolist() == [0, 0, 0, 0]
@@ -163,6 +171,8 @@ def test_threads_each_are_told_of_an_error_at_most_once(device, late):
 
 
 def test_found_again_by_each_replay_of_a_graph(device, late):
+    if tensor.cuda.get_device_name() == "stand-in":
+        pytest.skip("the emulator replays no graphs")
     x = tensor.arange(8.0, device=device).reshape(4, 2)
     index = tensor.tensor([1, 2], device=device)
     nn.functional.embedding(index, x)
