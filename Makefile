@@ -41,7 +41,7 @@ format: $(VENV)/installed-lint  ## put the style right: ruff --fix, ruff format
 bench: $(VENV)/installed  ## measure this engine beside the peers that are installed
 	$(BIN)/liftgrad bench $(ARGS)
 
-gpu: $(VENV)/installed-test $(VENV)/installed-cuda  ## run the tests on this machine's GPU and write docs/gpu.md
+gpu: $(VENV)/installed-test $(VENV)/installed-cuda  ## run tests and bench on this machine's GPU and write docs/gpu.md
 	$(BIN)/python tests/cuda/outcome.py $(ARGS)
 
 # LIFTGRAD_LAUNCHED=FILE make simulator: notes in FILE which kernels ran, for tests/cuda/page.py.

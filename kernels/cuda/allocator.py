@@ -2,6 +2,8 @@
 
 Asking the driver for memory, or giving it back, waits for all that runs on the GPU. A block goes back to the
 list of the stream it was made for: what is queued on that stream still reads it before the next owner writes.
+Of the blocks that fit the one at the lowest address is handed out, not the one freed last: so a training loop
+comes to find its arrays where they were before, and tables of addresses, as optimisers have, are made once.
 
 A CUDA graph replays launches on the memory they were captured with. So a capture takes blocks from a `Pool`,
 and what is freed goes back there: others do not get it before the last graph of the pool is gone.
@@ -10,6 +12,7 @@ and what is freed goes back there: others do not get it before the last graph of
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 from kernels.errors import OutOfMemoryError
@@ -73,7 +76,7 @@ class Allocator:
         """Functions that let go of arrays which are kept because they may be wanted again."""
         self._in_use: list[tuple[list[Any], tuple, tuple[int, Any]]] = []  # (events, key, memory), freed
         self._to_mark: list[tuple[Sequence[Any], tuple, tuple[int, Any]]] = []  # as these, with streams
-        self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (place, bytes)
+        self._free: dict[tuple, list[tuple[int, Any]]] = defaultdict(list)  # by (place, bytes), as heaps
         self.lock = threading.RLock()  # the collector may free a block while one is handed out
         self.allocated = self.reserved = self.most_allocated = self.most_reserved = 0
 
@@ -88,7 +91,7 @@ class Allocator:
             if self._in_use or self._to_mark:
                 self._collect_unused()
             free = self._free.get(key)
-            address, owner = free.pop() if free else self._new(key[1], nbytes)
+            address, owner = heappop(free) if free else self._new(key[1], nbytes)
             self.allocated = allocated = self.allocated + key[1]
             if allocated > self.most_allocated:
                 self.most_allocated = allocated
@@ -127,7 +130,7 @@ class Allocator:
         if _is_abandoned(key):
             self.reserved -= key[1]
         else:
-            self._free[key].append(memory)
+            heappush(self._free[key], memory)
 
     def _mark(self) -> None:
         if self.may_ask():

@@ -122,11 +122,19 @@ def keep_tables(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
     They are kept for each stream on its own: what one has queued to be written another must not read, and
     memory that is let go is written next by the stream that it was made on. A graph that is captured keeps
-    those it reads; they are made at once, beside it.
+    those it reads; they are made at once, beside it. Their memory is apart from that of other arrays: a table
+    of addresses that took a place among them would move what it tells of, and the next step make another.
     """
 
     def make(function: Callable[..., Any]) -> Callable[..., Any]:
-        kept = lru_cache(count)(lambda stream, *arguments: function(*arguments))
+        @lru_cache(count)
+        def kept(stream: int, *arguments: Any) -> Any:
+            before, streams.place = streams.place, f"tables of {stream}"
+            try:
+                return function(*arguments)
+            finally:
+                streams.place = before
+
         allocator.caches.append(kept.cache_clear)
 
         @wraps(function)

@@ -1,10 +1,11 @@
-"""Run the tests on a real GPU, and write what came of it into `docs/gpu.md`.
+"""Run the tests and the bench on a real GPU, and write what came of them into `docs/gpu.md`.
 
     python tests/cuda/outcome.py [what pytest takes]
+    python tests/cuda/outcome.py --timings [what `liftgrad bench --device cuda` takes]
 
-Runs the operations' tests, training beside the CPU's, and training on MNIST where its files are, on the GPU.
-Between the two marks of the page stands the last run of each machine: this one's is written anew. Ends with
-pytest's exit code.
+Runs the operations' tests, training beside the CPU's, and training on MNIST where its files are, on the GPU;
+then `liftgrad bench --device cuda`; or the bench alone. Between the marks of the page stands the last run of
+each GPU: this one's is written anew. Ends with pytest's exit code, or the bench's.
 """
 
 import os
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "gpu.md"
 BEGIN, END = "<!-- runs: written by tests/cuda/outcome.py -->", "<!-- end of runs -->"
+TIMINGS = "<!-- timings: written by tests/cuda/outcome.py -->", "<!-- end of timings -->"
 MOST_NAMES = 40
 
 
@@ -101,20 +103,44 @@ def section(facts: dict[str, str], report: Path, seconds: float, commit: str) ->
     return "\n".join(lines)
 
 
-def written(page: str, text: str) -> str:
+def timings(facts: dict[str, str], table: str, commit: str) -> str:
+    """Return the text about one run of the bench: what it printed."""
+    title = f"### {facts['GPU'].partition(',')[0]}"
+    return "\n".join(
+        [title, "", f"{datetime.now(UTC):%Y-%m-%d}, at {commit}.", "", "```", table.strip(), "```"]
+    )
+
+
+def written(page: str, text: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """Return the page with the section of a run; it takes the place of one about the same GPU."""
-    before, begin, rest = page.partition(BEGIN)
-    runs, end, after = rest.partition(END)
+    before, begin, rest = page.partition(marks[0])
+    runs, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise SystemExit(f"outcome: {PAGE.name} lost its marks: {BEGIN} and {END}")
+        raise SystemExit(f"outcome: {PAGE.name} lost its marks: {marks[0]} and {marks[1]}")
     title = text.splitlines()[0]
     known = [run.strip() for run in re.split(r"(?m)^(?=### )", runs) if run.startswith("### ")]
     kept = [run for run in known if run.splitlines()[0] != title]
-    return f"{before}{BEGIN}\n\n" + "\n\n".join([text, *kept]) + f"\n\n{END}{after}"
+    return f"{before}{begin}\n\n" + "\n\n".join([text, *kept]) + f"\n\n{end}{after}"
+
+
+def write(text: str, marks: tuple[str, str]) -> None:
+    """Write the section of a run between marks of the page."""
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), text, marks), encoding="utf-8")
+    print(f"outcome: written to {PAGE.relative_to(ROOT)}")
+
+
+def run_bench(facts: dict[str, str], commit: str, arguments: list[str]) -> int:
+    """Run the bench, show what it prints, write that to the page, and return its exit code."""
+    command = [sys.executable, str(ROOT / "liftgrad.py"), "bench", "--device", "cuda", *arguments]
+    ran = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    print(ran.stdout)
+    if ran.returncode in (0, 1) and ran.stdout:  # 1: not everything could be compared
+        write(timings(facts, ran.stdout, commit), TIMINGS)
+    return ran.returncode
 
 
 def main(arguments: list[str]) -> int:
-    """Run the tests and write the page; 2, with one line, where there is no GPU."""
+    """Run tests and bench, and write the page; 2, with one line, where there is no GPU."""
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
         print("outcome: this is the simulator; unset NUMBA_ENABLE_CUDASIM", file=sys.stderr)
         return 2
@@ -128,6 +154,8 @@ def main(arguments: list[str]) -> int:
     where = {"capture_output": True, "text": True, "cwd": ROOT, "check": False}
     found = subprocess.run(["git", "describe", "--always", "--dirty"], **where)  # type: ignore[call-overload]
     commit = found.stdout.strip() or "an unknown commit"
+    if arguments[:1] == ["--timings"]:
+        return run_bench(facts, commit, arguments[1:])
     with TemporaryDirectory() as folder:
         report, start = Path(folder, "report.xml"), time.monotonic()
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"--junitxml={report}"]
@@ -138,9 +166,8 @@ def main(arguments: list[str]) -> int:
         if not report.exists():
             return code
         text = section(facts, report, time.monotonic() - start, commit)
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
-    print(f"outcome: written to {PAGE.relative_to(ROOT)}")
-    return code
+    write(text, (BEGIN, END))
+    return code or run_bench(facts, commit, [])
 
 
 if __name__ == "__main__":

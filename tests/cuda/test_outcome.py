@@ -49,6 +49,36 @@ def test_a_run_is_told_and_takes_the_place_of_the_last_one(outcome, tmp_path):
         outcome.written("nothing", text)
 
 
+def test_timings_stand_in_a_section_of_their_own(outcome):
+    table = "NVIDIA H100, compute capability 9.0, 80 GiB\n\nwork  answer  ours\ncopy  right   210 us\n"
+    text = outcome.timings(FACTS, table, "abc123")
+    page = outcome.PAGE.read_text(encoding="utf-8")
+    once = outcome.written(page, text, outcome.TIMINGS)
+    assert "copy  right   210 us\n```\n\n<!-- end of timings -->" in once
+    assert "at abc123." in once
+    assert (
+        "no card could be had" not in once.partition(outcome.TIMINGS[0])[2].partition(outcome.TIMINGS[1])[0]
+    )
+    assert outcome.written(once, text, outcome.TIMINGS) == once
+    runs = slice(page.index(outcome.BEGIN), page.index(outcome.END))
+    assert once[once.index(outcome.BEGIN) : once.index(outcome.END)] == page[runs]
+
+
+@pytest.mark.parametrize(("code", "is_written"), [(0, True), (1, True), (2, False)])
+def test_what_the_bench_prints_is_written(outcome, monkeypatch, code, is_written):
+    kept: list = []
+
+    def ran(command, **_):
+        assert command[-4:] == ["--device", "cuda", "--only", "copy"]
+        return subprocess.CompletedProcess(command, code, stdout="a table\n")
+
+    monkeypatch.setattr(outcome.subprocess, "run", ran)
+    monkeypatch.setattr(outcome, "write", lambda text, marks: kept.append((text, marks)))
+    assert outcome.run_bench(FACTS, "abc123", ["--only", "copy"]) == code
+    assert bool(kept) == is_written
+    assert all("a table" in text and marks == outcome.TIMINGS for text, marks in kept)
+
+
 def test_without_a_gpu_it_says_so():
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
     ran = subprocess.run(

@@ -16,8 +16,8 @@ from tensor.bench.works.gpu.case import SECONDS, Goal
 from tensor.bench.works.training import CNN, MLP, Network, batches, stepping
 from tensor.creation import from_numpy
 
-WARM_UPS = 3
-"""Steps before one is counted: by then the allocator has what each step takes, and Adam its state."""
+WARM_UPS = 6
+"""Steps before one is counted: by then there is the memory that each takes, and Adam's state and tables."""
 
 
 class HostCost(NamedTuple):

@@ -165,7 +165,7 @@ class GpuRun(Run):
         """Make the work ready in an engine's process and compare its answer; note what is wrong with it."""
         mine = list(results.values()) if name == OURS else [results[name]]
         if name != OURS and not is_installed(name.partition(":")[0]):
-            results[name].note = MISSING
+            results[name].note = results[name].note or MISSING  # what is wrong with ours comes first
             return
         try:
             worker = self._worker(name)

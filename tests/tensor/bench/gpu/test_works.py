@@ -5,6 +5,7 @@ captured ones.
 """
 
 import importlib.util
+import json
 import os
 import sys
 
@@ -108,3 +109,48 @@ def test_names_and_engines():
         assert {name.partition(":")[0] for name in work.makers} <= set(ENGINES)
         assert {goal.against for goal in work.goals} <= {*work.makers, "copy", "seconds"}
     assert os.environ[IMAGES]
+
+
+@pytest.fixture
+def bench(capsys, monkeypatch):
+    """Return bench(*words): exit code, lines printed, errors; there are no peers."""
+    for needed in ("typer", "rich"):
+        pytest.importorskip(needed, reason=f"{needed} is not installed; the command line needs it")
+    import liftgrad
+
+    monkeypatch.setattr(measure, "is_installed", lambda name: False)
+
+    def bench(*words):
+        code = liftgrad.main(["bench", "--device", "cuda", *map(str, words)])
+        printed = capsys.readouterr()
+        return code, printed.out.splitlines(), printed.err
+
+    return bench
+
+
+def test_the_command_runs_on_the_simulator_and_shows_no_figure(bench, tmp_path):
+    code, lines, error = bench("--only", "elementwise,launch", "--json", tmp_path / "found.json")
+    assert (code, error) == (0, "")
+    assert lines[0].startswith("numba-cuda's simulator, tiny sizes")
+    rows = [line for line in lines if "  right  " in line]
+    assert [line.split(" of ")[0] for line in rows[1:4]] == ["copy", "x + y", "x + row"]
+    assert all(line.split(" right ")[1].split()[:1] == ["-"] for line in rows)
+    assert sum("80% of the copy: open" in line for line in rows) == 7
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["simulated"] is True
+    assert all(result["ours"] is None and result["goal"] in (None, {**(result["goal"] or {}), "met": None})
+               for result in found["results"])  # fmt: skip
+    assert {result["right"] for result in found["results"]} == {True}
+
+
+def test_a_wrong_answer_fails_the_command(bench, monkeypatch):
+    copies = [work for work in WORKS if work.suite == "copy"]
+    wrong = copies[1]._replace(
+        reference=lambda: [repeated(array * 1.5, times) for array, times in copies[1].reference()]
+    )
+    monkeypatch.setattr(measure, "WORKS", (copies[0], wrong))
+    code, lines, error = bench("--only", "copy")
+    assert (code, error) == (1, "liftgrad: bench: not everything could be compared; see above\n")
+    told = [line.split("bytes")[1].split()[0] for line in lines if "bytes  " in line]
+    assert told == ["right", "WRONG"]
+    assert any("copy of 120 bytes: ours: WRONG, 3.3e-01 apart from float64" in line for line in lines)
