@@ -116,6 +116,9 @@ def train(
     seed: Annotated[int | None, _option("N", "The same seed gives the same bits.", "0")] = None,
     threads: Threads = None,
     device: DeviceOption = None,
+    capture: Annotated[
+        bool, typer.Option("--capture", help="Replay the training step as a CUDA graph, with --device cuda.")
+    ] = False,
     save: Annotated[
         Path | None, _option("FILE", "Keep the model here, after each epoch and on Ctrl-C.")
     ] = None,
@@ -135,7 +138,7 @@ def train(
     given = {
         "--data": data, "--data-dir": data_dir, "--batch-size": batch_size, "--lr-decay": lr_decay,
         "--optimizer": optimizer, "--threads": threads, "--device": device, "--save": save,
-        "--resume": resume,
+        "--resume": resume, "--capture": capture or None,
     }  # fmt: skip
     _check_choice("--data", data, DATA)
     _check_choice("--optimizer", optimizer, OPTIMIZERS)
@@ -186,7 +189,7 @@ def train(
     }  # fmt: skip
     where = find_device(device)
     written = Log(log, resume is not None)
-    session = Session(model, wanted, data, data_dir, threads, resume, screen, _version(), where)
+    session = Session(model, wanted, data, data_dir, threads, resume, screen, _version(), where, capture)
     before = session.epochs_before(log) if plot is not None else []
     with drawn_too(written, plot, model, before) as lines:
         try:

@@ -27,8 +27,11 @@ class Batches:
     pinned memory. The order, and the use of the default generator, are the same.
     """
 
+    into: tuple[Tensor, Tensor] | None = None
+    """Where to put batches that are gathered and whole, instead of tensors of their own."""
+
     def __init__(self, images: NDArray, labels: NDArray, size: int, device: Device):
-        self._size, self._device, self._rows = size, device, len(images)
+        self.size, self._device, self._rows = size, device, len(images)
         self._data = [from_numpy(images), from_numpy(labels)]
         self._is_resident = device.type != "cpu" and self._rows > 0 and _fits(self._data)
         self._pins = device.type != "cpu" and not self._is_resident
@@ -36,7 +39,7 @@ class Batches:
             self._data = [t.to(device).contiguous() for t in self._data]
 
     def __len__(self) -> int:
-        return -(-self._rows // self._size)
+        return -(-self._rows // self.size)
 
     def rest_of_epoch(self, position: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Return the batches of the epoch that are still to come; note where its order comes from.
@@ -65,7 +68,7 @@ class Batches:
             order = [positions.to(self._device) for (positions,) in loader]
             return self._gathered(order[0], done) if order else iter(())
         loader = DataLoader(
-            TensorDataset(*self._data), batch_size=self._size, shuffle=True, pin_memory=self._pins
+            TensorDataset(*self._data), batch_size=self.size, shuffle=True, pin_memory=self._pins
         )
         batches = iter(loader)
         for _ in range(done):
@@ -76,9 +79,14 @@ class Batches:
 
     def _gathered(self, order: Tensor, done: int) -> Iterator[tuple[Tensor, Tensor]]:
         k = cuda_kernels()
-        for first in range(done * self._size, self._rows, self._size):
-            positions = order._array[first : first + self._size]
-            x, y = (t._wrap(k.take_rows(t._array, positions)) for t in self._data)
+        for first in range(done * self.size, self._rows, self.size):
+            positions = order._array[first : first + self.size]
+            if self.into is None or positions.size < self.size:
+                x, y = (t._wrap(k.take_rows(t._array, positions)) for t in self._data)
+            else:
+                x, y = self.into
+                for t, target in zip(self._data, self.into, strict=True):
+                    k.take_rows(t._array, positions, target._array)
             yield x, y
 
 

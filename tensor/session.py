@@ -55,7 +55,7 @@ class Session:
     name: of `models.MODELS`. wanted: the fields of `Plan` that the user has chosen; None for the others.
     data: a name of `models.DATA`, by default what the file or the model says. resume: a file to go on from,
     whatever device it was trained on. version: of this program, for the log. device: where to compute, of
-    `find_device`.
+    `find_device`. captured: whether to replay the training step as a CUDA graph, for a device that is a GPU.
     """
 
     def __init__(
@@ -69,8 +69,11 @@ class Session:
         screen: Screen,
         version: str = "",
         device: Device = CPU,
+        captured: bool = False,
     ) -> None:
-        self.device = device
+        if captured and device.type != "cuda":
+            raise Refused("--capture: replays the training step as a CUDA graph, which needs --device cuda")
+        self.device, self.captured = device, captured
         self.name, self.recipe, self.screen = name, models.MODELS[name], screen
         self.saved = _read_to_resume(resume, name, wanted, data) if resume else None
         self.plan, self.position = _plan(name, wanted, self.saved)
@@ -94,7 +97,7 @@ class Session:
         with self.screen.waiting("preparing the kernels"):
             training.warm_up(
                 recipe.make, plan, self.images.shape[1:], len(self.images), len(self.test_images),
-                recipe.test_batch, self.device,
+                recipe.test_batch, self.device, self.captured,
             )  # fmt: skip
         manual_seed(plan.seed)
         self.model = models.build(self.name).to(self.device)
@@ -108,11 +111,11 @@ class Session:
         self.screen.note("model", f"{self.name}, {recipe.title}: {count:,} parameters")
         rate = f"{plan.optimizer}, learning rate {plan.lr:g} (x {plan.lr_decay:g} an epoch)"
         self.screen.note("training", f"{rate}, batches of {plan.batch_size}, seed {plan.seed}")
-        _describe_engine(self.screen, self.device)
+        _describe_engine(self.screen, self.device, self.captured)
         self.facts = {
             "liftgrad": version, "model": self.name, "parameters": count, "data": split.name,
             "train_images": len(self.images), "test_images": len(self.test_images), **vars(plan),
-            "device": str(self.device), "threads": cpu.get_num_threads(),
+            "device": str(self.device), "captured": self.captured, "threads": cpu.get_num_threads(),
             "threading_layer": cpu.threading_layer, "compile_seconds": round(cpu.compile_seconds(), 3),
         }  # fmt: skip
 
@@ -166,7 +169,7 @@ class Session:
         with self.screen.bar(plan.epochs, self.batches) as bar:
             training.fit(
                 self.model, self.optimizer, self.images, self.split.train_labels, plan, position,
-                on_batch, on_epoch,
+                on_batch, on_epoch, self.captured,
             )  # fmt: skip
         if save is not None:
             self.screen.note("saved", str(save))
@@ -374,11 +377,12 @@ def find_device(name: str | None) -> Device:
     return found
 
 
-def _describe_engine(screen: Screen, device: Device) -> None:
+def _describe_engine(screen: Screen, device: Device, captured: bool = False) -> None:
     if device.type == "cuda":
         gpu = cuda_kernels().driver
         capability = ".".join(map(str, gpu.capability()))
-        screen.note("engine", f"{gpu.name()}, compute capability {capability}")
+        steps = ", steps replayed as a CUDA graph" if captured else ""
+        screen.note("engine", f"{gpu.name()}, compute capability {capability}{steps}")
         return
     threads = cpu.get_num_threads()
     compiled = (

@@ -13,6 +13,7 @@ from tensor.autograd import no_grad
 from tensor.creation import from_numpy
 from tensor.devices import CPU
 from tensor.devices import device as Device
+from tensor.engine import Tensor
 from tensor.feeding import Batches, Totals
 from tensor.random import default_generator, fork_rng
 
@@ -151,6 +152,7 @@ def fit(
     position: Position | None = None,
     on_batch: Callable[[Position], Any] | None = None,
     on_epoch: Callable[[Epoch], Any] | None = None,
+    captured: bool = False,
 ) -> Position:
     """Train on images (N, ...) and labels (N,) until `plan.epochs` epochs are done; return where it stands.
 
@@ -159,33 +161,67 @@ def fit(
     Batches come in the order of a shuffling DataLoader that draws from the default generator: seed it before
     the model is built. position: where to continue, changed as the training goes; the start if omitted.
     on_batch, on_epoch: called after each, with everything in a state to be kept; what they raise ends the
-    training there. Raises Diverged at the end of an epoch whose loss is not finite.
+    training there. captured: on a GPU, replay the step as a CUDA graph; the numbers are the same. Raises
+    Diverged at the end of an epoch whose loss is not finite.
     """
     position = Position() if position is None else position
     device = device_of(model)
+    if captured and device.type == "cpu":
+        raise ValueError("fit: captured=True is for a model on a GPU: model.to('cuda'), or leave it out")
     batches = Batches(images, labels, plan.batch_size, device)
     totals = None if device.type == "cpu" else Totals(device)
     loss_of = nn.CrossEntropyLoss()
     if position.generator is not None:
         default_generator.set_state(position.generator)
     model.train()
+
+    def learn(x: Tensor, y: Tensor) -> Any:
+        logits = model(x)
+        loss = loss_of(logits, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if totals is not None:
+            totals.add(loss, logits, y)
+        return loss, logits
+
+    if captured:
+        from tensor.captured import CapturedStep, steps_on_gpu
+
+        with steps_on_gpu(optimizer, device):
+            _go_through(
+                CapturedStep(learn, model, batches),
+                optimizer,
+                batches,
+                totals,
+                plan,
+                position,
+                on_batch,
+                on_epoch,
+            )
+    else:
+        _go_through(learn, optimizer, batches, totals, plan, position, on_batch, on_epoch)
+    return position
+
+
+def _go_through(step, optimizer, batches, totals, plan, position, on_batch, on_epoch) -> None:
+    """Learn all batches that are still to come; step(x, y) learns one."""
     while position.epoch < plan.epochs:
         rate = plan.rate(position.epoch)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # where a graph reads it
+            else:
+                group["lr"] = rate
         if totals is not None:
             totals.begin(position.loss_sum, position.correct)
         for x, y in batches.rest_of_epoch(position):
-            logits = model(x)
-            loss = loss_of(logits, y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            learned = step(x, y)
             if totals is None:
+                loss, logits = learned
                 position.loss_sum += loss.item() * len(y)
                 position.correct += _count_correct(logits, y)
             else:
-                totals.add(loss, logits, y)
                 position.follow(totals)
             position.seen += len(y)
             position.batch += 1
@@ -200,7 +236,6 @@ def fit(
         position.loss_sum, position.correct, position.seen = 0.0, 0, 0
         if on_epoch is not None:
             on_epoch(done)
-    return position
 
 
 def device_of(model: nn.Module) -> Device:
@@ -265,6 +300,7 @@ def warm_up(
     tested: int,
     test_batch: int = 1000,
     device: Device = CPU,
+    captured: bool = False,
 ) -> None:
     """Compile, or load, every kernel that a run will need, on a model of its own; no random number is used.
 
@@ -279,6 +315,13 @@ def warm_up(
         sizes = {min(plan.batch_size, count), count % plan.batch_size} - {0}
         for size in sizes:
             images, labels = np.zeros((size, *shape), np.float32), np.zeros(size, np.int64)
-            fit(model, optimizer, images, labels, Plan(1, batch_size=plan.batch_size, lr=lr))
+            fit(
+                model,
+                optimizer,
+                images,
+                labels,
+                Plan(1, batch_size=plan.batch_size, lr=lr),
+                captured=captured,
+            )
         for size in {min(test_batch, tested), tested % test_batch} - {0}:
             evaluate(model, np.zeros((size, *shape), np.float32), np.zeros(size, np.int64), test_batch)

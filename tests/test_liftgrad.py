@@ -346,6 +346,11 @@ WORDS = [
     ("train moons --data mnist", "moons trains on scalars"),
     ("train perceptron --save m", "leave out --save"),
     ("train perceptron --batch-size 2", "leave out --batch-size"),
+    (
+        "train mlp --capture",
+        "--capture: replays the training step as a CUDA graph, which needs --device cuda",
+    ),
+    ("train moons --capture", "leave out --capture"),
     ("train mlp --resume none", "none: no such file; `liftgrad train mlp --save none` would make one"),
     ("train cnn --resume none", "none: no such file; `liftgrad train cnn --save none` would make one"),
     ("eval none", "none: no such file"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tensor
-from tensor import models, nn, optim
+from tensor import models, nn, optim, serialization
 from tensor.data import digits, patterns
 from tensor.data.idx import write_idx
 from tensor.models import Inputs
@@ -158,6 +158,27 @@ def test_train_stop_go_on_and_measure(run, few, tmp_path, model):
     assert len(set(accuracies)) == 1
     code, lines, error = run(*train, "--epochs", 3, "--resume")  # on the CPU
     assert (code, error) == (0, "")
+
+
+def test_captured_training_is_the_same(run, few, tmp_path):
+    data = ("--data", "idx", "--data-dir", few)
+    files = [tmp_path / name for name in ("launched", "captured", "half")]
+    train = ("train", "mlp", *data, "--batch-size", 2 if simulated() else 64, "--device", "cuda")
+    code, launched, error = run(*train, "--epochs", 2, "--save", files[0])
+    assert (code, error) == (0, "")
+    code, captured, error = run(*train, "--epochs", 2, "--save", files[1], "--capture")
+    assert (code, error) == (0, "")
+    assert any("steps replayed as a CUDA graph" in line for line in captured)
+    for extra in ((), ("--resume",)):
+        epochs = 2 if extra else 1
+        code, resumed, error = run(*train, "--epochs", epochs, "--save", files[2], "--capture", *extra)
+        assert (code, error) == (0, "")
+    assert launched[-1] == captured[-1] == resumed[-1]
+    weights = []
+    for file in files:
+        model, _ = serialization.load_model(file)
+        weights.append([t.numpy().tobytes() for t in model.state_dict().values()])
+    assert weights[0] == weights[1] == weights[2]
 
 
 def test_train_tinycnn(run, device, monkeypatch):

@@ -228,3 +228,10 @@ def test_warm_up_uses_no_random_number():
     state = tensor.random.default_generator.state_array()
     training.warm_up(lambda: models.build("mlp"), training.Plan(1, batch_size=8), (1, 28, 28), 20, 5)
     assert np.array_equal(tensor.random.default_generator.state_array(), state)
+
+
+def test_on_the_cpu_nothing_is_captured(data):
+    model = small()
+    optimizer = training.make_optimizer(model, "sgd", 0.1)
+    with pytest.raises(ValueError, match="captured=True is for a model on a GPU"):
+        training.fit(model, optimizer, *data, training.Plan(1), captured=True)
