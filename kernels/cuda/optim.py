@@ -18,16 +18,15 @@ __all__ = ["Arrays", "adagrad", "adam", "rmsprop", "sgd"]
 
 
 @update("T, T, T, T, T, int64, int64, int64", "grad", "velocity", by_table=True)
-def _sgd(i, lr, momentum, fresh, decay, sign, nesterov, moving, first, grad, velocity, p):
-    w = p[i]
-    g = sign * grad[i]
-    if decay != 0:  # not g + 0 * w: an infinite parameter would become nan
-        g = g + decay * w
+def _sgd(lr, momentum, fresh, decay, sign, nesterov, moving, first, grad, velocity, p):
+    g = sign * grad
+    if decay != 0:  # not g + 0 * p: an infinite parameter would become nan
+        g = g + decay * p
+    v = velocity
     if moving:
-        v = g if first else momentum * velocity[i] + fresh * g
-        velocity[i] = v
+        v = g if first else momentum * velocity + fresh * g
         g = g + momentum * v if nesterov else v
-    p[i] = w - lr * g
+    return v, p - lr * g
 
 
 def sgd(arrays: Arrays, grads, first, lr, momentum, dampening, weight_decay, nesterov, maximize) -> None:
@@ -47,20 +46,16 @@ def sgd(arrays: Arrays, grads, first, lr, momentum, dampening, weight_decay, nes
 
 @update("T, T, T, T, T, T, T, T, int64, int64", "grad", "mean", "square", "top", by_table=True)
 def _adam(
-    i, rate, fresh1, beta2, fresh2, eps, decay, shrink, sign, coupled, amsgrad, grad, mean, square, top, p
+    rate, fresh1, beta2, fresh2, eps, decay, shrink, sign, coupled, amsgrad, grad, mean, square, top, p
 ):
-    w = p[i] * shrink
-    g = sign * grad[i]
+    w = p * shrink
+    g = sign * grad
     if coupled:
         g = g + decay * w
-    m = mean[i] + fresh1 * (g - mean[i])
-    v = beta2 * square[i] + fresh2 * g * g
-    mean[i] = m
-    square[i] = v
-    if amsgrad:
-        v = top[i] if top[i] > v else v
-        top[i] = v
-    p[i] = w - rate * m / (math.sqrt(v) + eps)
+    m = mean + fresh1 * (g - mean)
+    v = beta2 * square + fresh2 * g * g
+    largest = top if amsgrad and top > v else v
+    return m, v, largest, w - rate * m / (math.sqrt(largest) + eps)
 
 
 def adam(
@@ -94,25 +89,20 @@ def adam(
 
 
 @update("T, T, T, T, T, T, T, int64, int64", "grad", "square", "velocity", "mean", by_table=True)
-def _rmsprop(
-    i, lr, alpha, fresh, eps, decay, momentum, sign, moving, centered, grad, square, velocity, mean, p
-):
-    w = p[i]
-    g = sign * grad[i]
+def _rmsprop(lr, alpha, fresh, eps, decay, momentum, sign, moving, centered, grad, square, velocity, mean, p):
+    g = sign * grad
     if decay != 0:
-        g = g + decay * w
-    v = alpha * square[i] + fresh * g * g
-    square[i] = v
+        g = g + decay * p
+    v = alpha * square + fresh * g * g
+    m, spread = mean, v
     if centered:
-        m = mean[i] + fresh * (g - mean[i])
-        mean[i] = m
-        v = v - m * m
+        m = mean + fresh * (g - mean)
+        spread = v - m * m
+    root = math.sqrt(spread) + eps
     if moving:
-        change = momentum * velocity[i] + g / (math.sqrt(v) + eps)
-        velocity[i] = change
-        p[i] = w - lr * change
-    else:
-        p[i] = w - lr * g / (math.sqrt(v) + eps)
+        change = momentum * velocity + g / root
+        return v, change, m, p - lr * change
+    return v, velocity, m, p - lr * g / root
 
 
 def rmsprop(
@@ -135,14 +125,12 @@ def rmsprop(
 
 
 @update("T, T, T, T", "grad", "total")
-def _adagrad(i, rate, eps, decay, sign, grad, total, p):
-    w = p[i]
-    g = sign * grad[i]
+def _adagrad(rate, eps, decay, sign, grad, total, p):
+    g = sign * grad
     if decay != 0:
-        g = g + decay * w
-    v = total[i] + g * g
-    total[i] = v
-    p[i] = w - rate * g / (math.sqrt(v) + eps)
+        g = g + decay * p
+    v = total + g * g
+    return v, p - rate * g / (math.sqrt(v) + eps)
 
 
 def adagrad(arrays: Arrays, grads, counts, lr, lr_decay, eps, weight_decay, maximize) -> None:

@@ -13,16 +13,13 @@ from kernels.cuda.updates import Arrays, update
 
 
 @update("T, T, T, T, T, T", "grad", "square", "change", by_table=True)
-def _adadelta(i, lr, keep, fresh, eps, decay, sign, grad, square, change, p):
-    w = p[i]
-    g = sign * grad[i]
+def _adadelta(lr, keep, fresh, eps, decay, sign, grad, square, change, p):
+    g = sign * grad
     if decay != 0:
-        g = g + decay * w
-    s = keep * square[i] + fresh * g * g
-    square[i] = s
-    step = math.sqrt(change[i] + eps) / math.sqrt(s + eps) * g
-    change[i] = keep * change[i] + fresh * step * step
-    p[i] = w - lr * step
+        g = g + decay * p
+    s = keep * square + fresh * g * g
+    step = math.sqrt(change + eps) / math.sqrt(s + eps) * g
+    return s, keep * change + fresh * step * step, p - lr * step
 
 
 def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize, counts=None) -> None:
@@ -38,18 +35,15 @@ def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize, counts
 
 
 @update("T, T, T, T, T, T", "grad", "mean", "largest", by_table=True)
-def _adamax(i, rate, fresh1, keep2, eps, decay, sign, grad, mean, largest, p):
-    w = p[i]
-    g = sign * grad[i]
+def _adamax(rate, fresh1, keep2, eps, decay, sign, grad, mean, largest, p):
+    g = sign * grad
     if decay != 0:
-        g = g + decay * w
-    m = mean[i] + fresh1 * (g - mean[i])
-    before = keep2 * largest[i]
+        g = g + decay * p
+    m = mean + fresh1 * (g - mean)
+    before = keep2 * largest
     now = abs(g) + eps
     top = before if before > now or before != before else now  # a nan stays
-    mean[i] = m
-    largest[i] = top
-    p[i] = w - m / top * rate
+    return m, top, p - m / top * rate
 
 
 def adamax(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, maximize) -> None:
@@ -69,17 +63,15 @@ def adamax(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, m
 
 @update("T, T, T, T, T, T, T, T, T, T", "grad", "mean", "square")
 def _nadam(
-    i, by_grad, by_mean, correction, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p
+    by_grad, by_mean, correction, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p
 ):
-    w = p[i] * shrink
-    g = sign * grad[i]
+    w = p * shrink
+    g = sign * grad
     if decay != 0:
         g = g + decay * w
-    m = mean[i] + fresh1 * (g - mean[i])
-    v = keep2 * square[i] + fresh2 * g * g
-    mean[i] = m
-    square[i] = v
-    p[i] = w - (by_grad * g + by_mean * m) / (math.sqrt(v / correction) + eps)
+    m = mean + fresh1 * (g - mean)
+    v = keep2 * square + fresh2 * g * g
+    return m, v, w - (by_grad * g + by_mean * m) / (math.sqrt(v / correction) + eps)
 
 
 def nadam(arrays: Arrays, grads, factors, lr, beta1, beta2, eps, weight_decay, decoupled, maximize) -> None:
@@ -94,16 +86,14 @@ def nadam(arrays: Arrays, grads, factors, lr, beta1, beta2, eps, weight_decay, d
 
 
 @update("T, int64, T, T, T, T, T, T, T", "grad", "mean", "square")
-def _radam(i, rate, rectified, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p):
-    w = p[i] * shrink
-    g = sign * grad[i]
+def _radam(rate, rectified, fresh1, keep2, fresh2, eps, decay, shrink, sign, grad, mean, square, p):
+    w = p * shrink
+    g = sign * grad
     if decay != 0:
         g = g + decay * w
-    m = mean[i] + fresh1 * (g - mean[i])
-    v = keep2 * square[i] + fresh2 * g * g
-    mean[i] = m
-    square[i] = v
-    p[i] = w - (rate * m / (math.sqrt(v) + eps) if rectified else rate * m)
+    m = mean + fresh1 * (g - mean)
+    v = keep2 * square + fresh2 * g * g
+    return m, v, w - (rate * m / (math.sqrt(v) + eps) if rectified else rate * m)
 
 
 def radam(arrays: Arrays, grads, counts, lr, beta1, beta2, eps, weight_decay, decoupled, maximize) -> None:

@@ -1,8 +1,9 @@
 """Updates of many arrays in one launch: the element of an optimiser's rule, done to all parameters.
 
 A launch is given a table of where the arrays lie, and a list of pieces, of `PIECE` elements at most; a block
-of threads takes a piece. The table is on the GPU; it is made once for the same arrays, and the gradients of a
-training loop lie at the same addresses step after step.
+of threads takes a piece, by vectors if all its arrays lie at multiples of 16 bytes. The table is on the GPU;
+it is made once for the same arrays, and the gradients of a training loop lie at the same addresses step after
+step.
 
 The rule's numbers, such as the learning rate, are arguments of the launch. A CUDA graph would repeat them as
 they were: where they change from step to step they are a table, too, which a kernel of `rules.py` writes.
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.cuda import vectors
 from kernels.cuda.array import DeviceArray, from_host
 from kernels.cuda.compile import (
     FLOATS,
@@ -28,21 +30,50 @@ from kernels.cuda.compile import (
 from kernels.cuda.driver import keep_tables
 
 PIECE = 8 if SIMULATED else 2048
-"""Elements; 2048 are 8 for each thread."""
+"""Elements; 2048 of float32 are two vectors for each thread."""
 _THREADS = threads(256)
 _MOST_BLOCKS = 1 << 16
 
 # A table: (row, first element) of each piece, then a row for each parameter: size, addresses of its arrays.
-_SOURCE = """
-def {name}(pieces, table, {numbers}like):
-    for piece in range(cuda.blockIdx.x, pieces, cuda.gridDim.x):
-        row = 2 * pieces + {columns} * table[2 * piece]
-        start, size = table[2 * piece + 1], table[row]
-        {pointers}{read}
-        for i in range(start + cuda.threadIdx.x, min(start + PIECE, size), cuda.blockDim.x):
-            element(i, {given})
+# What a rule does not use is given as the parameter's own memory, and neither read nor written.
+_KERNEL = """
+def {name}(pieces, table, {given}like):
+    piece = cuda.blockIdx.x
+    while piece < pieces:
+        row, start = 2 * pieces + {columns} * table[2 * piece], table[2 * piece + 1]
+        size = min(PIECE, table[row] - start)
+        {places}
+        {pointers}
+        {read}
+        groups = size // WIDTH if ({any_place}) % 16 == 0 else 0
+        i = cuda.threadIdx.x
+        while i < groups:
+            p_group, grad_group = load(p, i * WIDTH, WIDTH), load(grad, i * WIDTH, WIDTH)
+            {loads}
+            {new}p_new = each({numbers}grad_group, {groups}p_group)
+            {stores}
+            store(p, i * WIDTH, p_new)
+            i += cuda.blockDim.x
+        i = groups * WIDTH + cuda.threadIdx.x
+        while i < size:
+            {new}p_new = rule({numbers}grad[i], {elements}p[i])
+            {writes}
+            p[i] = p_new
+            i += cuda.blockDim.x
+        piece += cuda.gridDim.x
 """
-_SCOPE = {"np": np, "cuda": cuda, "pointer": pointer, "PIECE": PIECE, "__name__": __name__}
+_EACH = """
+def each({numbers}grad, {state}p):
+    {elements}
+    return {results}
+"""
+
+
+def _define(text: str, **scope) -> Callable:
+    """Return the function of a piece of Python."""
+    name = text.split("(")[0].split()[1]
+    exec(compile(text, f"<{name}>", "exec"), scope)
+    return scope[name]
 
 
 class Update(NamedTuple):
@@ -56,39 +87,66 @@ class Update(NamedTuple):
 
 
 def update(numbers: str, *arrays: str, by_table: bool = False) -> Callable[[Callable], Update]:
-    """Make kernels of the decorated function, which updates element i: f(i, numbers ..., *arrays, p).
+    """Make kernels of the decorated function, the rule for one element: f(numbers ..., *arrays, p).
 
-    numbers: the types of its numbers, "T, T, int64". arrays: the names of its arrays before the parameter:
-    the gradient, then what else is kept of it. by_table: whether there is a kernel that reads the numbers.
+    It returns the new values of the arrays but the gradient, then of p. numbers: the types of its numbers,
+    "T, T, int64". arrays: the names of its arrays before the parameter: "grad", then what else is kept of it.
+    by_table: whether there is a kernel that reads the numbers.
     """
     types = numbers.split(", ")
     named = [f"n{n}" for n in range(len(types))]
-    columns = ["p", *arrays]
-    pointers = [f"{x} = pointer(table[row + {n}], size, like)" for n, x in enumerate(columns, 1)]
+    columns, state = ["p", *arrays], arrays[1:]
+
+    def of_state(form: str, between: str = "") -> str:
+        return between.join([form.format(x) for x in state])
 
     def make(function: Callable, name: str, given: str, read: str, signature: list[str]) -> Kernel:
-        source = _SOURCE.format(
-            name=name, columns=len(columns) + 1, numbers=given, pointers="; ".join(pointers), read=read,
-            given=", ".join([*named, *arrays, "p"]),
+        places = [f"{x}_place = table[row + {n}] + start * ITEMSIZE" for n, x in enumerate(columns, 1)]
+        text = _KERNEL.format(
+            name=name, given=given, read=read, columns=len(columns) + 1,
+            numbers="".join([f"{n}, " for n in named]), places="; ".join(places),
+            pointers="; ".join([f"{x} = pointer({x}_place, size, like)" for x in columns]),
+            any_place=" | ".join([f"{x}_place" for x in columns]),
+            groups=of_state("{0}_group, "), elements=of_state("{0}[i], "), new=of_state("{0}_new, "),
+            loads=of_state("{0}_group = load({0}, i * WIDTH, WIDTH) if {0}_place != p_place else p_group; "),
+            stores=of_state("if {0}_place != p_place: store({0}, i * WIDTH, {0}_new)", "\n" + " " * 12),
+            writes=of_state("if {0}_place != p_place: {0}[i] = {0}_new", "\n" + " " * 12),
         )  # fmt: skip
-        scope: dict = {}
-        exec(compile(source, f"<{name}>", "exec"), _SCOPE, scope)
 
         def names(kind: dict[str, np.dtype]) -> dict:
-            return {"element": device(specialised(function, kind))}
+            itemsize = kind["T"].itemsize
+            rule = device(specialised(function, kind))
+            return {
+                "rule": rule, "each": device(_define(each_of(vectors.BYTES // itemsize), rule=rule)),
+                "WIDTH": vectors.BYTES // itemsize, "ITEMSIZE": itemsize,
+            }  # fmt: skip
 
+        made = _define(
+            text, np=np, cuda=cuda, pointer=pointer, load=vectors.load, store=vectors.store, PIECE=PIECE,
+            __name__=__name__,
+        )  # fmt: skip
         family = function.__module__.rpartition(".")[2]
         whole = ", ".join(["int64", "int64*", *signature, "out T*"])
-        return register(Kernel(scope[name], whole, FLOATS, names, family=family))
+        return register(Kernel(made, whole, FLOATS, names, family=family))
+
+    def each_of(width: int) -> str:
+        """Return the Python that does a rule to groups of neighbours."""
+        given = "".join([f"{n}, " for n in named])
+        lanes = range(width)
+        calls = [f"r{n} = rule({given}grad[{n}], {of_state('{0}[' + str(n) + '], ')}p[{n}])" for n in lanes]
+        results = [f"({', '.join([f'r{n}[{column}]' for n in lanes])})" for column in range(len(columns) - 1)]
+        return _EACH.format(
+            numbers=given, state=of_state("{0}, "), elements="; ".join(calls), results=", ".join(results)
+        )
 
     def make_both(function: Callable) -> Update:
         name = function.__name__.strip("_")
-        values = [f"rule[at + {n}]" for n in range(len(types))]
+        values = [f"rule_numbers[at + {n}]" for n in range(len(types))]
         values = [x if t == "T" else f"np.int64({x})" for x, t in zip(values, types, strict=True)]
-        read = f"; at = {len(types)} * table[2 * piece]; {', '.join(named)} = {', '.join(values)}"
+        read = f"at = {len(types)} * table[2 * piece]; {', '.join(named)} = {', '.join(values)}"
         return Update(
             make(function, name, "".join(f"{n}, " for n in named), "", types),
-            make(function, f"{name}_by_table", "rule, ", read, ["T*"]) if by_table else None,
+            make(function, f"{name}_by_table", "rule_numbers, ", read, ["T*"]) if by_table else None,
         )
 
     return make_both
@@ -138,7 +196,6 @@ class Arrays:
             self._launch(rule.kernel, grads, state, rows, found)
 
     def _launch(self, kernel: Kernel, grads, state, rows: Sequence[int], numbers: tuple) -> None:
-        # What is not read is given as the parameter's own memory.
         columns = [self.parameters, grads, *[self.parameters if s is None else s for s in state]]
         places = tuple([tuple([column[row].address for column in columns]) for row in rows])
         pieces, table = _table_of(tuple([self.parameters[row].size for row in rows]), places)

@@ -11,7 +11,7 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
 
 from kernels import cpu
 from kernels import cuda as k
-from kernels.cuda import updates
+from kernels.cuda import updates, vectors
 
 pytestmark = pytest.mark.usefixtures("device")
 RNG = np.random.default_rng(0)
@@ -58,6 +58,36 @@ def test_adam_is_one_launch(launches: list[str], dtype) -> None:
     cpu.adam(cpu.Arrays(p, mean, square), grads, counts, *rule)
     for found, expected in zip(moved, (p, mean, square), strict=True):
         same(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shifted", [None, "p", "grads", "mean", "square", "top"])
+def test_vectors_are_for_arrays_that_all_begin_at_their_multiples(monkeypatch, dtype, shifted) -> None:
+    by_vectors: list[int] = []
+    monkeypatch.setattr(vectors, "_checked", note_calls(vectors._checked, by_vectors))
+    n = 2 * updates.PIECE + 3
+    host = {name: RNG.random(n).astype(dtype) for name in ("p", "grads", "mean", "square", "top")}
+    gpu = {
+        name: k.from_host(np.concatenate([a[:1], a]))[1:] if name == shifted else k.from_host(a)
+        for name, a in host.items()
+    }
+    rule = (0.1, 0.9, 0.99, 1e-8, 0.1, True, False, True)
+    for table, arrays in ((k, gpu), (cpu, host)):
+        grads, rest = [arrays["grads"]], [[arrays[name]] for name in ("p", "mean", "square", "top")]
+        table.adam(table.Arrays(*rest), grads, np.array([3.0]), *rule)
+    for name, a in host.items():
+        same([gpu[name]], [a], 1e-5)
+    if updates.SIMULATED:
+        groups = n // (16 // gpu["p"].itemsize)
+        assert len(by_vectors) == (0 if shifted else 9 * groups)  # five reads and four writes
+
+
+def note_calls(function, calls: list):
+    def noted(*arguments):
+        calls.append(1)
+        return function(*arguments)
+
+    return noted
 
 
 def test_counts_that_differ_take_a_launch_each(launches: list[str]) -> None:
