@@ -12,50 +12,19 @@ from tensor import random
 from tensor.autograd import Operation, enable_grad
 from tensor.autograd import grad as _grad
 from tensor.join import stack
-
-# --- trees of tensors --------------------------------------------------------------------------------
-
-
-def _flatten(tree) -> list:
-    if hasattr(tree, "_array"):
-        return [tree]
-    if isinstance(tree, dict):
-        return [t for key in tree for t in _flatten(tree[key])]
-    if isinstance(tree, tuple | list):
-        return [t for part in tree for t in _flatten(part)]
-    return []
-
-
-def _map(function: Callable, tree):
-    """Return a tree like `tree` with `function` of each tensor."""
-    if hasattr(tree, "_array"):
-        return function(tree)
-    if isinstance(tree, dict):
-        return type(tree)((key, _map(function, value)) for key, value in tree.items())
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*[_map(function, part) for part in tree])
-    if isinstance(tree, tuple | list):
-        return type(tree)(_map(function, part) for part in tree)
-    return tree
-
-
-def _like(tree, values: list):
-    """Return a tree like `tree` with `values` in the place of its tensors."""
-    remaining = iter(values)
-    return _map(lambda _: next(remaining), tree)
-
+from tensor.trees import flatten, like, map_tensors
 
 # --- points to differentiate at ------------------------------------------------------------------------
 
 
 def _fresh(tree):
     """Return the tree's tensors as new points of the graph, to differentiate at."""
-    return _map(lambda t: t.view_as(t) if t.requires_grad else t.detach().requires_grad_(), tree)
+    return map_tensors(lambda t: t.view_as(t) if t.requires_grad else t.detach().requires_grad_(), tree)
 
 
 def _let_go(result, points):
     """Return the result, detached if nothing but `points` and what they were made of is behind it."""
-    own = {id(t) for t in _flatten(points)}
+    own = {id(t) for t in flatten(points)}
 
     def depends(t) -> bool:
         seen, stack_ = set(), [t.grad_fn or t]
@@ -70,7 +39,7 @@ def _let_go(result, points):
                 return True
         return False
 
-    return _map(lambda t: t if t.requires_grad and depends(t) else t.detach(), result)
+    return map_tensors(lambda t: t if t.requires_grad and depends(t) else t.detach(), result)
 
 
 def _with_points(args: tuple, argnums, operation: str) -> tuple[tuple, Any]:
@@ -83,7 +52,7 @@ def _with_points(args: tuple, argnums, operation: str) -> tuple[tuple, Any]:
     points = {n: _fresh(args[n]) for n in chosen}
     made = tuple(points.get(n, arg) for n, arg in enumerate(args))
     tree = points[chosen[0]] if isinstance(argnums, int) else tuple(points[n] for n in chosen)
-    if not _flatten(tree):
+    if not flatten(tree):
         raise ValueError(f"{operation}: expected tensors to differentiate in, got {tree!r:.60}")
     return made, tree
 
@@ -100,15 +69,15 @@ def _split_aux(operation: str, result, has_aux: bool):
 
 def _gradients(outputs: list, tree, weights=None):
     """Return the gradients in the tensors of a tree, as such a tree; zeros where there are none."""
-    tensors = _flatten(tree)
+    tensors = flatten(tree)
     kept = [i for i, out in enumerate(outputs) if out.requires_grad]
     if not kept:
-        return _map(lambda t: t.new_zeros(t.shape), tree)
+        return map_tensors(lambda t: t.new_zeros(t.shape), tree)
     found = _grad(
         [outputs[i] for i in kept], tensors, None if weights is None else [weights[i] for i in kept],
         create_graph=True, materialize_grads=True,
     )  # fmt: skip
-    return _like(tree, list(found))
+    return like(tree, list(found))
 
 
 def grad_and_value(func, argnums=0, has_aux=False) -> Callable:
@@ -161,7 +130,7 @@ def vjp(func, *primals, has_aux=False) -> tuple:
     with enable_grad():
         points = _fresh(primals)
         output, aux = _split_aux("vjp", func(*points), has_aux)
-        flat = _flatten(output)
+        flat = flatten(output)
         value, aux = _let_go((output, aux), points)
 
     def vjp_fn(*cotangents, **_):
@@ -169,7 +138,7 @@ def vjp(func, *primals, has_aux=False) -> tuple:
             tree = cotangents[0] if len(cotangents) == 1 and not isinstance(output, tuple) else cotangents
             if isinstance(output, tuple) and len(cotangents) == 1 and isinstance(cotangents[0], tuple | list):
                 tree = cotangents[0]
-            weights = _flatten(tree)
+            weights = flatten(tree)
             if len(weights) != len(flat) or any(
                 w.shape != out.shape for w, out in zip(weights, flat, strict=True)
             ):
@@ -192,11 +161,11 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False) -> tuple:
     with enable_grad():
         points = _fresh(primals)
         output, aux = _split_aux("jvp", func(*points), has_aux)
-        flat = _flatten(output)
+        flat = flatten(output)
         dual = [out.new_zeros(out.shape).requires_grad_() for out in flat]
-        first = _flatten(_gradients(flat, points, dual))
-        products = _gradients(first, dual, _flatten(tangents))
-        value, found, aux = _let_go((output, _like(output, products), aux), (points, dual))
+        first = flatten(_gradients(flat, points, dual))
+        products = _gradients(first, dual, flatten(tangents))
+        value, found, aux = _let_go((output, like(output, products), aux), (points, dual))
     return (value, found, aux) if has_aux else (value, found)
 
 
@@ -214,17 +183,17 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
             output, aux = _split_aux("jacrev", func(*made, **kwargs), has_aux)
 
             def of(out):
-                rows = [_flatten(_gradients([e], tree)) for e in (out.reshape(-1) if out.numel() else ())]
-                tensors = _flatten(tree)
+                rows = [flatten(_gradients([e], tree)) for e in (out.reshape(-1) if out.numel() else ())]
+                tensors = flatten(tree)
                 found = [
                     stack([row[i] for row in rows]).reshape((*out.shape, *t.shape))
                     if rows
                     else t.new_zeros((*out.shape, *t.shape))
                     for i, t in enumerate(tensors)
                 ]
-                return _like(tree, found)
+                return like(tree, found)
 
-            found, aux = _let_go((_map(of, output), aux), tree)
+            found, aux = _let_go((map_tensors(of, output), aux), tree)
         return (found, aux) if has_aux else found
 
     return jacobian

@@ -26,6 +26,7 @@ from tensor.cuda.devices import (
     set_device,
     synchronize,
 )
+from tensor.cuda.graphed import make_graphed_callables
 from tensor.cuda.graphs import (
     CUDAGraph,
     graph,
