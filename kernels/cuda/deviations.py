@@ -3,11 +3,25 @@
 import math
 
 from kernels.cuda.array import DeviceArray, empty
+from kernels.cuda.blocks import sum_of_group
 from kernels.cuda.compile import FLOATS, Kernel, cuda, device, register
 from kernels.cuda.geometry import place
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import contiguous, full
-from kernels.cuda.reduce import BLOCK, LAYOUT, MOST_BLOCKS, layout, sum
+from kernels.cuda.reduce import sum
+from kernels.cuda.vectors import load
+from kernels.cuda.walking import (
+    BLOCK,
+    FOUR,
+    LAYOUT,
+    SINGLE,
+    VECTOR,
+    in_two_dims,
+    plan_for,
+    seat,
+    seat_number,
+    walker,
+)
 
 
 @device
@@ -20,45 +34,72 @@ def _factor_there(factor, at, deviation):
     return factor[at]
 
 
+def _product_item(factor_of):
+    def product(given, at, value):
+        _x, factor, middle, more = given
+        deviation = (value - middle) - more
+        by = factor_of(factor, at, deviation)
+        return by, by * deviation
+
+    product = device(product)
+
+    def item(given, at, line, kind):
+        x = given[0]
+        if kind == SINGLE:
+            return product(given, at, x[at])
+        if kind == VECTOR:
+            a, b, c, d = load(x, at, 4)
+        else:
+            a, b, c, d = x[at], x[at + 1], x[at + 2], x[at + 3]
+        first = _add(product(given, at, a), product(given, at + 2, c))
+        return _add(first, _add(product(given, at + 1, b), product(given, at + 3, d)))
+
+    return device(item)
+
+
+@device
+def _add(x, y):
+    return x[0] + y[0], x[1] + y[1]
+
+
 def _sum_products(
-    results, parts, length, kept, kept_shape, kept_steps, count, shape, steps,
+    results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, left,
     x, factor, center, rest, total, product,
 ):  # fmt: skip
     """Sum f and f * d of each part; d = x - center - rest of the result, f = d or an element of `factor`."""
     shared = cuda.shared.array(BLOCK, T)  # noqa: F821
-    products = cuda.shared.array(BLOCK, T)  # noqa: F821
-    t = cuda.threadIdx.x
-    for block in range(cuda.blockIdx.x, results * parts, cuda.gridDim.x):
-        result, part = block // parts, block % parts
-        first, end = length * part // parts, length * (part + 1) // parts
-        base = place(result, kept, kept_shape, kept_steps)
-        middle, more = center[result], rest[result]
-        a, b = T(0), T(0)  # noqa: F821
-        for i in range(first + t, end, BLOCK):
-            at = base + place(i, count, shape, steps)
-            deviation = (x[at] - middle) - more
-            f = factor_of(factor, at, deviation)  # noqa: F821
-            a += f
-            b += f * deviation
-        shared[t] = a
-        products[t] = b
-        cuda.syncthreads()
-        width = BLOCK // 2
-        while width > 0:
-            if t < width:
-                shared[t] += shared[t + width]
-                products[t] += products[t + width]
-            cuda.syncthreads()
-            width //= 2
-        if t == 0:
-            total[block] = shared[0]
-            product[block] = products[0]
-        cuda.syncthreads()  # the next result overwrites what is read here
+    p0, across, line, high, place_of, at_once, lane, wide, between = seat(beside)
+    t, part, parts = seat_number(), cuda.blockIdx.y, cuda.gridDim.y
+    line += part * each
+    end, hop = min((part + 1) * each, lines), high * apart
+    nothing = T(0), T(0)  # noqa: F821
+    for block in range(cuda.blockIdx.x * at_once, results, cuda.gridDim.x * at_once):
+        sums, result = nothing, block + place_of
+        if result < results:
+            base = place(result, kept, kept_shape, kept_steps)
+            given = x, factor, center[result], rest[result]
+            for p in range(p0, per, across):
+                at = base + p * step + line * apart
+                if kind == VECTOR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                    sums = walked(given, at, line, end, high, hop, kind, sums, nothing)  # noqa: F821
+                elif kind == FOUR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                    sums = walked(given, at, line, end, high, hop, kind, sums, nothing)  # noqa: F821
+                elif kind == SINGLE:
+                    sums = walked(given, at, line, end, high, hop, kind, sums, nothing)  # noqa: F821
+            if part == parts - 1:
+                for i in range(lane, left, wide):
+                    sums = _add(sums, item(given, base + lines * apart + i, i, SINGLE))  # noqa: F821
+        a = sum_of_group(shared, t, lane, wide, between, sums[0])
+        b = sum_of_group(shared, t, lane, wide, between, sums[1])
+        if lane == 0 and result < results:
+            total[result * parts + part], product[result * parts + part] = a, b
 
 
 def _products(name: str, factor_of) -> Kernel:
-    signature = f"{LAYOUT}, T*, T*, T*, T*, out T*, out T*"
-    return register(Kernel(_sum_products, signature, FLOATS, {"factor_of": factor_of}, name))
+    item = _product_item(factor_of)
+    signature = f"{LAYOUT}, int64, T*, T*, T*, T*, out T*, out T*"
+    scope = {"item": item, "walked": walker(item, _add)}
+    return register(Kernel(_sum_products, signature, FLOATS, scope, name))
 
 
 _deviations = _products("deviations", _deviation_itself)
@@ -66,19 +107,23 @@ _shares = _products("shares", _factor_there)
 
 
 def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray, DeviceArray]:
-    x, shape, numbers = layout(x, dims)
-    results, parts = numbers[:2]
+    plan = plan_for(x, dims, columns_of_four=False)
+    if plan is None:
+        shape = [n for d, n in enumerate(x.shape) if d not in dims]
+        x, factor = in_two_dims(x, dims), None if factor is None else in_two_dims(factor, dims)
+        return tuple(a.reshape(shape) for a in _two_sums(made, x, factor, center, rest, (1,)))
+    results, parts = plan.results, plan.parts
     total = empty((results, parts), x.dtype)
     product = empty((results, parts), x.dtype)
     if results:
-        center, rest = contiguous(center), contiguous(rest)
+        factor, center, rest = x if factor is None else factor, contiguous(center), contiguous(rest)
         made.launch(
-            min(results * parts, MOST_BLOCKS), BLOCK,
-            *numbers, x, x if factor is None else factor, center, rest, total, product,
+            plan.blocks, plan.block, *plan.layout(x, factor), plan.rest,
+            x, factor, center, rest, total, product,
         )  # fmt: skip
     if parts > 1:
         total, product = sum(total, (1,)), sum(product, (1,))
-    return total.reshape(shape), product.reshape(shape)
+    return total.reshape(plan.shape), product.reshape(plan.shape)
 
 
 def deviations(x: DeviceArray, center: DeviceArray, rest: DeviceArray, dims: tuple[int, ...]):

@@ -1,10 +1,10 @@
 """Sums, products, extrema and their places over any set of dims: in one fixed order, on every GPU.
 
-A block of threads reduces the elements of one result: each thread those a block's width apart, then the
-threads' results pair by pair. Where neighbours in memory belong to neighbouring results, as in sums of
-columns, a block takes several results side by side. What is long is cut into parts, whose results are reduced
-in turn; into how many depends on shape and strides alone. So the same elements give the same bits, and a
-thread adds up few numbers one by one: the error of a float32 sum grows with the logarithm of its length.
+How threads go through the elements is said in `kernels.cuda.walking`. A block takes one result or several:
+each thread some of the elements, then the threads' results are combined pair by pair. What is long is cut
+into parts, whose results are reduced in turn; into how many depends on shape and strides alone. So the same
+elements give the same bits, and a thread adds up few numbers one by one: the error of a float32 sum grows
+with the logarithm of its length.
 """
 
 import math
@@ -12,84 +12,93 @@ import math
 import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty, on_device
-from kernels.cuda.compile import (
-    ALL,
-    FLOATS,
-    INTEGERS,
-    MOST_DIMS,
-    Kernel,
-    cuda,
-    device,
-    register,
-    threads,
-)
-from kernels.cuda.geometry import merge, packed, place
+from kernels.cuda.blocks import together
+from kernels.cuda.compile import ALL, FLOATS, INTEGERS, Kernel, cuda, device, element_type, register
+from kernels.cuda.geometry import place
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import cat, contiguous, full
 from kernels.cuda.scan import cumprod, cumprod_from_end
+from kernels.cuda.vectors import load, store
+from kernels.cuda.walking import (
+    BLOCK,
+    FOUR,
+    LAYOUT,
+    SINGLE,
+    VECTOR,
+    Plan,
+    in_two_dims,
+    nearest,
+    plan_for,
+    seat,
+    seat_number,
+    walker,
+)
 
-BLOCK = threads(256)
-_PART = 4096  # elements of a part
-_LONG_PART = 16 * _PART  # where there are many results
-_COLUMN_PART = 1024  # of a column
-_MOST_PARTS = 1024
-COLUMNS, ROWS = threads(32), threads(16) // 2
-"""The threads of a block that takes several results side by side."""
-_CELLS = COLUMNS * ROWS
-MOST_BLOCKS = 1 << 16
-_MANY_RESULTS = 512  # so many results keep the GPU busy by themselves
+_FOUR_EACH = 4 * BLOCK
 
 
-def _reduce(results, parts, length, kept, kept_shape, kept_steps, count, shape, steps, x, out):
-    """out[result, part] = the elements of one part of what makes a result."""
+def _reduce(
+    results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, rest, x, out
+):  # fmt: skip
+    """Reduce one part of what makes a result: out[result, part]; if beside, out[part, result]."""
     shared = cuda.shared.array(BLOCK, A)  # noqa: F821
-    t = cuda.threadIdx.x
-    for block in range(cuda.blockIdx.x, results * parts, cuda.gridDim.x):
-        result, part = block // parts, block % parts
-        first, end = length * part // parts, length * (part + 1) // parts
-        base = place(result, kept, kept_shape, kept_steps)
-        total = A(START)  # noqa: F821
-        for i in range(first + t, end, BLOCK):
-            total = combine(total, taken(x[base + place(i, count, shape, steps)]))  # noqa: F821
-        shared[t] = total
-        cuda.syncthreads()
-        width = BLOCK // 2
-        while width > 0:
-            if t < width:
-                shared[t] = combine(shared[t], shared[t + width])  # noqa: F821
-            cuda.syncthreads()
-            width //= 2
-        if t == 0:
-            out[block] = shared[0]
-        cuda.syncthreads()  # the next result overwrites what is read here
-
-
-def _reduce_columns(results, parts, length, kept, kept_shape, kept_steps, count, shape, steps, x, out):
-    """out[part, result], as `_reduce`, a block for `COLUMNS` results at a time."""
-    shared = cuda.shared.array(_CELLS, A)  # noqa: F821
-    column, row = cuda.threadIdx.x, cuda.threadIdx.y
-    t = row * COLUMNS + column
-    tiles = (results + COLUMNS - 1) // COLUMNS
-    for block in range(cuda.blockIdx.x, tiles * parts, cuda.gridDim.x):
-        part, tile = block // tiles, block % tiles
-        first, end = length * part // parts, length * (part + 1) // parts
-        result = tile * COLUMNS + column
-        total = A(START)  # noqa: F821
+    p0, across, line, high, place_of, at_once, lane, wide, between = seat(beside)
+    t, part, parts = seat_number(), cuda.blockIdx.y, cuda.gridDim.y
+    line += part * each
+    end = min((part + 1) * each, lines)
+    for block in range(cuda.blockIdx.x * at_once, results, cuda.gridDim.x * at_once):
+        result = block + place_of
+        total = START  # noqa: F821
         if result < results:
             base = place(result, kept, kept_shape, kept_steps)
-            for i in range(first + row, end, ROWS):
-                total = combine(total, taken(x[base + place(i, count, shape, steps)]))  # noqa: F821
-        shared[t] = total
+            for p in range(p0, per, across):
+                at = base + p * step + line * apart
+                if kind == VECTOR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                    total = walked(x, at, line, end, high, high * apart, kind, total, START)  # noqa: F821
+                elif kind == FOUR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                    total = walked(x, at, line, end, high, high * apart, kind, total, START)  # noqa: F821
+                elif kind == SINGLE:
+                    total = walked(x, at, line, end, high, high * apart, kind, total, START)  # noqa: F821
+            if part == parts - 1:
+                for i in range(lane, rest, wide):
+                    total = combine(total, taken(x[base + lines * apart + i]))  # noqa: F821
+        total = combined(shared, t, lane, wide, between, total)  # noqa: F821
+        if lane == 0 and result < results:
+            out[part * results + result if beside else result * parts + part] = total
+
+
+def _reduce_columns(
+    results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, x, out
+):
+    """out[part, result] as in `_reduce`: four neighbouring results for each thread."""
+    shared = cuda.shared.array(_FOUR_EACH, A)  # noqa: F821
+    _, _, line, high, column, wide, _, _, _ = seat(1)
+    t, part = line * wide + column, cuda.blockIdx.y
+    line += part * each
+    end = min((part + 1) * each, lines)
+    nothing = START, START, START, START  # noqa: F821
+    row, width = t // (4 * wide), 4 * wide
+    for tile in range(cuda.blockIdx.x * width, results, cuda.gridDim.x * width):
+        totals, result = nothing, tile + 4 * column
+        if result < results:
+            base = place(result, kept, kept_shape, kept_steps)
+            for p in range(per):
+                at = base + p * step + line * apart
+                if kind == VECTOR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                    totals = walked(x, at, line, end, high, high * apart, kind, totals, nothing)  # noqa: F821
+                elif kind == FOUR:
+                    totals = walked(x, at, line, end, high, high * apart, kind, totals, nothing)  # noqa: F821
+        cuda.syncthreads()  # what is there may still be read
+        store(shared, 4 * t, totals)
         cuda.syncthreads()
-        height = ROWS // 2
-        while height > 0:
-            if row < height:
-                shared[t] = combine(shared[t], shared[t + height * COLUMNS])  # noqa: F821
-            cuda.syncthreads()
-            height //= 2
-        if row == 0 and result < results:
-            out[part * results + result] = shared[column]
-        cuda.syncthreads()  # the next results overwrite what is read here
+        # Each thread goes on with one column, of a fourth of the rows.
+        total = combine(  # noqa: F821
+            combine(shared[t], shared[t + 2 * BLOCK]),  # noqa: F821
+            combine(shared[t + BLOCK], shared[t + 3 * BLOCK]),  # noqa: F821
+        )
+        total = combined(shared, t, row, high // 4, width, total)  # noqa: F821
+        if row == 0 and tile + t < results:
+            out[part * results + tile + t] = total
 
 
 @device
@@ -123,16 +132,39 @@ def _smaller(x, y):
 
 
 @device
-def _itself(x):
-    return x
-
-
-@device
 def _holds(x):
     return 1 if x != 0 else 0
 
 
-LAYOUT = "int64, int64, int64, int64, dims, dims, int64, dims, dims"  # from `results` to `steps`
+def _row_item(combine, taken):
+    def item(x, at, line, kind):
+        if kind == SINGLE:
+            return taken(x[at])
+        if kind == VECTOR:
+            a, b, c, d = load(x, at, 4)
+        else:
+            a, b, c, d = x[at], x[at + 1], x[at + 2], x[at + 3]
+        return combine(combine(taken(a), taken(c)), combine(taken(b), taken(d)))
+
+    return device(item)
+
+
+def _column_item(taken):
+    def item(x, at, line, kind):
+        if kind == VECTOR:
+            a, b, c, d = load(x, at, 4)
+        else:
+            a, b, c, d = x[at], x[at + 1], x[at + 2], x[at + 3]
+        return taken(a), taken(b), taken(c), taken(d)
+
+    return device(item)
+
+
+def _by_four(combine):
+    def of_four(x, y):
+        return combine(x[0], y[0]), combine(x[1], y[1]), combine(x[2], y[2]), combine(x[3], y[3])
+
+    return device(of_four)
 
 
 class _Reduction:
@@ -144,17 +176,31 @@ class _Reduction:
 
     def __init__(self, name: str, combine, taken, start, kinds):
         def scope(kind):
-            first = start(kind["A"]) if callable(start) else start
-            return {"combine": combine, "taken": taken, "START": first}
+            kept = kind["A"]
+            cast = element_type(kept)  # as wide as what is accumulated
+            joined = combine if kept.kind == "f" else device(lambda x, y: cast(combine(x, y)))
+            of_x = device(lambda x: cast(taken(x))) if taken else cast
+            number = start(kept) if callable(start) else start
+            return {
+                "combine": joined, "taken": of_x, "combined": together(joined),
+                "START": (np.dtype(np.uint8) if kept == np.bool_ else kept).type(number),
+            }  # fmt: skip
 
-        signature = f"{LAYOUT}, S*, out A*"
-        self.rows = register(Kernel(_reduce, signature, kinds, scope, name))
-        self.columns = register(Kernel(_reduce_columns, signature, kinds, scope, f"{name}_of_columns"))
+        def of_rows(kind):
+            names = scope(kind)
+            return {**names, "walked": walker(_row_item(names["combine"], names["taken"]), names["combine"])}
+
+        def of_columns(kind):
+            names = scope(kind)
+            return {**names, "walked": walker(_column_item(names["taken"]), _by_four(names["combine"]))}
+
+        self.rows = register(Kernel(_reduce, f"{LAYOUT}, int64, S*, out A*", kinds, of_rows, name))
+        self.columns = register(
+            Kernel(_reduce_columns, f"{LAYOUT}, S*, out A*", kinds, of_columns, f"{name}_of_columns")
+        )
 
 
-_sum = _Reduction(
-    "sum", _plus, _itself, 0, [*[f"{t} {t}" for t in FLOATS], *[f"{t} int64" for t in INTEGERS]]
-)
+_sum = _Reduction("sum", _plus, None, 0, [*[f"{t} {t}" for t in FLOATS], *[f"{t} int64" for t in INTEGERS]])
 
 
 def _limit(dtype: np.dtype, sign: int):
@@ -168,58 +214,55 @@ def _limit(dtype: np.dtype, sign: int):
 
 _count = _Reduction("count", _plus, _holds, 0, ["bool int64"])
 _prod = _Reduction(
-    "prod", _times, _itself, 1, [*[f"{t} {t}" for t in FLOATS], *[f"{t} int64" for t in (*INTEGERS, "bool")]]
+    "prod", _times, None, 1, [*[f"{t} {t}" for t in FLOATS], *[f"{t} int64" for t in (*INTEGERS, "bool")]]
 )
 _SAME = [f"{t} {t}" for t in ALL]
-_maximum = _Reduction("maximum", _larger, _itself, lambda dtype: _limit(dtype, -1), _SAME)
-_minimum = _Reduction("minimum", _smaller, _itself, lambda dtype: _limit(dtype, 1), _SAME)
+_maximum = _Reduction("maximum", _larger, None, lambda dtype: _limit(dtype, -1), _SAME)
+_minimum = _Reduction("minimum", _smaller, None, lambda dtype: _limit(dtype, 1), _SAME)
 _any = _Reduction("any", _or, _holds, 0, [f"{t} bool" for t in ALL])
 _all = _Reduction("all", _and, _holds, 1, [f"{t} bool" for t in ALL])
 
 
-def parts_of(results: int, length: int) -> int:
-    """Return into how many parts each of `results` results of `length` elements is cut."""
-    part = _LONG_PART if results >= _MANY_RESULTS else _PART
-    return min(max(-(-length // part), 1), _MOST_PARTS)
-
-
-def layout(x: DeviceArray, dims: tuple[int, ...]) -> tuple[DeviceArray, tuple[int, ...], tuple]:
-    """Return (x, the shape of the result, the numbers before it in `LAYOUT`) of a reduction over `dims`.
-
-    x becomes a copy where a kernel could not go through its dims.
-    """
-    kept = [d for d in range(x.ndim) if d not in dims]
-    shape = tuple(x.shape[d] for d in kept)
-    results, length = math.prod(shape), math.prod(x.shape[d] for d in dims)
-    parts = parts_of(results, length)
-    steps = [s // x.itemsize for s in x.strides]
-    outer_sizes, (outer_steps,) = merge(shape, [[steps[d] for d in kept]])
-    sizes, (inner,) = merge([x.shape[d] for d in dims], [[steps[d] for d in dims]])
-    if max(len(outer_sizes), len(sizes)) > MOST_DIMS:
-        rows = x.transpose([*kept, *dims]).copy().reshape(results, length)
-        return rows, shape, layout(rows, (1,))[2]
-    numbers = (
-        results, parts, length,
-        len(outer_sizes), packed(outer_sizes, 1), packed(outer_steps, 0),
-        len(sizes), packed(sizes, 1), packed(inner, 0),
-    )  # fmt: skip
-    return x, shape, numbers
-
-
 def _over(made: _Reduction, again: _Reduction, x: DeviceArray, dims: tuple[int, ...], dtype) -> DeviceArray:
-    """Reduce over `dims`, which are dropped; `again` reduces the results of parts."""
-    x, shape, numbers = layout(x, dims)
-    results, parts, length, _, (beside, *_), (step, *_), _, _, (below, *_) = numbers
-    if results and step == 1 and below > 1 and beside >= COLUMNS // 2 and length > 1:
-        parts = min(-(-length // _COLUMN_PART), _MOST_PARTS)
-        out = empty((parts, *shape) if parts > 1 else shape, dtype)
-        blocks = min(-(-results // COLUMNS) * parts, MOST_BLOCKS)
-        made.columns.launch(blocks, (COLUMNS, ROWS), results, parts, *numbers[2:], x, out)
-        return _over(again, again, out, (0,), dtype) if parts > 1 else out
-    out = empty((*shape, parts) if parts > 1 else shape, dtype)
-    if results:
-        made.rows.launch(min(results * parts, MOST_BLOCKS), BLOCK, *numbers, x, out)
-    return _over(again, again, out, (len(shape),), dtype) if parts > 1 else out
+    """Reduce over `dims`, which are dropped; `again` reduces what was reduced in part."""
+    plan = plan_for(x, dims)
+    if plan is None:
+        return _by_turns(made, again, x, dims, dtype)
+    out = _in_parts(made, plan, x, dtype)
+    if plan.parts == 1:
+        return out
+    return _over(again, again, out, (0,) if plan.beside else (len(plan.shape),), dtype)
+
+
+def _in_parts(made: _Reduction, plan: Plan, x: DeviceArray, dtype) -> DeviceArray:
+    """Return what a reduction gives; of several parts those in the first dim, or in the last."""
+    shape = plan.shape
+    if plan.parts > 1:
+        shape = (plan.parts, *shape) if plan.beside else (*shape, plan.parts)
+    out = empty(shape, dtype)
+    if not plan.results:
+        return out
+    if plan.beside and plan.fours:
+        made.columns.launch(plan.blocks, plan.block, *plan.layout(x), x, out)
+    else:
+        made.rows.launch(plan.blocks, plan.block, *plan.layout(x), plan.rest, x, out)
+    return out
+
+
+def _by_turns(made: _Reduction, again: _Reduction, x: DeviceArray, dims, dtype) -> DeviceArray:
+    """Reduce over the nearest elements first, and then over other dims."""
+    near = nearest(x, dims)
+    plan = plan_for(x, near)
+    if plan is None or not near:  # there are too many dims that are kept
+        shape = [n for d, n in enumerate(x.shape) if d not in dims]
+        return _over(made, again, in_two_dims(x, dims), (1,), dtype).reshape(shape)
+    out = _in_parts(made, plan, x, dtype)
+    kept = [d for d in range(x.ndim) if d not in near]
+    shift = 1 if plan.parts > 1 and plan.beside else 0
+    left = [shift + n for n, d in enumerate(kept) if d in dims]
+    if plan.parts > 1:
+        left.append(0 if plan.beside else len(kept))
+    return _over(again, again, out, tuple(sorted(left)), dtype)
 
 
 def sum(x: DeviceArray, dims: tuple[int, ...], keepdim: bool = False) -> DeviceArray:
@@ -295,88 +338,121 @@ def bounds(x: DeviceArray) -> tuple:
     return tuple(extreme_value(x, dims, sign).to_host()[()] for sign in (-1, 1))
 
 
+def _comes_first(sign: int):
+    """Return the device function that chooses of two pairs (value, position); sign 1: the larger value."""
+
+    def chosen(x, y):
+        (best, at), (value, position) = x, y
+        if value != value:  # nan comes first, of equal values the one in front
+            other = best == best or position < at
+        elif best != best:
+            other = False
+        elif value == best:
+            other = position < at
+        else:
+            other = value > best if sign > 0 else value < best
+        return y if other else x
+
+    return device(chosen)
+
+
 @device
-def _precedes(value, position, best, at, sign):
-    """Return whether a value counts before another: nan first, then by sign, then by position."""
-    if value != value:
-        return best == best or position < at
-    if best != best:
-        return False
-    if value == best:
-        return position < at
-    return value > best if sign > 0 else value < best
+def _position(known, at, i):
+    """Return the position of element `i`: of results of parts it is known, at the element's place."""
+    places, are_known = known
+    return places[at] if are_known else i
+
+
+def _pair_item(chosen):
+    def item(given, at, line, kind):
+        x, known = given
+        if kind == SINGLE:
+            return x[at], _position(known, at, line)
+        if kind == VECTOR:
+            a, b, c, d = load(x, at, 4)
+        else:
+            a, b, c, d = x[at], x[at + 1], x[at + 2], x[at + 3]
+        i = 4 * line
+        first = chosen((a, _position(known, at, i)), (b, _position(known, at + 1, i + 1)))
+        second = (c, _position(known, at + 2, i + 2)), (d, _position(known, at + 3, i + 3))
+        return chosen(first, chosen(*second))
+
+    return device(item)
 
 
 def _find_extreme(
-    results, parts, length, kept, kept_shape, kept_steps, count, shape, steps,
-    sign, x, known, values, positions,
+    results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, rest,
+    are_known, x, known, values, positions,
 ):  # fmt: skip
     """Find the extreme of each part and its place, of parts whose places are `known` or in order."""
     shared = cuda.shared.array(BLOCK, T)  # noqa: F821
     places = cuda.shared.array(BLOCK, np.int64)
-    t = cuda.threadIdx.x
-    for block in range(cuda.blockIdx.x, results * parts, cuda.gridDim.x):
-        result, part = block // parts, block % parts
-        first, end = length * part // parts, length * (part + 1) // parts
-        base = place(result, kept, kept_shape, kept_steps)
-        first += min(t, end - first - 1)  # threads that have none of their own take the last
-        offset = base + place(first, count, shape, steps)
-        best, at = x[offset], place_of(known, offset, first)  # noqa: F821
-        for i in range(first + BLOCK, end, BLOCK):
-            offset = base + place(i, count, shape, steps)
-            value, position = x[offset], place_of(known, offset, i)  # noqa: F821
-            if _precedes(value, position, best, at, sign):
-                best, at = value, position
-        shared[t] = best
-        places[t] = at
+    _, _, line, high, place_of, at_once, lane, wide, between = seat(beside)
+    t, part, parts = seat_number(), cuda.blockIdx.y, cuda.gridDim.y
+    line += part * each
+    end, hop = min((part + 1) * each, lines), high * apart
+    given = x, (known, are_known)
+    for block in range(cuda.blockIdx.x * at_once, results, cuda.gridDim.x * at_once):
+        result = block + place_of
+        if result < results:
+            base = place(result, kept, kept_shape, kept_steps)
+            best = x[base], _position(given[1], base, np.int64(0))  # which each part may count as its own
+            at = base + line * apart
+            if kind == VECTOR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                best = walked(given, at, line, end, high, hop, kind, best, best)  # noqa: F821
+            elif kind == FOUR:  # noqa: SIM114 (a loop for each: there kind is a constant)
+                best = walked(given, at, line, end, high, hop, kind, best, best)  # noqa: F821
+            elif kind == SINGLE:
+                best = walked(given, at, line, end, high, hop, kind, best, best)  # noqa: F821
+            if part == parts - 1:
+                for i in range(lane, rest, wide):
+                    at = base + lines * apart + i
+                    best = chosen(best, (x[at], _position(given[1], at, 4 * lines + i)))  # noqa: F821
+            shared[t], places[t] = best
         cuda.syncthreads()
-        width = BLOCK // 2
+        width = wide // 2
         while width > 0:
-            if t < width:
-                best, at = shared[t + width], places[t + width]
-                if _precedes(best, at, shared[t], places[t], sign):
-                    shared[t] = best
-                    places[t] = at
+            if lane < width and result < results:
+                other = t + width * between
+                pair = chosen((shared[t], places[t]), (shared[other], places[other]))  # noqa: F821
+                shared[t], places[t] = pair
             cuda.syncthreads()
             width //= 2
-        if t == 0:
-            values[block] = shared[0]
-            positions[block] = places[0]
+        if lane == 0 and result < results:
+            values[result * parts + part] = shared[t]
+            positions[result * parts + part] = places[t]
         cuda.syncthreads()  # the next result overwrites what is read here
 
 
-@device
-def _in_order(known, offset, i):
-    return i
+def _extremes(name: str, sign: int) -> Kernel:
+    chosen = _comes_first(sign)
+    scope = {"chosen": chosen, "walked": walker(_pair_item(chosen), chosen)}
+    signature = f"{LAYOUT}, int64, int64, T*, int64*, out T*, out int64*"
+    return register(Kernel(_find_extreme, signature, ALL, scope, name))
 
 
-@device
-def _as_known(known, offset, i):
-    return known[offset]
-
-
-def _extremes(name: str, place_of) -> Kernel:
-    signature = f"{LAYOUT}, int64, T*, int64*, out T*, out int64*"
-    return register(Kernel(_find_extreme, signature, ALL, {"place_of": place_of}, name))
-
-
-_extreme = _extremes("extreme", _in_order)
-_extreme_of_parts = _extremes("extreme_of_parts", _as_known)
+_largest, _smallest = _extremes("largest", 1), _extremes("smallest", -1)
 
 
 def extreme(x: DeviceArray, dim: int, sign: int) -> tuple[DeviceArray, DeviceArray]:
     """Return maxima (sign 1) or minima (sign -1) along `dim` and their int64 positions, `dim` dropped."""
-    x, shape, numbers = layout(x, (dim % x.ndim,) if x.ndim else ())
-    results, parts, length = numbers[:3]
-    full_shape = (*shape, parts) if parts > 1 else shape
-    values, positions = empty(full_shape, x.dtype), empty(full_shape, np.int64)
-    if results and length:
-        blocks = min(results * parts, MOST_BLOCKS)
-        _extreme.launch(blocks, BLOCK, *numbers, sign, x, positions, values, positions)
-    if parts == 1:
-        return values, positions
-    out, places = empty(shape, x.dtype), empty(shape, np.int64)
-    _, _, (_, _, *rest) = layout(values, (len(shape),))
-    blocks = min(results, MOST_BLOCKS)
-    _extreme_of_parts.launch(blocks, BLOCK, results, 1, *rest, sign, values, positions, out, places)
-    return out, places
+    return _extreme_of(x, None, (dim % x.ndim,) if x.ndim else (), sign)
+
+
+def _extreme_of(x: DeviceArray, known: DeviceArray | None, dims: tuple[int, ...], sign: int):
+    plan = plan_for(x, dims, columns_of_four=False)
+    if plan is None:
+        shape = [n for d, n in enumerate(x.shape) if d not in dims]
+        values, positions = _extreme_of(in_two_dims(x, dims), None, (1,), sign)
+        return values.reshape(shape), positions.reshape(shape)
+    shape = (*plan.shape, plan.parts) if plan.parts > 1 else plan.shape
+    values, positions = empty(shape, x.dtype), empty(shape, np.int64)
+    if plan.results and x.size:
+        made = _largest if sign > 0 else _smallest
+        made.launch(
+            plan.blocks, plan.block, *plan.layout(x), plan.rest, int(known is not None),
+            x, positions if known is None else known, values, positions,
+        )  # fmt: skip
+    if plan.parts > 1:
+        return _extreme_of(values, positions, (len(plan.shape),), sign)
+    return values, positions
