@@ -26,6 +26,7 @@ from kernels.cuda.deviations import square_deviation
 from kernels.cuda.dropout import keep_scaled
 from kernels.cuda.elementwise import derivative, forward
 from kernels.cuda.exchange import from_capsule, from_interface, is_of_device, to_capsule
+from kernels.cuda.extremes import extreme
 from kernels.cuda.faults import check_between, within
 from kernels.cuda.fold import fold, unfold
 from kernels.cuda.indexing import (
@@ -101,7 +102,6 @@ from kernels.cuda.reduce import (
     all,
     any,
     bounds,
-    extreme,
     extreme_value,
     prod,
     prod_dx,

@@ -111,7 +111,8 @@ def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray,
     if plan is None:
         shape = [n for d, n in enumerate(x.shape) if d not in dims]
         x, factor = in_two_dims(x, dims), None if factor is None else in_two_dims(factor, dims)
-        return tuple(a.reshape(shape) for a in _two_sums(made, x, factor, center, rest, (1,)))
+        total, product = _two_sums(made, x, factor, center, rest, (1,))
+        return total.reshape(shape), product.reshape(shape)
     results, parts = plan.results, plan.parts
     total = empty((results, parts), x.dtype)
     product = empty((results, parts), x.dtype)

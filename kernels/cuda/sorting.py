@@ -6,9 +6,9 @@ import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.compile import ALL, cuda, kernel
+from kernels.cuda.extremes import extreme
 from kernels.cuda.memory import contiguous
 from kernels.cuda.order import first_place, sort_lines
-from kernels.cuda.reduce import extreme
 
 
 def _lines(x: DeviceArray, dim: int) -> tuple[DeviceArray, tuple[int, ...]]:

@@ -47,14 +47,19 @@ LARGER_BUDGET: dict[str, int] = {
     "optim.rmsprop_by_table": 72,
     "optim_adaptive.adadelta_by_table": 72,
     "layer_norm.row_norm_dx": 72,
-    "reduce.extreme": 72,
-    "reduce.extreme_of_parts": 72,
+    # Four vectors of 16 bytes on their way for each thread: three blocks of a multiprocessor ask for 48 KB,
+    # more than twice of what its share of the memory's bandwidth takes in the time a load takes.
+    "deviations": 80,
+    "extremes": 72,
+    "reduce": 80,
+    "reduce.maximum": 88,  # of bools, in one byte each
+    "reduce.minimum": 88,
     "scan.logcumsumexp": 72,
     "softmax.log_softmax": 72,  # in float64, as the two below: 768 threads at once
     "softmax.losses": 72,
     "softmax.softmax": 72,
 }
-"""By "family.name": kernels that may take more, as tiles of accumulators do."""
+"""By "family.name", or by family: kernels that may take more, as tiles of accumulators do."""
 
 
 SLOW_PATH = {f"elementwise.{name}{end}" for name in ("cos", "sin", "sinc", "tan") for end in ("", "_dx")}
@@ -72,7 +77,7 @@ def test_kernels_compile_and_fit(kernel: Kernel) -> None:
         packed = tuple(struct.calcsize(code) for code in "".join(kernel.codes(kind)))
         assert report.parameter_bytes == packed, f"{what}: a launch packs other parameters than it takes"
         assert report.spilled_bytes == 0, f"{what}: spills {report.spilled_bytes} bytes"
-        budget = LARGER_BUDGET.get(name, BUDGET)
+        budget = LARGER_BUDGET.get(name, LARGER_BUDGET.get(kernel.family, BUDGET))
         assert report.registers <= budget, f"{what}: {report.registers} registers, budget {budget}"
         local = 64 if name in SLOW_PATH else 0
         assert report.local_bytes <= local, f"{what}: {report.local_bytes} bytes of local memory"
