@@ -21,11 +21,10 @@ from tensor.bench.works.training import Network, batches, stepping
 if find_spec("numba_cuda") is None:
     pytest.skip("numba-cuda is not installed", allow_module_level=True)
 
-MOST_LAUNCHES = {"mlp": 60, "cnn": 80}
+MOST_LAUNCHES = {"mlp": 14, "cnn": 38}
 """Launches of a training step with Adam at most: to be lowered where steps learn to do with fewer."""
 
 NETWORKS = ("mlp", "cnn")
-checks_labels = pytest.mark.xfail(reason="cross-entropy waits for the check of its labels", strict=False)
 
 
 class Kept(NamedTuple):
@@ -63,7 +62,7 @@ def kept() -> Kept:
     )  # fmt: skip
 
 
-def assert_steady(step: Callable[[], Any], warm_ups: int = 6, steps: int = 6) -> None:
+def assert_steady(step: Callable[[], Any], warm_ups: int = 12, steps: int = 6) -> None:
     """Run so many steps, after some; nothing may have become more.
 
     Gradients lie in a few places by turns, and the optimiser keeps a table for each: hence the warm-up.
@@ -86,7 +85,6 @@ def training(network: Network) -> Callable[[], Any]:
 # --- on a stand-in, at real sizes --------------------------------------------------------------------------
 
 
-@checks_labels
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_training_loop_is_steady(gpu_stand_in: Any, name: str) -> None:
     with gpu_stand_in.stand_in(is_recorded=False) as gpu:
@@ -98,7 +96,6 @@ def test_a_training_loop_is_steady(gpu_stand_in: Any, name: str) -> None:
         assert 0 < gpu.count <= MOST_LAUNCHES[name], sorted(gpu.launched.items())
 
 
-@checks_labels
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_step_launches_the_same(gpu_stand_in: Any, name: str) -> None:
     with gpu_stand_in.stand_in() as gpu:
@@ -125,7 +122,6 @@ def keep_a_table(made: list) -> None:
     made[0](made[1])
 
 
-@checks_labels
 @pytest.mark.parametrize("keep", [keep_arrays, keep_a_table])
 def test_a_loop_that_keeps_something_is_found(gpu_stand_in: Any, keep: Callable[[list], None]) -> None:
     with gpu_stand_in.stand_in(is_recorded=False):

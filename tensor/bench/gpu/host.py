@@ -16,7 +16,7 @@ from tensor.bench.works.gpu.case import SECONDS, Goal
 from tensor.bench.works.training import CNN, MLP, Network, batches, stepping
 from tensor.creation import from_numpy
 
-WARM_UPS = 6
+WARM_UPS = 12
 """Steps before one is counted: by then there is the memory that each takes, and Adam's state and tables."""
 
 

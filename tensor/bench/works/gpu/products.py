@@ -159,7 +159,7 @@ def _convolutions() -> list[GpuWork]:
             found.append(
                 GpuWork(
                     "conv", f"{name} {what}", on_both(make, jax=_jax_conv(which, images, weights)),
-                    _right_convolution(which, images, weights), operations=float(operations),
+                    _right_convolution(which, images, weights), 4e-5, operations=float(operations),
                 )
             )  # fmt: skip
     return found
