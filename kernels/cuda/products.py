@@ -43,7 +43,7 @@ if SIMULATED:
     }  # fmt: skip
 else:
     TILES = {
-        "large": Tile(16, 16, 2, 8), "square": Tile(16, 16, 1, 16, 2), "small": Tile(8, 8, 1, 32, 4),
+        "large": Tile(16, 16, 2, 8, 2), "square": Tile(16, 16, 1, 16, 2), "small": Tile(8, 8, 1, 32, 4),
         "thin": Tile(16, 4, 1, 16, 6),
     }  # fmt: skip
 """By name: 128 x 128 elements, 64 x 64, 32 x 32 and 64 x 16."""
@@ -78,7 +78,7 @@ def _begin_by_steps(
 
     along: whether the four elements of a piece lie along the sum, else they are of four lines; wide: whether
     they are neighbours, in one load. Beyond the last line, and from place `end` on, there are zeros.
-    Afterwards `places` and `counts` hold where each piece lies, and how many of its elements there are.
+    Afterwards `places` holds where each piece of the next step lies, and `counts` how many of it there are.
     """
     beside = step if along else line_step
     for piece in range(pieces):
@@ -89,7 +89,7 @@ def _begin_by_steps(
             count = 4 if along else min(4, size - line)
         # What takes the place of a line beyond the last is never stored: the first will do.
         here = base + (line if line < size else 0) * line_step + k * step
-        places[piece], counts[piece] = here, count
+        places[piece], counts[piece] = here + (end - start) * step, count
         count = min(count, end - k) if along else count if k < end else 0
         pick(x, wide, here, beside, 2 * beside, 3 * beside, count, values, 4 * piece)  # noqa: F821
 
@@ -97,9 +97,10 @@ def _begin_by_steps(
 def _go_on_by_steps(
     x, base, lines, height, pieces, start, moved, along, wide, beside, tables, first, places, counts, values
 ):  # fmt: skip
-    """As `_begin_by_steps` for the step that is `moved` elements further, and does not end early."""
+    """As `_begin_by_steps` for the next step, which is whole; it moves `places` on to the one after it."""
     for piece in range(pieces):
-        here = places[piece] + moved
+        here = places[piece]
+        places[piece] += moved
         if wide:
             bring(x, here, values, 4 * piece)  # noqa: F821
         else:
@@ -182,11 +183,18 @@ def _pick_by_tables(x, base, lines, line, k, along, wide, tables, count, values,
         values[v + 3] = x[here + lines[line + 3]]
 
 
-def _stash(tile, first, height, width, pieces, along, values):
-    """Write the thread's pieces to shared memory, where lines lie side by side."""
+def _find_cells(height, width, first, pieces, along, cells):
+    """Find out where in shared memory the thread's pieces go: lines lie side by side there."""
     for piece in range(pieces):
         line, k = line_and_place(cuda.threadIdx.x + piece * THREADS, height, along)  # noqa: F821
-        here, v = first + k * width + line, 4 * piece
+        cells[piece] = first + k * width + line
+
+
+def _stash(tile, turn, width, pieces, along, cells, values):
+    """Write the thread's pieces to shared memory, `turn` elements further than before: to the other half."""
+    for piece in range(pieces):
+        cells[piece] += turn
+        here, v = cells[piece], 4 * piece
         # One element, too, goes by `store`: an array's index is first asked whether it is negative.
         if along:
             store(tile, here, (values[v],))
@@ -235,16 +243,18 @@ def _product(
     tile = cuda.shared.array(SHARED, T, alignment=16)  # noqa: F821
     a_lines = cuda.shared.array(ROWS, INDEX)  # noqa: F821
     b_lines = cuda.shared.array(COLUMNS, INDEX)  # noqa: F821
+    kept = cuda.shared.array(4, INDEX)  # noqa: F821
     a_next = cuda.local.array(A_REGISTERS, T)  # noqa: F821
     b_next = cuda.local.array(B_REGISTERS, T)  # noqa: F821
     a_places, a_counts = cuda.local.array(A_PIECES, INDEX), cuda.local.array(A_PIECES, COUNT)  # noqa: F821
     b_places, b_counts = cuda.local.array(B_PIECES, INDEX), cuda.local.array(B_PIECES, COUNT)  # noqa: F821
+    a_cells, b_cells = cuda.local.array(A_PIECES, COUNT), cuda.local.array(B_PIECES, COUNT)  # noqa: F821
     a_beside, b_beside = a_inner if a_along else a_row, b_inner if b_along else b_column
     a_step, b_step = a_inner * DEPTH, b_inner * DEPTH  # noqa: F821
     t = cuda.threadIdx.x
     warp, lane = t // WARP, t % WARP  # noqa: F821
-    down = 4 * (warp // WARPS_ACROSS * WARP_DOWN + lane // WARP_ACROSS)  # noqa: F821
-    across = 4 * (warp % WARPS_ACROSS * WARP_ACROSS + lane % WARP_ACROSS)  # noqa: F821
+    down = COUNT(4 * (warp // WARPS_ACROSS * WARP_DOWN + lane // WARP_ACROSS))  # noqa: F821
+    across = COUNT(4 * (warp % WARPS_ACROSS * WARP_ACROSS + lane % WARP_ACROSS))  # noqa: F821
     tiles_down = (rows + ROWS - 1) // ROWS  # noqa: F821
     tiles_across = (columns + COLUMNS - 1) // COLUMNS  # noqa: F821
     out_rows, b_outers, out_columns = rows, 2 * rows, 2 * rows + columns
@@ -257,6 +267,8 @@ def _product(
     top = (rest - batch_part * tiles_down) * ROWS  # noqa: F821
     batch = batch_part // parts
     part = batch_part - batch * parts
+    if t == 0:
+        kept[0], kept[1], kept[2], kept[3] = top, left, batch, part
     keep_a(a_lines, ROWS, top, rows, tables, 0)  # noqa: F821
     keep_b(b_lines, COLUMNS, left, columns, tables, b_outers)  # noqa: F821
     a_base = a_first + place(batch, count, shape, a_batch)
@@ -265,7 +277,6 @@ def _product(
     begin, end = part * chunk, min(inner, (part + 1) * chunk)
     # The first step is the one that may be short: those in the loop are whole.
     start = begin + (end - begin - 1) % DEPTH + 1  # noqa: F821
-    a_moved, b_moved, half = (start - begin) * a_inner, (start - begin) * b_inner, 0
     cuda.syncthreads()
     begin_a(  # noqa: F821
         a, a_base, a_lines, ROWS, A_PIECES, top, rows, begin, start, a_along, a_wide,  # noqa: F821
@@ -275,26 +286,32 @@ def _product(
         b, b_base, b_lines, COLUMNS, B_PIECES, left, columns, begin, start, b_along, b_wide,  # noqa: F821
         b_column, b_inner, tables, b_inners, b_places, b_counts, b_next,
     )  # fmt: skip
-    stash(tile, 0, ROWS, A_WIDTH, A_PIECES, a_along, a_next)  # noqa: F821
-    stash(tile, B_FIRST, COLUMNS, B_WIDTH, B_PIECES, b_along, b_next)  # noqa: F821
+    find_cells(ROWS, A_WIDTH, 0, A_PIECES, a_along, a_cells)  # noqa: F821
+    find_cells(COLUMNS, B_WIDTH, B_FIRST, B_PIECES, b_along, b_cells)  # noqa: F821
+    stash(tile, 0, A_WIDTH, A_PIECES, a_along, a_cells, a_next)  # noqa: F821
+    stash(tile, 0, B_WIDTH, B_PIECES, b_along, b_cells, b_next)  # noqa: F821
     cuda.syncthreads()
-    for following in range(start, end + DEPTH, DEPTH):  # noqa: F821
-        if following < end:
+    steps = COUNT((end - start) // DEPTH)  # noqa: F821
+    a_from, b_from, turn = down, COUNT(B_FIRST + across), COUNT(BUFFER)  # noqa: F821
+    while steps >= 0:
+        if steps > 0:
+            following = end - steps * DEPTH  # noqa: F821
             go_on_a(  # noqa: F821
-                a, a_base, a_lines, ROWS, A_PIECES, following, a_moved, a_along, a_wide,  # noqa: F821
+                a, a_base, a_lines, ROWS, A_PIECES, following, a_step, a_along, a_wide,  # noqa: F821
                 a_beside, tables, a_inners, a_places, a_counts, a_next,
             )  # fmt: skip
             go_on_b(  # noqa: F821
-                b, b_base, b_lines, COLUMNS, B_PIECES, following, b_moved, b_along, b_wide,  # noqa: F821
+                b, b_base, b_lines, COLUMNS, B_PIECES, following, b_step, b_along, b_wide,  # noqa: F821
                 b_beside, tables, b_inners, b_places, b_counts, b_next,
             )  # fmt: skip
-        a_moved += a_step
-        b_moved += b_step
-        sums = add_products(sums, tile, half + down, half + B_FIRST + across)  # noqa: F821
-        half = BUFFER - half  # noqa: F821
-        stash(tile, half, ROWS, A_WIDTH, A_PIECES, a_along, a_next)  # noqa: F821
-        stash(tile, half + B_FIRST, COLUMNS, B_WIDTH, B_PIECES, b_along, b_next)  # noqa: F821
+        sums = add_products(sums, tile, a_from, b_from)  # noqa: F821
+        a_from, b_from = COUNT(a_from + turn), COUNT(b_from + turn)  # noqa: F821
+        stash(tile, turn, A_WIDTH, A_PIECES, a_along, a_cells, a_next)  # noqa: F821
+        stash(tile, turn, B_WIDTH, B_PIECES, b_along, b_cells, b_next)  # noqa: F821
         cuda.syncthreads()
+        steps, turn = COUNT(steps - 1), COUNT(-turn)  # noqa: F821
+    # Out of shared memory, so that they take no registers in the loop.
+    top, left, batch, part = kept[0], kept[1], kept[2], kept[3]
     adds = added and part == 0
     out_base = part * part_step + place(batch, count, shape, out_batch)
     for n in range(PASSES):  # noqa: F821
@@ -355,7 +372,7 @@ def product(name: str, in_dims: bool, formula: str) -> Kernel:
         found["bring"] = made(_bring)
         found["pick"], found["pick_by_tables"] = made(_pick), made(_pick_by_tables)
         found["line_and_place"] = made(_line_and_place)
-        found["stash"] = made(_stash)
+        found["stash"], found["find_cells"] = made(_stash), made(_find_cells)
         found["keep_a"] = found["keep_b"] = made(keep)
         found["begin_a"] = found["begin_b"] = made(begin)
         found["go_on_a"] = found["go_on_b"] = made(go_on)

@@ -106,3 +106,17 @@ def test_a_listing_is_refused_with_the_reason(tmp_path) -> None:
 def test_float32_is_not_computed_in_float64(name: str) -> None:
     offline.all_kernels()
     assert not disassembled(KERNELS[name]).float64_instructions
+
+
+@needs_compiler
+def test_the_loop_of_the_large_product_multiplies() -> None:
+    listing = disassembled(KERNELS["products.large_product"])
+    loop = listing.busiest("FFMA")
+    assert loop is not None
+    counts = sass.count(loop.instructions)
+    assert counts["FFMA"] == 8 * 8 * 8
+    assert counts["LDS.128"] == 8 * 4
+    assert counts["LDG.128"] == 2
+    assert not {"LDL.32", "STL.32", "LDL.64", "STL.64", "float64"} & set(counts)
+    # The rest is one way of several to bring and to put down elements, of which a launch takes one each.
+    assert counts["FFMA"] / len(loop.instructions) > 0.77
