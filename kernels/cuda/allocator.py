@@ -123,6 +123,8 @@ class Allocator:
             if used_on:
                 self._to_mark.append((used_on, key, (address, owner)))
                 self._mark()
+            elif type(key[0]) is int:  # a stream's, as most are
+                heappush(self._free[key], (address, owner))
             else:
                 self._keep(key, (address, owner))
 

@@ -307,20 +307,30 @@ def _is_position(part: Any) -> bool:
 
 def empty(shape, dtype) -> DeviceArray:
     """Return an array in memory that is yet to be written."""
-    made = layout(tuple(shape), None, dtype, True)
-    block: Block = driver.allocator.allocate(made.nbytes, streams.place)
+    return empty_of(layout(tuple(shape), None, dtype, True))
+
+
+def empty_of(layout: Layout) -> DeviceArray:
+    """Return an array of a layout without gaps, in memory that is yet to be written."""
+    block: Block = driver.allocator.allocate(layout.nbytes, streams.place)
     if SIMULATED:
-        driver.spoil(block.address, made.nbytes)
-    return DeviceArray(made, block.address, block)
+        driver.spoil(block.address, layout.nbytes)
+    return DeviceArray(layout, block.address, block)
 
 
 def empty_like(x: DeviceArray, dtype=None) -> DeviceArray:
     """Return an array of the shape of `x` whose dims lie in memory in the order of its own, without gaps."""
-    if x.flags.c_contiguous:
-        return empty(x.shape, x.dtype if dtype is None else dtype)
-    order = sorted(range(x.ndim), key=lambda d: -x.strides[d])
-    made = empty([x.shape[d] for d in order], x.dtype if dtype is None else dtype)
-    return made.transpose(np.argsort(order)) if order else made
+    return empty_of(without_gaps(x.layout, x.dtype if dtype is None else dtype))
+
+
+@lru_cache(maxsize=1 << 14)
+def without_gaps(known: Layout, dtype: Any) -> Layout:
+    """Return the layout of the same shape whose dims lie in the same order, without gaps."""
+    if known.in_order:
+        return layout(known.shape, None, dtype, True)
+    order = sorted(range(known.ndim), key=lambda d: -known.strides[d])
+    packed = layout(tuple([known.shape[d] for d in order]), None, dtype, True)
+    return packed.seen("transpose", tuple(np.argsort(order)))[0]
 
 
 def take_over(owner: Any, address: int, shape, strides, dtype, read_only: bool = False) -> DeviceArray:

@@ -210,6 +210,13 @@ class _Memory:
 # --- kernels ---------------------------------------------------------------------------------------
 
 
+def grid_over(size: int) -> tuple[int, int]:
+    """Return how many blocks of how many threads go through so many elements, at least one."""
+    if SIMULATED:
+        return 1, min(2, size)
+    return min(-(-size // _THREADS), _MOST_BLOCKS), _THREADS
+
+
 class Kernel:
     """A function compiled for each element type it is launched with.
 
@@ -240,6 +247,8 @@ class Kernel:
         self._dtypes_of = _tuple_of(names, [f"{x}.dtype" for a, x in with_names if a.is_memory])
         self._flatten = self._parameters_of(len(names))
         self._launchers: dict[tuple, Callable[..., None]] = {}
+        self.plans: dict[tuple, Any] = {}
+        """What is kept to launch it on arrays of the same layouts once more."""
 
     @property
     def was_launched(self) -> bool:
@@ -257,12 +266,8 @@ class Kernel:
 
     def over(self, size: int, *arguments) -> None:
         """Launch for `size` elements: the kernel goes through range(cuda.grid(1), size, cuda.gridsize(1))."""
-        if size == 0:
-            return
-        if SIMULATED:
-            self.launch(1, min(2, size), *arguments)
-            return
-        self.launch(min(-(-size // _THREADS), _MOST_BLOCKS), _THREADS, *arguments)
+        if size:
+            self.launch(*grid_over(size), *arguments)
 
     def launch(self, blocks: int | tuple, block: int | tuple, *arguments) -> None:
         """Launch a grid of `blocks` blocks of `block` threads on the current stream.

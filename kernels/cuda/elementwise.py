@@ -103,45 +103,45 @@ def _power_of_number(x, y):
 _POWER = lift("elementwise", "power_of_number", _power_of_number, {"x": "T", "y": "T"}, FLOATS)
 
 
-_lifted: dict[tuple, tuple[Kernel, tuple[str, ...]]] = {}
+_lifted: dict[tuple[str, str], tuple[Kernel, int, tuple]] = {}
+"""Kernels of formulas by name and kind of elements, with how many operands and which options they have."""
+_derivatives: dict[tuple[str, int], tuple[Kernel, tuple[str, ...]]] = {}
+"""Kernels of derivatives by name and position, with the names of what they read."""
 
 
-def _forward_kernel(name: str, is_float: bool) -> Kernel:
-    known = _lifted.get((name, is_float))
-    if known is None:
-        formula = FORMULAS[name]
-        if not is_float and name not in INTEGER:
-            raise NotImplementedError(f"{name}: no GPU kernel for integers; use x.float()")
-        variables, options = dict.fromkeys(formula.variables, "T"), dict.fromkeys(formula.options, "T")
-        if is_float:
-            made = lift("elementwise", name, formula.forward, variables, FLOATS, options)
-        else:
-            kinds = (*INTEGERS, "bool")
-            made = lift("elementwise", f"integer_{name}", INTEGER[name], variables, kinds, options)
-        known = _lifted[name, is_float] = made, formula.variables
-    return known[0]
+def _forward_kernel(name: str, kind: str) -> tuple[Kernel, int, tuple]:
+    formula = FORMULAS[name]
+    if kind != "f" and name not in INTEGER:
+        raise NotImplementedError(f"{name}: no GPU kernel for integers; use x.float()")
+    variables, options = dict.fromkeys(formula.variables, "T"), dict.fromkeys(formula.options, "T")
+    if kind == "f":
+        made = lift("elementwise", name, formula.forward, variables, FLOATS, options)
+    else:
+        kinds = (*INTEGERS, "bool")
+        made = lift("elementwise", f"integer_{name}", INTEGER[name], variables, kinds, options)
+    for known in "f" if kind == "f" else "iub":
+        _lifted[name, known] = made, len(formula.variables), tuple(formula.options.values())
+    return _lifted[name, kind]
 
 
 def _derivative_kernel(name: str, position: int) -> tuple[Kernel, tuple[str, ...]]:
-    known = _lifted.get((name, position, "derivative"))
-    if known is None:
-        formula = FORMULAS[name]
-        function, needs = formula.derivatives[position], formula.needs[position]
-        reads = (*[n for n in (*formula.variables, "out") if n in needs], "grad")
-        options = dict.fromkeys(formula.options, "T")
-        made = lift("elementwise", function.__name__, function, dict.fromkeys(reads, "T"), FLOATS, options)
-        known = _lifted[name, position, "derivative"] = made, reads
-    return known
+    formula = FORMULAS[name]
+    function, needs = formula.derivatives[position], formula.needs[position]
+    reads = (*[n for n in (*formula.variables, "out") if n in needs], "grad")
+    options = dict.fromkeys(formula.options, "T")
+    made = lift("elementwise", function.__name__, function, dict.fromkeys(reads, "T"), FLOATS, options)
+    _derivatives[name, position] = made, reads
+    return made, reads
 
 
 def list_all() -> None:
     """Make the kernels of all formulas, for the list of all kernels; none is compiled by it."""
     for name, formula in FORMULAS.items():
-        _forward_kernel(name, True)
-        if name in INTEGER:
-            _forward_kernel(name, False)
+        for kind in "fi" if name in INTEGER else "f":
+            if (name, kind) not in _lifted:
+                _forward_kernel(name, kind)
         for position, function in enumerate(formula.derivatives):
-            if function not in _PASSES_GRAD:
+            if function not in _PASSES_GRAD and (name, position) not in _derivatives:
                 _derivative_kernel(name, position)
 
 
@@ -150,13 +150,14 @@ def forward(name: str, x, *more, out: DeviceArray | None = None) -> DeviceArray:
 
     Returns a new array of that dtype, or `out`, filled. Follows IEEE 754.
     """
-    count = len(FORMULAS[name].variables)
-    arrays = [on_device(a) for a in (x, *more)[:count]]
-    dtype = arrays[0].dtype
-    if name == "pow" and dtype.kind == "f" and arrays[1].ndim == 0:
+    x = on_device(x)
+    dtype = x.dtype
+    made, count, defaults = _lifted.get((name, dtype.kind)) or _forward_kernel(name, dtype.kind)
+    arrays = [x, *map(on_device, more[: count - 1])]
+    if name == "pow" and dtype.kind == "f" and not arrays[1].shape:
         return run(_POWER, arrays, out=out)
-    made = _forward_kernel(name, dtype.kind == "f")
-    defaults = tuple(FORMULAS[name].options.values())
+    if not defaults:
+        return run(made, arrays, (), out)
     options = [*more[count - 1 :], *defaults[len(more) - count + 1 :]]
     return run(made, arrays, [_number(o, dtype) for o in options], out)
 
@@ -174,7 +175,7 @@ def derivative(name: str, position: int, args: tuple, out, grad: DeviceArray, op
     formula = FORMULAS[name]
     if formula.derivatives[position] in _PASSES_GRAD:
         return grad  # not a copy: callers never write into a gradient they were handed
-    made, reads = _derivative_kernel(name, position)
+    made, reads = _derivatives.get((name, position)) or _derivative_kernel(name, position)
     known = dict(zip(formula.variables, args, strict=True))
     known.update(out=out, grad=grad)
     given = (*options, *tuple(formula.options.values())[len(options) :])

@@ -9,17 +9,18 @@ left over follows element by element: less than a group, or all where the ends o
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
 from kernels.cuda import vectors
-from kernels.cuda.array import DeviceArray, empty, empty_like
-from kernels.cuda.compile import Kernel, cuda, device, element_type, register, specialised
+from kernels.cuda.array import DeviceArray, Layout, empty_of, layout, without_gaps
+from kernels.cuda.compile import Kernel, cuda, device, element_type, grid_over, register, specialised
 from kernels.cuda.geometry import Launch, coordinates, neighbours, offset, walk
 
 # x0, x1 ... are the operands, n0, n1 ... the numbers. All indices are of 32 bits: see `geometry.walk`.
 _KERNEL = """
-def {name}(size, groups, wide, count, shape, inverses, {pointers}{numbers}out, out_steps):
+def {name}({pointers}out, {numbers}wide, size, groups, count, shape, inverses, {steps}out_steps):
     i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
     {loop}
     i = np.uint32(groups * WIDTH + cuda.grid(1))
@@ -139,7 +140,7 @@ def lift(
     text = _KERNEL.replace("{loop}", (_LOOP_OF_ONE if len(arrays) == 1 else _LOOP).strip())
     text = text.format(
         name=name,
-        pointers=of_each("{0}, {0}_steps, "),
+        pointers=of_each("{0}, "),
         numbers="".join([f"{n}, " for n in given]),
         places=of_each("{0}_place, "),
         steps=of_each("{0}_steps, "),
@@ -167,10 +168,9 @@ def lift(
             "NOTHING": (zero,) * width,
         }  # fmt: skip
 
-    parts = ["uint32", "uint32", "uint32", "uint32", "dims", "dims"]
-    for letter in operands.values():
-        parts += [f"{letter}*", "dims"]
-    parts += [*numbers.values(), f"out {result}*", "dims"]
+    # What is the same for all arrays of these layouts comes last: see `_Part`.
+    parts = [f"{letter}*" for letter in operands.values()]
+    parts += [f"out {result}*", *numbers.values(), *["uint32"] * 4, *["dims"] * (3 + len(operands))]
     made = _define(text, cuda=cuda, np=np)[name]
     return register(Kernel(made, ", ".join(parts), kinds, names, family=family))
 
@@ -180,32 +180,96 @@ def run(made: Kernel, arrays: Sequence[DeviceArray], numbers=(), out: DeviceArra
 
     Raises ValueError for operands that do not broadcast. `out` may be one of them, or overlap them.
     """
-    shape = arrays[0].shape if out is None else out.shape
-    if any(a.shape != shape for a in arrays):
-        found = np.broadcast_shapes(shape, *[a.shape for a in arrays])
-        if out is not None and found != shape:
-            raise ValueError(f"operands of shapes {[a.shape for a in arrays]} do not fit a result of {shape}")
-        shape = found
     if out is None:
-        dtype = arrays[0].dtype if dtype is None else dtype
-        whole = [a for a in arrays if a.shape == shape and 0 not in a.strides]
-        out = empty_like(whole[0], dtype) if whole else empty(shape, dtype)
+        key = dtype, *[a.layout for a in arrays]
+        plan = made.plans.get(key) or _keep(made, key, arrays, _layout_for(arrays, dtype))
+        out = empty_of(plan.layout)
     else:
-        # An operand that lies otherwise in the same memory would be overwritten before it is read.
-        arrays = [a.copy() if a.may_share_memory(out) and not _same_places(a, out) else a for a in arrays]
+        key = out.layout, *[a.layout for a in arrays]
+        plan = made.plans.get(key) or _keep(made, key, arrays, out.layout)
+        first, end = out.address + out.layout.low, out.address + out.layout.high
+        for a in arrays:
+            if a is out:
+                continue
+            overlaps = a.address + a.layout.low < end and first < a.address + a.layout.high
+            if overlaps and not _same_places(a, out):
+                return run(made, _apart(arrays, out), numbers, out)
     given = [*arrays, out]
-    for part in walk(shape, given, by_groups=True):
-        launch(made, part, part.parts_of(given), numbers)
+    for part in plan.parts:
+        part(given, numbers)
     return out
+
+
+def _apart(arrays: Sequence[DeviceArray], out: DeviceArray) -> list[DeviceArray]:
+    """Copy what lies otherwise in the same memory: it would be overwritten before it is read."""
+    return [a.copy() if a.may_share_memory(out) and not _same_places(a, out) else a for a in arrays]
+
+
+def _layout_for(arrays: Sequence[DeviceArray], dtype) -> Layout:
+    """Return the layout of a new result: that of the first array that is as large, without gaps."""
+    shape = arrays[0].shape
+    if any(a.shape != shape for a in arrays):
+        shape = np.broadcast_shapes(*[a.shape for a in arrays])
+    dtype = arrays[0].dtype if dtype is None else dtype
+    whole = [a for a in arrays if a.shape == shape and 0 not in a.strides]
+    return without_gaps(whole[0].layout, dtype) if whole else layout(shape, None, dtype, True)
+
+
+class _Part:
+    """A part of `walk`, ready to be launched on any arrays of the same layouts; given operands and result."""
+
+    __slots__ = ("_aligned", "_block", "_blocks", "_launch", "_part", "_starts_later")
+
+    def __init__(self, made: Kernel, part: Launch, dtypes: Sequence[np.dtype]):
+        self._part, self._starts_later = part, any(part.starts)
+        self._aligned = sum(1 << n for n, mask in enumerate(part.masks) if mask >= 0)
+        self._blocks, self._block = grid_over(min(part.work, max(_ENOUGH_THREADS, part.work // 4)))
+        self._launch = made.with_last(
+            tuple(dtypes), part.size, part.groups, part.dims, part.shape, part.inverses, *part.steps
+        )
+
+    def __call__(self, arrays: Sequence[DeviceArray], numbers: Sequence) -> None:
+        if self._starts_later:
+            arrays = self._part.parts_of(arrays)
+        places = 0
+        for array in arrays:
+            places |= array.address
+        wide = self._part.wide(arrays) if places % vectors.BYTES else self._aligned
+        self._launch(self._blocks, self._block, *arrays, *numbers, wide)
+
+
+class _Plan(NamedTuple):
+    """What launches a lifted kernel on arrays of certain layouts; layout: that of the result."""
+
+    layout: Layout
+    parts: list[_Part]
+
+
+_MOST_PLANS = 4096
+
+
+def _keep(made: Kernel, key: tuple, arrays: Sequence[DeviceArray], result: Layout) -> _Plan:
+    """Make a plan, and keep it: a training step has the same shapes as the one before."""
+    shape = np.broadcast_shapes(result.shape, *[a.shape for a in arrays])
+    if shape != result.shape:
+        raise ValueError(
+            f"operands of shapes {[a.shape for a in arrays]} do not fit a result of {result.shape}"
+        )
+    layouts = [*[a.layout for a in arrays], result]
+    dtypes = [known.dtype for known in layouts]
+    parts = [_Part(made, part, dtypes) for part in walk(shape, layouts, by_groups=True) if part.size]
+    if len(made.plans) >= _MOST_PLANS:
+        made.plans.clear()
+    made.plans[key] = plan = _Plan(result, parts)
+    return plan
 
 
 def launch(made: Kernel, part: Launch, arrays: Sequence[DeviceArray], numbers: Sequence = ()) -> None:
     """Launch a lifted kernel over a part of `walk`; arrays: operands and result, from where it begins."""
-    *operands, out, out_steps = [x for pair in zip(arrays, part.steps, strict=True) for x in pair]
     made.over(
         min(part.work, max(_ENOUGH_THREADS, part.work // 4)),
-        part.size, part.groups, part.wide(arrays), part.dims, part.shape, part.inverses,
-        *operands, *numbers, out, out_steps,
+        *arrays, *numbers, part.wide(arrays), part.size, part.groups, part.dims, part.shape, part.inverses,
+        *part.steps,
     )  # fmt: skip
 
 

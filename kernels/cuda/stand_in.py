@@ -248,6 +248,7 @@ def stand_in(is_recorded: bool = True, made: StandIn | None = None) -> Iterator[
         put(compiler.Kernel, "_load", lambda kernel, kind: made.load(kernel, kind))
         for kernel in compiler.KERNELS.values():
             put(kernel, "_launchers", {})
+            put(kernel, "plans", {})
         before = set(compiler.KERNELS)
         try:
             yield made
@@ -255,6 +256,7 @@ def stand_in(is_recorded: bool = True, made: StandIn | None = None) -> Iterator[
             _forget_what_is_kept()
             for name in compiler.KERNELS.keys() - before:
                 compiler.KERNELS[name]._launchers.clear()
+                compiler.KERNELS[name].plans.clear()
 
 
 def _forget_what_is_kept() -> None:

@@ -1,13 +1,20 @@
 """What the host does for the GPU, counted on a stand-in for one: launches, allocations, waits."""
 
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+if find_spec("numba_cuda") is None:
+    pytest.skip("numba-cuda is not installed", allow_module_level=True)
+
 import tensor
+from kernels.cuda.array import empty
+from kernels.cuda.elementwise import forward
 from tensor import nn, optim, training
 
 
@@ -99,3 +106,34 @@ def test_an_epoch_waits_for_the_gpu_at_its_end(gpu_stand_in: ModuleType) -> None
         assert at_batches == [0] * 9 + [1] * 9
         assert gpu.launched["batches.take_rows"] == 2 * 18
         assert gpu.launched["batches.tally"] == 18
+
+
+def calls_of(once: Callable[[], Any]) -> list[str]:
+    """Return the names of Python's functions that are called, once caches are filled."""
+    for _ in range(3):
+        once()
+    calls: list[str] = []
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call":
+            calls.append(frame.f_code.co_name)
+
+    sys.setprofile(note)
+    try:
+        once()
+    finally:
+        sys.setprofile(None)
+    return calls[1:]  # without `once` itself
+
+
+def test_an_operation_costs_the_host_few_calls(gpu_stand_in: ModuleType) -> None:
+    """Five microseconds are about as many calls as these: a fifth of one each, and what they do."""
+    with gpu_stand_in.stand_in(is_recorded=False):
+        x, y, out = (empty((64, 128), np.float32) for _ in range(3))
+        for z in (y, empty((128, 64), np.float32).T, empty((1, 128), np.float32)):
+            found = calls_of(lambda z=z: forward("add", x, z, out=out))
+            assert len(found) <= 8, found
+        made = calls_of(lambda: empty((64, 128), np.float32))
+        assert len(made) <= 7, made  # with those of the array that it takes the place of
+        for view in (lambda: x.T, lambda: x.reshape(128, 64), lambda: x.broadcast_to((2, 64, 128))):
+            assert len(calls_of(view)) <= 4

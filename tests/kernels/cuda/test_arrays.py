@@ -16,6 +16,8 @@ from kernels import cpu
 from kernels import cuda as k
 from kernels.cuda.allocator import Allocator, OutOfMemoryError
 from kernels.cuda.array import DeviceArray
+from kernels.cuda.lift import run
+from kernels.cuda.memory import _cast
 from kernels.cuda.reduce import parts_of
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -106,6 +108,30 @@ def test_overlapping_results() -> None:
     same(line, [0.0, 1.0, 3.0, 5.0, 7.0, 9.0])
     k.write(line[1:], line[:5])
     same(line, [0.0, 0.0, 1.0, 3.0, 5.0, 7.0])
+
+
+def test_a_result_of_another_type_in_the_place_of_an_operand() -> None:
+    x = k.from_host(np.array([3, 0, 1, 0, 2], np.uint8))
+    out = run(_cast, [x], out=x.view(np.bool_))
+    same(out, np.array([True, False, True, False, True]))
+    assert x.to_host().tolist() == [1, 0, 1, 0, 1]
+
+
+def test_plans_are_of_layouts_not_of_arrays() -> None:
+    """The same kernel on arrays at other addresses, between vectors, repeated, and turned round."""
+    x = RNG.normal(size=(6, 8)).astype(np.float32)
+    there = [k.from_host(x) for _ in range(3)]
+    for part in (np.s_[:, :], np.s_[1:], np.s_[:, 1:5], np.s_[:, 4:], np.s_[::2, ::3]):
+        for a in there:
+            same(k.forward("add", a[part], a[part]), x[part] * 2)
+            same(k.forward("mul", a[part], a[part][:1]), x[part] * x[part][:1])
+    for a in there:
+        k.forward("add", a, a.T.reshape(6, 8), out=a)
+        same(a, x + x.T.reshape(6, 8))
+    with pytest.raises(ValueError, match="do not fit a result"):
+        k.forward("add", there[0], there[1], out=there[2][:1])
+    with pytest.raises(ValueError, match="broadcast"):
+        k.forward("add", there[0], there[1][:, :3])
 
 
 @pytest.mark.parametrize("source", ["float32", "float64", "int64", "int32", "uint8", "bool"])
