@@ -11,6 +11,7 @@ import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty, on_device
 from kernels.cuda.compile import ALL, FLOATS, INTEGERS, cuda, device, element_type, kernel, threads
+from kernels.cuda.gather import take_rows
 from kernels.cuda.geometry import place, walk
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import cast, contiguous, copy, full, zeros
@@ -213,6 +214,9 @@ def _is_last(size, keys, last, out):
 def take(x: DeviceArray, index) -> DeviceArray:
     """Return x[index], copied: `:`, masks and integer arrays as in NumPy, or what `along` returns."""
     x = on_device(x)
+    rows = take_rows(x, index)
+    if rows is not None:
+        return rows
     choice = _Choice(x.shape, index)
     view, moves = choice.places(x)
     out = empty(choice.shape, x.dtype)
