@@ -10,10 +10,10 @@ ACTIVATIONS = frozenset(
 """Formulas of one variable whose derivative needs their result alone: what goes into them is not kept."""
 
 
-def check_activation(name: str | None) -> None:
+def check_activation(name: str | None, operation: str = "linear") -> None:
     """Raise ValueError for a name that is none of `ACTIVATIONS`; None is no activation."""
     if name is not None and name not in ACTIVATIONS:
         raise ValueError(
-            f"linear: expected an activation of {', '.join(sorted(ACTIVATIONS))}, "
+            f"{operation}: expected an activation of {', '.join(sorted(ACTIVATIONS))}, "
             f"got {name!r}; apply another to the result"
         )

@@ -22,9 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from kernels.activations import check_activation
 from kernels.cpu import winograd
 from kernels.cpu.channels import sum_channels
 from kernels.cpu.compile import jit
+from kernels.cpu.elementwise import forward
 from kernels.cpu.launch import share_of, shared_kernel
 from kernels.cpu.matmul import fill_product, workers_of
 from kernels.cpu.scratch import scratch
@@ -370,8 +372,12 @@ def _apply(x, weight, bias, out, plan, groups, turned):
     )
 
 
-def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
-    """Return the convolution of images x with filters, plus bias (f,) or None: (n, f, oh, ow)."""
+def conv2d(x, weight, bias, stride, padding, dilation, groups, activation: str | None = None) -> np.ndarray:
+    """Return the convolution of images x with filters, plus bias (f,) or None: (n, f, oh, ow).
+
+    activation: a formula applied to it, one of `kernels.activations.ACTIVATIONS`; ValueError for others.
+    """
+    check_activation(activation, "conv2d")
     shape, filters = x.shape, weight.shape
     may_stay = padding == (0, 0) and x.flags.c_contiguous
     plan = _forward_plan(
@@ -394,6 +400,8 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups) -> np.ndarray:
             _apply(x, weight, bias, out, plan, groups, 0)
     else:
         out[...] = bias[:, None, None]
+    if activation is not None:
+        forward(activation, out, out=out)
     return out
 
 

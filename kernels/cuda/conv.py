@@ -1,6 +1,7 @@
 """Convolution of images and its gradients: products of filters and windows, of which no copy is made.
 
-An image is copied once to where zeros lie around it, unless there is no padding. Its windows are then a view,
+`kernels.cuda.windows` reads windows where they lie in the images, zeros included. For filters and images too
+large for its tables an image is copied once to where zeros lie around it: its windows are then a view,
 (groups, channels, taps, batch, positions), and `kernels.cuda.tiles` sums up products over any of these dims.
 The input's gradient with a stride is as many convolutions of the gradient as the stride has steps, each with
 the taps that meet one in every so many pixels.
@@ -9,10 +10,12 @@ the taps that meet one in every so many pixels.
 import itertools
 import math
 
+from kernels.activations import check_activation
 from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.channels import sum_channels
 from kernels.cuda.memory import contiguous, write, zeros
 from kernels.cuda.tiles import contract
+from kernels.cuda.windows import Windows, correlate, multiply
 
 
 def _framed(x: DeviceArray, low, high) -> DeviceArray:
@@ -56,8 +59,17 @@ def _split(filters: DeviceArray, groups: int) -> DeviceArray:
     return filters.strided((groups, f, *filters.shape[1:]), (f * first, first, *rest), writable=True)
 
 
-def conv2d(x, weight, bias, stride, padding, dilation, groups) -> DeviceArray:
-    """Return the convolution of images x with filters, plus bias (f,) or None: (n, f, oh, ow)."""
+def _places(kernel, positions, stride, padding, dilation) -> Windows:
+    origin = (-padding[0], -padding[1])
+    return Windows(tuple(kernel), tuple(positions), origin, tuple(dilation), tuple(stride))
+
+
+def conv2d(x, weight, bias, stride, padding, dilation, groups, activation: str | None = None) -> DeviceArray:
+    """Return the convolution of images x with filters, plus bias (f,) or None: (n, f, oh, ow).
+
+    activation: a formula applied to it, one of `kernels.activations.ACTIVATIONS`; ValueError for others.
+    """
+    check_activation(activation, "conv2d")
     filters, _, *kernel = weight.shape
     positions = [
         (n + 2 * p - d * (k - 1) - 1) // s + 1
@@ -66,12 +78,16 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups) -> DeviceArray:
     out = empty((len(x), filters, *positions), x.dtype)
     if not out.size:
         return out
+    places = _places(kernel, positions, stride, padding, dilation)
+    if places.serve(x):
+        multiply(_split(weight, groups), x, places, _by_group(out, groups), bias, activation or "")
+        return out
     addend = None
     if bias is not None:
         (step,) = bias.strides
         addend = bias.strided((groups, filters // groups, 1, 1, 1), (filters // groups * step, step, 0, 0, 0))
     windows = _windows(x, kernel, positions, stride, padding, dilation, groups)
-    contract(_split(weight, groups), windows, _by_group(out, groups), 1, 3, addend)
+    contract(_split(weight, groups), windows, _by_group(out, groups), 1, 3, addend, activation or "")
     return out
 
 
@@ -101,21 +117,31 @@ def conv2d_dx(grad, weight, input_size, stride, padding, dilation, groups) -> De
     )
     met_everywhere = all(taps.count for taps in (*down, *across))
     out = empty(shape, grad.dtype) if met_everywhere else zeros(shape, grad.dtype)
-    # Zeros around the gradient, as far as any tap reaches out.
-    low = max(t.low for t in down), max(t.low for t in across)
-    planes = _framed(grad, low, (max(t.high for t in down), max(t.high for t in across)))
-    gradients, pixels = _by_group(planes, groups), _by_group(out, groups)
-    group, f, batch, row, column = gradients.strides
+    pixels = _by_group(out, groups)
     for i, j in itertools.product(down, across):
         if i.count and j.count:
             part = pixels[:, :, :, i.first :: stride[0], j.first :: stride[1]]
-            windows = gradients.strided(
-                (groups, i.count, j.count, gradients.shape[1], *part.shape[2:]),
-                (group, -i.place_step * row, -j.place_step * column, f, batch, row, column),
-                (i.place + low[0]) * row + (j.place + low[1]) * column,
+            met = filters[:, :, i.taps, j.taps]
+            places = Windows(
+                (i.count, j.count), part.shape[3:], (i.place, j.place), (-i.place_step, -j.place_step), (1, 1)
             )
-            contract(filters[:, :, i.taps, j.taps], windows, part, 1, 3)
+            if places.serve(grad):
+                multiply(met.transpose(0, 1, 4, 2, 3), grad, places, part)
+            else:
+                contract(met, _windows_of_gradient(grad, i, j, part, groups), part, 1, 3)
     return out
+
+
+def _windows_of_gradient(grad, i: "_Taps", j: "_Taps", part: DeviceArray, groups: int) -> DeviceArray:
+    """Return a view (groups, taps down, taps across, f, n, h, w) of what some taps meet at some pixels."""
+    # Zeros around the gradient, as far as any tap reaches out.
+    gradients = _by_group(_framed(grad, (i.low, j.low), (i.high, j.high)), groups)
+    group, f, batch, row, column = gradients.strides
+    return gradients.strided(
+        (groups, i.count, j.count, gradients.shape[1], *part.shape[2:]),
+        (group, -i.place_step * row, -j.place_step * column, f, batch, row, column),
+        (i.place + i.low) * row + (j.place + j.low) * column,
+    )
 
 
 class _Taps:
@@ -169,6 +195,9 @@ def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> Device
     out = empty((filters, channels, *kernel), x.dtype)
     if not (grad.size and x.size and out.size):
         return zeros(out.shape, out.dtype)
+    places = _places(kernel, grad.shape[2:], stride, padding, dilation)
+    if places.serve(x):
+        return correlate(_by_group(grad, groups), x, places).reshape(out.shape)
     windows = _windows(x, kernel, grad.shape[2:], stride, padding, dilation, groups)
     contract(_by_group(grad, groups), windows.transpose(0, 4, 5, 6, 1, 2, 3), _split(out, groups), 1, 3)
     return out

@@ -16,6 +16,7 @@ arguments.
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,17 +40,17 @@ from micro.formulas import FORMULAS
 if SIMULATED:
     TILES = {
         "large": Tile(2, 2, 2, 4), "square": Tile(2, 2, 1, 4), "small": Tile(2, 1, 1, 8),
-        "thin": Tile(4, 1, 1, 4),
+        "thin": Tile(4, 1, 1, 4), "flat": Tile(1, 2, 1, 4),
     }  # fmt: skip
 else:
     TILES = {
         "large": Tile(16, 16, 2, 8, 2), "square": Tile(16, 16, 1, 16, 2), "small": Tile(8, 8, 1, 32, 4),
-        "thin": Tile(16, 4, 1, 16, 6),
+        "thin": Tile(16, 4, 1, 16, 6), "flat": Tile(8, 16, 1, 16),
     }  # fmt: skip
-"""By name: 128 x 128 elements, 64 x 64, 32 x 32 and 64 x 16."""
+"""By name: 128 x 128 elements, 64 x 64, 32 x 32, 64 x 16 and 32 x 64."""
 
-TILES_BY_TABLES = ("large", "square", "thin")
-"""Those that there are kernels of for operands of several dims."""
+TILES_BY_STEPS, TILES_BY_TABLES = ("large", "square", "small", "thin"), ("large", "square", "thin")
+"""Those that there are kernels of for operands of one step each, and for those of several dims."""
 
 DEEPEST = max(tile.depth for tile in TILES.values())
 """Of all: how long a part of a sum is, is a multiple of it."""
@@ -128,7 +129,7 @@ def _pick(x, wide, here, second, third, fourth, count, values, v):
         values[v + 3] = x[here + fourth]
 
 
-def _keep_places(lines, height, top, size, tables, first):
+def keep_places(lines, height, top, size, tables, first):
     """Write down where the lines of a tile begin; beyond the last, that of the first."""
     for line in range(cuda.threadIdx.x, height, THREADS):  # noqa: F821
         lines[line] = tables[first + (top + line if top + line < size else 0)]
@@ -242,7 +243,7 @@ def _product(
     """
     tile = cuda.shared.array(SHARED, T, alignment=16)  # noqa: F821
     a_lines = cuda.shared.array(ROWS, INDEX)  # noqa: F821
-    b_lines = cuda.shared.array(COLUMNS, INDEX)  # noqa: F821
+    b_lines = cuda.shared.array(COLUMNS, INDEX, alignment=16)  # noqa: F821
     kept = cuda.shared.array(4, INDEX)  # noqa: F821
     a_next = cuda.local.array(A_REGISTERS, T)  # noqa: F821
     b_next = cuda.local.array(B_REGISTERS, T)  # noqa: F821
@@ -350,15 +351,29 @@ _SIGNATURE = (
 )
 
 
+class Pieces(NamedTuple):
+    """How the second operand is brought to registers, and what that calls: for one that is no array.
+
+    title: in the kernel's name.
+    """
+
+    title: str
+    keep: Callable
+    begin: Callable
+    go_on: Callable
+    calls: Callable
+
+
 @cache
-def product(name: str, in_dims: bool, formula: str) -> Kernel:
+def product(name: str, in_dims: bool, formula: str, pieces: Pieces | None = None) -> Kernel:
     """Return the kernel of a tile of `TILES`, for operands of several dims or of one, with a formula."""
     tile = TILES[name]
     if in_dims:
-        keep, begin, go_on, place_of = _keep_places, _begin_by_tables, _go_on_by_tables, _by_table
+        keep, begin, go_on, place_of = keep_places, _begin_by_tables, _go_on_by_tables, _by_table
     else:
         keep, begin, go_on, place_of = _keep_nothing, _begin_by_steps, _go_on_by_steps, _by_step
-    whole = f"{name}_product{'_of_dims' if in_dims else ''}{f'_with_{formula}' if formula else ''}"
+    of_what = f"_of_{pieces.title}" if pieces else "_of_dims" if in_dims else ""
+    whole = f"{name}_product{of_what}{f'_with_{formula}' if formula else ''}"
     signature = _SIGNATURE.format(tables="int64*" if in_dims else "T*")
 
     def scope(kind: dict[str, np.dtype]) -> dict:
@@ -376,6 +391,10 @@ def product(name: str, in_dims: bool, formula: str) -> Kernel:
         found["keep_a"] = found["keep_b"] = made(keep)
         found["begin_a"] = found["begin_b"] = made(begin)
         found["go_on_a"] = found["go_on_b"] = made(go_on)
+        if pieces:
+            found[pieces.calls.__name__.strip("_")] = made(pieces.calls)
+            found["keep_b"], found["begin_b"] = made(pieces.keep), made(pieces.begin)
+            found["go_on_b"] = made(pieces.go_on)
         activate = formula_for(FORMULAS[formula].forward, kind["T"]) if formula else _as_it_is
         found["finish"] = made(_finish, activate=activate)
         return found
@@ -416,7 +435,7 @@ def _add_parts(size, parts, x, out):
         out[i] = activate(total)  # noqa: F821
 
 
-for _name in TILES:
+for _name in TILES_BY_STEPS:
     product(_name, False, "")
 for _name in TILES_BY_TABLES:
     product(_name, True, "")

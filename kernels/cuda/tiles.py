@@ -22,7 +22,7 @@ from kernels.cuda.elementwise import forward
 from kernels.cuda.fragments import SQUARE
 from kernels.cuda.geometry import merge, packed, place
 from kernels.cuda.memory import contiguous, write
-from kernels.cuda.products import DEEPEST, TILES, TILES_BY_TABLES, product, sum_of_parts
+from kernels.cuda.products import DEEPEST, TILES, TILES_BY_STEPS, TILES_BY_TABLES, product, sum_of_parts
 from kernels.cuda.vectors import BYTES
 
 _SHORTEST_PART = 2 * DEEPEST  # products
@@ -46,7 +46,7 @@ def _places(size, count, shape, steps, more_steps, first, second, out):
         out[second + i] = place(i, count, shape, more_steps)
 
 
-class _Dims:
+class Dims:
     """Dims that two arrays share, as few as can be."""
 
     def __init__(self, shape: Sequence[int], first: Sequence[int], second: Sequence[int], addend: int = 0):
@@ -67,7 +67,7 @@ _Layout = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and steps, in elements, of an array."""
 
 
-def _layout(x: DeviceArray) -> _Layout:
+def layout(x: DeviceArray) -> _Layout:
     itemsize = x.itemsize
     return x.shape, tuple([s // itemsize for s in x.strides])
 
@@ -88,16 +88,16 @@ class _Plan:
         rows, middle = len(shape) - inner, batch + inner
         self.batches, steps = merge(target[:batch], [steps_a[:batch], steps_b[:batch], steps_out[:batch]])
         added = _steps_of_addend(addend, target, batch, rows)
-        down = _Dims(target[batch:rows], steps_a[batch:rows], steps_out[batch:rows], added[1])
-        across = _Dims(target[rows:], steps_b[middle:], steps_out[rows:], added[2])
-        depth = _Dims(shape[rows:], steps_a[rows:], steps_b[batch:middle])
+        down = Dims(target[batch:rows], steps_a[batch:rows], steps_out[batch:rows], added[1])
+        across = Dims(target[rows:], steps_b[middle:], steps_out[rows:], added[2])
+        depth = Dims(shape[rows:], steps_a[rows:], steps_b[batch:middle])
         self.back_a, self.back_b = _lowest(*a), _lowest(*b)
         count, size = math.prod(self.batches), math.prod(target)
         dense = _span(*out) == size
-        self.parts, chunk = _parts_of(down.size, across.size, count, depth.size) if dense else (1, depth.size)
+        self.parts, chunk = parts_of(down.size, across.size, count, depth.size) if dense else (1, depth.size)
         self.groups = down, across, depth
         self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
-        names = TILES_BY_TABLES if self.in_dims else tuple(TILES)
+        names: Sequence[str] = TILES_BY_TABLES if self.in_dims else TILES_BY_STEPS
         if dtype != np.float32:
             names = tuple(name for name in names if name != "large")
         self.turned, self.tile = _choose_tile(down, across, count * self.parts, names)
@@ -115,11 +115,11 @@ class _Plan:
         self.nbytes = min(BYTES, SQUARE * dtype.itemsize)
         unit = self.nbytes // dtype.itemsize
         self.wide = (
-            _in_fours(depth, depth.first, [*down.first, *batch_steps[0]], unit) if a_along
-            else _in_fours(down, down.first, [*depth.first, *batch_steps[0]], unit),
-            _in_fours(depth, depth.second, [*across.first, *batch_steps[1]], unit) if b_along
-            else _in_fours(across, across.first, [*depth.second, *batch_steps[1]], unit),
-            _in_fours(across, across.second, [*down.second, *steps[2]], unit),
+            in_fours(depth, depth.first, [*down.first, *batch_steps[0]], unit) if a_along
+            else in_fours(down, down.first, [*depth.first, *batch_steps[0]], unit),
+            in_fours(depth, depth.second, [*across.first, *batch_steps[1]], unit) if b_along
+            else in_fours(across, across.first, [*depth.second, *batch_steps[1]], unit),
+            in_fours(across, across.second, [*down.second, *steps[2]], unit),
         )  # fmt: skip
         self.numbers = (
             down.size, across.size, depth.size, count, self.parts, chunk,
@@ -191,8 +191,8 @@ def contract(
         if formula:
             forward(formula, out, out=out)
         return
-    added = None if addend is None else _layout(addend.broadcast_to(out.shape))
-    plan = _plan(_layout(a), _layout(b), _layout(out), batch, inner, added, out.dtype)
+    added = None if addend is None else layout(addend.broadcast_to(out.shape))
+    plan = _plan(layout(a), layout(b), layout(out), batch, inner, added, out.dtype)
     if len(plan.batches) > MOST_DIMS:
         copied = empty(out.shape, out.dtype)
         given = None if addend is None else contiguous(addend)
@@ -223,7 +223,7 @@ def _from_lowest(x: DeviceArray, back: int) -> DeviceArray:
     return x.strided(x.shape, [abs(s) for s in x.strides], -back * x.itemsize) if back else x
 
 
-def _choose_tile(down: _Dims, across: _Dims, count: int, names: Sequence[str]) -> tuple[bool, str]:
+def _choose_tile(down: Dims, across: Dims, count: int, names: Sequence[str]) -> tuple[bool, str]:
     """Return whether to compute the transposed product, and by which tiles: what takes the least time.
 
     count: how many products there are, or parts of them.
@@ -240,20 +240,20 @@ def _choose_tile(down: _Dims, across: _Dims, count: int, names: Sequence[str]) -
     return turned, name
 
 
-def _in_fours(dims: _Dims, steps: Sequence[int], others: Sequence[int], unit: int) -> bool:
+def in_fours(dims: Dims, steps: Sequence[int], others: Sequence[int], unit: int) -> bool:
     """Return whether elements along dims lie beside each other, every fourth at a multiple of `unit`."""
     in_rows = steps[-1] == 1 and dims.sizes[-1] % SQUARE == 0
     return in_rows and not any(step % unit for step in (*steps[:-1], *others))
 
 
-def _is_along(across: _Dims, depth: _Dims, steps: Sequence[int]) -> bool:
+def _is_along(across: Dims, depth: Dims, steps: Sequence[int]) -> bool:
     """Return whether to read an operand along the sum: where its elements lie closer, and in longer rows."""
     if across.size == 1:
         return True
     return (abs(steps[-1]), -depth.sizes[-1]) <= (abs(across.first[-1]), -across.sizes[-1])
 
 
-def _parts_of(rows: int, columns: int, count: int, inner: int) -> tuple[int, int]:
+def parts_of(rows: int, columns: int, count: int, inner: int) -> tuple[int, int]:
     """Return into how many parts sums are cut, and how long these are.
 
     It must not hang on the GPU, nor on the tiles chosen for it, or the bits of the results would.

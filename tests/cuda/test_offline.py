@@ -32,12 +32,14 @@ LARGER_BUDGET: dict[str, int] = {
     "orthogonal.make_q": 80,
     "orthogonal.reflect": 80,
     # Two blocks of 256 threads a multiprocessor, as launch bounds say; by tables one, of 64 sums a thread.
+    "products.flat_product_of_windows": 168,
     "products.large_product": 128,
     "products.large_product_of_dims": 168,
     "products.square_product": 128,
     "products.square_product_of_dims": 160,
     # 64 threads a block, each with much on its way; the most registers are taken by elements of 8 bytes.
     "products.small_product": 216,
+    "products.square_product_of_windows": 144,
     "products.thin_product": 168,
     "products.thin_product_of_dims": 216,
     "indexing.limit_norms": 80,

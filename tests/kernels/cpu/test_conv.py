@@ -189,6 +189,17 @@ def test_no_batch_and_no_channels(reference_conv) -> None:
     np.testing.assert_array_equal(out, np.broadcast_to(numbers(4)[:, None, None], (2, 4, 5, 5)))
 
 
+def test_an_activation_comes_on_top() -> None:
+    x, weight, bias = (
+        np.random.default_rng(0).standard_normal(s) for s in ((2, 3, 6, 7), (4, 3, 3, 3), (4,))
+    )
+    options = (1, 1), (1, 1), (1, 1), 1
+    plain = cpu.conv2d(x, weight, bias, *options)
+    np.testing.assert_array_equal(cpu.conv2d(x, weight, bias, *options, "relu"), np.maximum(plain, 0))
+    with pytest.raises(ValueError, match=r"conv2d: expected an activation of .*, got 'gelu'"):
+        cpu.conv2d(x, weight, bias, *options, "gelu")
+
+
 def test_repeated_and_read_only_operands(reference_conv) -> None:
     """The gradient of a sum is one number, seen as many."""
     options = (1, 1), (1, 1), (1, 1), 1

@@ -27,6 +27,7 @@ CASES = [
     ((1, 1, 5, 5), (1, 1, 4, 3), ((3, 2), (0, 0), (1, 1), 1)),  # one position down, several across
     ((1, 1, 3, 4), (1, 1, 3, 2), ((9, 1), (0, 3), (1, 1), 1)),  # more padding than a window is wide
     ((1, 4, 3, 3), (6, 2, 1, 1), ((2, 1), (0, 0), (1, 1), 2)),
+    ((2, 1, 2, 33), (2, 1, 2, 31), ((1, 2), (1, 2), (1, 1), 1)),  # more taps than an entry has bits for
 ]
 
 
@@ -62,6 +63,21 @@ def test_as_on_the_cpu(images, filters, options, gaps) -> None:
     for found, wanted in pairs:
         np.testing.assert_allclose(found.to_host(), wanted, 1e-11, 1e-11)
         assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize("filters", [(5, 2, 3, 3), (2, 2, 1, 31)])
+def test_an_activation_comes_on_top(filters) -> None:
+    x, weight, bias = numbers(2, 2, 5, 33), numbers(*filters), numbers(filters[0])
+    options = (1, 1), (1, 2), (1, 1), 1
+    there = [k.from_host(a) for a in (x, weight, bias)]
+    for name in ("relu", "tanh"):
+        expected = cpu.conv2d(x, weight, bias, *options, name)
+        plain = cpu.conv2d(x, weight, bias, *options)
+        np.testing.assert_array_equal(expected, np.maximum(plain, 0) if name == "relu" else np.tanh(plain))
+        np.testing.assert_allclose(k.conv2d(*there, *options, name).to_host(), expected, 1e-11, 1e-11)
+    for table, operands in ((k, there), (cpu, (x, weight, bias))):
+        with pytest.raises(ValueError, match=r"conv2d: expected an activation of .*, got 'gelu'"):
+            table.conv2d(*operands, *options, "gelu")
 
 
 def test_sum_channels() -> None:
