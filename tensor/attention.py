@@ -151,7 +151,7 @@ def scaled_dot_product_attention(
             mask = mask.expand(scores).reshape(q.shape[0], *scores[-3:])
     kept, factor = None, 1.0
     if dropout_p > 0.0:
-        kept = q._kernels.from_host(dropout.draw(dropout_p, (*q.shape[:2], *scores[-2:])))
+        kept = dropout.draw(dropout_p, (*q.shape[:2], *scores[-2:]), q.device)
         factor = dropout.scale_for(dropout_p)
     numbers = None if mask is None else mask._array
     out = ScaledDotProductAttention.apply(

@@ -17,7 +17,7 @@ from tensor.operands import check_range, require_tensor, to_array
 def finish(array: np.ndarray, device, requires_grad: bool, layout=None, pin_memory: bool = False) -> Tensor:
     """Return a tensor of a new array, on a device; check what every maker of tensors is asked for."""
     check_layout(layout, pin_memory)
-    out = Tensor._wrap(devices.put(array, device))
+    out = Tensor._wrap(devices.put(array, device, is_constant=True))
     out = out.pin_memory() if pin_memory else out
     return out.requires_grad_() if requires_grad else out
 
@@ -34,6 +34,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         data = from_interface(data).clone()
     if device is None and isinstance(data, Tensor):
         device = data.device
+    if isinstance(data, np.ndarray | Tensor):  # which may change: no constant of a CUDA graph
+        array = to_array(data, dtype, "tensor")
+        return finish(devices.put(array, device), device, requires_grad, None, pin_memory)
     return finish(to_array(data, dtype, "tensor"), device, requires_grad, None, pin_memory)
 
 

@@ -262,7 +262,8 @@ def _check_not_captured(name: str) -> None:
     if is_capturing():
         raise RuntimeError(
             f"{name}: the state of the GPU's generator is set and read outside of a CUDA graph's capture: "
-            "each replay draws from where the generator then stands"
+            "each replay draws from where the generator then stands; checkpoint() needs preserve_rng_state="
+            "False here"
         )
 
 

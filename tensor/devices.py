@@ -182,17 +182,19 @@ def chosen(named: "str | device | int | None" = None) -> device:
     return found
 
 
-def put(array, named: "str | device | int | None" = None, wait: bool = True):
+def put(array, named: "str | device | int | None" = None, wait: bool = True, is_constant: bool = False):
     """Return an array on a device, or the default one: itself if it is there, else a copy.
 
-    wait: False to return before a copy from pinned memory to the GPU has ended.
+    wait: False to return before a copy from pinned memory to the GPU has ended. is_constant: that nobody will
+    change it, so that a CUDA graph may have it as it is; else a capture refuses the copy.
     """
     source, target = kernels_of(array), table(named)
     if source is target:
         return array
     if target is cpu:
         return source.to_host(array)
-    target.driver.check_copy(array, wait)
+    if not is_constant:
+        target.driver.check_copy(array, wait)
     return target.from_host(array, wait)
 
 

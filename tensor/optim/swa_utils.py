@@ -8,6 +8,7 @@ from typing import Any
 
 from tensor.autograd import no_grad
 from tensor.creation import tensor
+from tensor.devices import is_capturing
 from tensor.engine import Tensor
 from tensor.nn import Module
 from tensor.nn.norm import BatchNorm1d, BatchNorm2d
@@ -93,6 +94,11 @@ class AveragedModel(Module):
 
     def update_parameters(self, model: Module) -> None:
         """Take the model's parameters into the average; the first ones become the average."""
+        if is_capturing():
+            raise RuntimeError(
+                "update_parameters: cannot be captured in a CUDA graph: it counts its calls on the CPU; do "
+                "it after each replay"
+            )
 
         def all_of(one: Module) -> Iterable[Tensor]:
             return chain(one.parameters(), one.buffers()) if self.use_buffers else one.parameters()

@@ -155,3 +155,10 @@ def test_a_rate_on_the_cpu_is_refused() -> None:
     p.grad = torch.ones_like(p)
     with pytest.raises(RuntimeError, match=r"lr is a tensor of the CPU, .* move it: lr.cuda\(\)"):
         capture(optim.SGD([p], lr=torch.tensor(0.1)).step)
+
+
+def test_an_average_of_weights_is_counted_on_the_cpu() -> None:
+    model = torch.nn.Linear(2, 2).cuda()
+    averaged = optim.swa_utils.AveragedModel(model)
+    with pytest.raises(RuntimeError, match=r"update_parameters: cannot be captured .* after each replay"):
+        capture(lambda: averaged.update_parameters(model))

@@ -129,7 +129,7 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "empty_cache": lambda x: torch.cuda.empty_cache(),
     "query": lambda x: torch.cuda.current_stream().query(),
     "to": lambda x: torch.ones(3).to("cuda"),
-    "tensor": lambda x: torch.tensor([1.0, 2.0], device="cuda"),
+    "tensor": lambda x: torch.tensor(np.ones(3), device="cuda"),
     "copy_": lambda x: x.copy_(torch.ones(3)),
     "wait_stream": lambda x: torch.cuda.current_stream().wait_stream(torch.cuda.default_stream()),
 }
@@ -181,7 +181,7 @@ def test_numbers_and_tables_are_constants() -> None:
     scale = torch.tensor(2.0)  # a zero-dim tensor of the CPU
 
     def step() -> Any:
-        y = x
+        y = x + torch.arange(15, device="cuda") * torch.tensor([[0.5], [2.0]], device="cuda")
         for n in range(4):
             y = F.adaptive_avg_pool1d(y * scale + n, 15 - n)
             y = F.pad(y, (1, 1), mode="reflect")[:, :, [1, 2, 3, 4, 5, 6, 7]] if n == 9 else y
@@ -420,6 +420,9 @@ DRAWS: dict[str, Callable[[], Any]] = {
     "randint": lambda: torch.randint(0, 1000, (9,), device="cuda"),
     "randperm": lambda: torch.randperm(20, device="cuda"),
     "dropout": lambda: F.dropout(torch.ones(40, device="cuda"), 0.5),
+    "attention": lambda: F.scaled_dot_product_attention(
+        *[torch.ones(3, 8, 2, device="cuda")] * 3, dropout_p=0.5
+    ),
 }
 
 
