@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import tensor
 from tensor.bench.measure import Timing
 from tensor.bench.stand_in import stand_in
+from tensor.bench.works import OURS
+from tensor.bench.works.gpu import ENGINES
 from tensor.bench.works.gpu.case import SECONDS, Goal
+from tensor.bench.works.gpu.training import captured_step
 from tensor.bench.works.training import CNN, MLP, Network, batches, stepping
 from tensor.creation import from_numpy
 
@@ -49,12 +52,25 @@ def measure(timing: Timing) -> Iterator[HostCost]:
         x, y = (tensor.zeros(64, 128, device="cuda") for _ in range(2))
         yield HostCost("host: x + y of 64 x 128", _rounds(lambda: x + y, timing))
         for name, network in (("MLP", MLP), ("CNN", CNN)):
-            step = step_of(network)
-            count = counted(gpu, step)
-            yield HostCost(
-                f"host: training step of the {name}, batch {network.batch}, Adam", _rounds(step, timing),
-                f"{count.launches} launches, {count.allocations} allocations",
-            )  # fmt: skip
+            yield _step_cost(gpu, name, network, timing)
+            yield _captured_cost(name, network, timing)
+
+
+def _step_cost(gpu: Any, name: str, network: Network, timing: Timing) -> HostCost:
+    step = step_of(network)
+    count = counted(gpu, step)
+    return HostCost(
+        f"host: step of the {name}, batch {network.batch}, Adam", _rounds(step, timing),
+        f"{count.launches} launches, {count.allocations} allocations",
+    )  # fmt: skip
+
+
+def _captured_cost(name: str, network: Network, timing: Timing) -> HostCost:
+    """Measure a captured step: a batch is copied to where the graph reads it, and the graph replayed."""
+    case = captured_step(network)(ENGINES[OURS](OURS))
+    return HostCost(
+        f"host: step of the {name}, captured", _rounds(case.call, timing), "2 copies and a replay"
+    )
 
 
 class Count(NamedTuple):

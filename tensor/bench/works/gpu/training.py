@@ -49,7 +49,7 @@ def _eager(network: Network, warm_ups: int = 0) -> Callable[[Engine], Case]:
     return make
 
 
-def _captured(network: Network) -> Callable[[Engine], Case]:
+def captured_step(network: Network) -> Callable[[Engine], Case]:
     def make(engine: Engine) -> Case:
         model, step = stepping(engine.module, network, engine.place, **engine.capturable)
         shown = _shown(engine, network)
@@ -110,7 +110,7 @@ def _title(network: Network) -> str:
 
 def _steps(suite: str, network: Network, tolerance: float) -> list[GpuWork]:
     step = f"step of {_title(network)}, batch {network.batch}, Adam"
-    eager, launched = _eager(network), _captured(network)
+    eager, launched = _eager(network), captured_step(network)
     return [
         GpuWork(
             suite, step, on_both(eager, jax=_jax(network, 0)), _right(network, 0), tolerance,
