@@ -147,6 +147,7 @@ def look_again() -> None:
     _missing.cache_clear()
 
 
+@functools.cache
 def cuda_kernels() -> Any:
     """Return the GPU's kernel table. It is imported here, when it is first needed, and nowhere else."""
     from kernels import cuda
