@@ -38,6 +38,8 @@ def full(shape: tuple[int, ...], value, dtype: np.dtype) -> DeviceArray:
 
 def _element(number, dtype: np.dtype):
     """Return a number as NumPy would write it into an array of `dtype`; bools are bytes."""
+    if dtype.kind == "f" and type(number) in (int, float):
+        return float(number)
     with np.errstate(all="ignore"):
         made = np.asarray(number).astype(dtype)
     return int(made) if dtype.kind != "f" else float(made)
@@ -56,6 +58,9 @@ def copy(x: DeviceArray) -> DeviceArray:
 
 def _copy_into(x: DeviceArray, out: DeviceArray) -> None:
     """Write x, which broadcasts, over `out`; in memory they share nothing."""
+    if x.strides[-1:] == out.strides[-1:]:  # rows stay rows
+        run(_copy, [x], out=out)
+        return
     for part in walk(out.shape, [x, out], by_groups=True):
         moved = part.parts_of([x, out])
         if not transpose_into(part, *moved):

@@ -120,3 +120,26 @@ def test_the_loop_of_the_large_product_multiplies() -> None:
     assert not {"LDL.32", "STL.32", "LDL.64", "STL.64", "float64"} & set(counts)
     # The rest is one way of several to bring and to put down elements, of which a launch takes one each.
     assert counts["FFMA"] / len(loop.instructions) > 0.77
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("name", "reads", "writes"),
+    [
+        ("memory.copy", 1, 1), ("memory.fill", 0, 1), ("elementwise.add", 2, 1), ("memory.where", 2, 1),
+        ("elementwise.gelu_dx", 2, 1), ("compare.lt", 2, 0), ("optim.adam", 5, 4),
+    ],
+)  # fmt: skip
+def test_what_goes_through_memory_once_moves_16_bytes_at_a_time(name: str, reads: int, writes: int) -> None:
+    offline.all_kernels()
+    listing = disassembled(KERNELS[name])
+    counts = sass.count(listing.instructions)
+    assert counts["LDG.128"] >= reads
+    assert counts["STG.128"] >= writes
+    assert not {"LDL.32", "STL.32", "LDL.64", "STL.64", "float64"} & set(counts)
+    loops = [sass.count(loop.instructions) for loop in listing.loops]
+    assert any(loop["LDG.128"] == reads and loop["STG.128"] == writes for loop in loops)
+    if name == "compare.lt":  # four bools beside four numbers
+        assert any(loop["LDG.128"] == 2 and loop["STG.32"] == 1 for loop in loops)
+    if name != "optim.adam":  # whose roots have a slow way
+        assert not any(i.base == "CALL" for i in listing.instructions)

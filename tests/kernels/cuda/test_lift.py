@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
@@ -11,32 +12,51 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
     pytest.skip("runs on a GPU or the simulator: LIFTGRAD_TEST_DEVICE=cuda", allow_module_level=True)
 
 from kernels import cuda as k
-from kernels.cuda import compile as compiler
-from kernels.cuda import geometry
+from kernels.cuda import geometry, lift
+from kernels.cuda.compile import KERNELS
 
 pytestmark = pytest.mark.usefixtures("device")
 RNG = np.random.default_rng(0)
 
 
-class Launches(list):
-    """(groups, elements left over, operands read by vectors, whether the result is written by them)."""
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Return (groups, elements left over, operands read by vectors, is the result written by them)."""
+    found: list[tuple] = []
+    call = lift._Part.__call__
 
-    def note(self, size: int, groups: int, wide: int, operands: int, width: int) -> None:
-        read = [n for n in range(operands) if wide >> n & 1]
-        self.append((groups, size - groups * width, read, bool(wide >> operands)))
+    def note(self, arrays, numbers) -> None:
+        launch, part, last = self._launch, self._part, len(arrays) - 1
+
+        def launch_noted(*arguments) -> None:
+            wide, width = arguments[-1], geometry.neighbours([a.itemsize for a in arrays])
+            read = [n for n in range(last) if wide >> n & 1]
+            found.append((part.groups, part.size - part.groups * width, read, bool(wide >> last)))
+            launch(*arguments)
+
+        self._launch = launch_noted
+        try:
+            call(self, arrays, numbers)
+        finally:
+            self._launch = launch
+
+    monkeypatch.setattr(lift._Part, "__call__", note)
+    return found
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> Launches:
-    found, over = Launches(), compiler.Kernel.over
+def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Return how few elements are too many for a launch while a test runs."""
 
-    def note(kernel, _work, size, groups, wide, *rest) -> None:
-        arrays = [a for a in rest if isinstance(a, k.DeviceArray)]
-        found.note(size, groups, wide, len(arrays) - 1, geometry.neighbours([a.itemsize for a in arrays]))
-        over(kernel, _work, size, groups, wide, *rest)
+    def forget() -> None:
+        geometry._plan.cache_clear()
+        for kernel in KERNELS.values():
+            kernel.plans.clear()
 
-    monkeypatch.setattr(compiler.Kernel, "over", note)
-    return found
+    forget()
+    monkeypatch.setattr(geometry, "_LIMIT", 16)
+    yield 16
+    forget()
 
 
 def draw(shape, dtype=np.float32) -> np.ndarray:
@@ -53,14 +73,14 @@ def same(found: k.DeviceArray, expected) -> None:
     ("float32", 4), ("int32", 4), ("float64", 2), ("int64", 2), ("int16", 8), ("uint8", 8),
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [1, 15, 16, 37])
-def test_arrays_in_order_go_by_vectors(launches: Launches, dtype: str, width: int, size: int) -> None:
+def test_arrays_in_order_go_by_vectors(launches: list[tuple], dtype: str, width: int, size: int) -> None:
     x, y = draw(size, dtype), draw(size, dtype)
     same(k.forward("add", k.from_host(x), k.from_host(y)), x + y)
     groups, left = divmod(size, width)
     assert launches == [(groups, left, [0, 1] if groups else [], groups > 0)]
 
 
-def test_so_do_arrays_in_another_order_and_kinds_that_mix(launches: Launches) -> None:
+def test_so_do_arrays_in_another_order_and_kinds_that_mix(launches: list[tuple]) -> None:
     x, y = draw((3, 8, 5)), draw((3, 8, 5))
     a, b = k.from_host(x).transpose(2, 0, 1), k.from_host(y).transpose(2, 0, 1)
     greater = k.compare("gt", a, b)
@@ -72,7 +92,7 @@ def test_so_do_arrays_in_another_order_and_kinds_that_mix(launches: Launches) ->
 
 
 @pytest.mark.parametrize("start", [1, 2, 3])
-def test_arrays_that_begin_between_vectors_do_not(launches: Launches, start: int) -> None:
+def test_arrays_that_begin_between_vectors_do_not(launches: list[tuple], start: int) -> None:
     x, y = draw(40), draw(40)
     a, b = k.from_host(x), k.from_host(y)
     same(k.forward("add", a[start:], b[:-start]), x[start:] + y[:-start])
@@ -84,7 +104,7 @@ def test_arrays_that_begin_between_vectors_do_not(launches: Launches, start: int
     assert launches == [(9, left, [1], True), (9, 0, [0, 1], True), (9, left, [0, 1], False)]
 
 
-def test_bytes_need_less(launches: Launches) -> None:
+def test_bytes_need_less(launches: list[tuple]) -> None:
     x, y, keep = draw(32), draw(32), RNG.random(40) < 0.5
     kept = k.from_host(keep)
     for start in (1, 4):  # beside float32 four bools are a group
@@ -93,7 +113,7 @@ def test_bytes_need_less(launches: Launches) -> None:
     assert launches == [(8, 0, [1, 2], True), (8, 0, [0, 1, 2], True)]
 
 
-def test_rows_and_columns_are_repeated(launches: Launches) -> None:
+def test_rows_and_columns_are_repeated(launches: list[tuple]) -> None:
     x, row, column, number = draw((5, 8)), draw(8), draw((5, 1)), draw(())
     a = k.from_host(x)
     for more in (row, column, number, row[:1]):
@@ -107,7 +127,7 @@ def test_rows_and_columns_are_repeated(launches: Launches) -> None:
     assert launches == [(0, 30, [], False)]
 
 
-def test_transposed_and_thinned_operands(launches: Launches) -> None:
+def test_transposed_and_thinned_operands(launches: list[tuple]) -> None:
     x, y = draw((8, 8)), draw((8, 16))
     a, b = k.from_host(x), k.from_host(y)
     same(k.forward("add", a, a.T), x + x.T)
@@ -120,17 +140,12 @@ def test_transposed_and_thinned_operands(launches: Launches) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1,), (37,), (5, 8), (8, 5), (2, 3, 4), (3, 2, 3, 2, 2, 4), (2,) * 8])
-def test_what_is_too_large_is_cut(monkeypatch: pytest.MonkeyPatch, launches: Launches, shape) -> None:
-    monkeypatch.setattr(geometry, "_LIMIT", 16)
-    geometry._plan.cache_clear()
+def test_what_is_too_large_is_cut(limit: int, launches: list[tuple], shape: tuple[int, ...]) -> None:
     x, y, row = draw(shape), draw(shape[::-1]), draw(shape[-1:])
     a, b = k.from_host(x), k.from_host(y).T
-    try:
-        same(k.forward("add", a, b), x + y.T)
-        same(k.forward("add", a, k.from_host(row)), x + row)
-        assert all(groups * 4 + left < 16 for groups, left, _, _ in launches)
-    finally:
-        geometry._plan.cache_clear()
+    same(k.forward("add", a, b), x + y.T)
+    same(k.forward("add", a, k.from_host(row)), x + row)
+    assert all(groups * 4 + left < limit for groups, left, _, _ in launches)
 
 
 def test_products_divide() -> None:

@@ -1,6 +1,7 @@
 """kernels/cuda/memory.py: filling, copying, turning and joining, by the kernel that each layout asks for."""
 
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
@@ -18,17 +19,31 @@ pytestmark = pytest.mark.usefixtures("device")
 
 
 @pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return the names of kernels as they are launched."""
     names: list[str] = []
-    launch = compiler.Kernel.launch
+    launch, call = compiler.Kernel.launch, compiler.Kernel.with_last
 
     def note(kernel, *arguments) -> None:
         names.append(kernel.name)
         launch(kernel, *arguments)
 
+    def note_last(kernel, *last):
+        made = call(kernel, *last)
+
+        def launch_noted(*arguments) -> None:
+            names.append(kernel.name)
+            made(*arguments)
+
+        return launch_noted
+
+    for kernel in compiler.KERNELS.values():
+        kernel.plans.clear()
     monkeypatch.setattr(compiler.Kernel, "launch", note)
-    return names
+    monkeypatch.setattr(compiler.Kernel, "with_last", note_last)
+    yield names
+    for kernel in compiler.KERNELS.values():
+        kernel.plans.clear()
 
 
 def numbers(*shape: int, dtype="float32") -> np.ndarray:
