@@ -7,6 +7,7 @@ row.
 
 import math
 
+from kernels.cuda import short_rows
 from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.blocks import MOST, over_rows, sum_of_block
 from kernels.cuda.compile import FLOATS, cuda, kernel
@@ -47,10 +48,10 @@ def _row_norm(
         rstd = 1.0 / math.sqrt(square / count + eps)
         if t == 0:
             stats[row], stats[rows + row], stats[2 * rows + row] = mean, rstd, rest
-        first = base // length
+        first = base // length % channels  # a row's parts are channels that follow each other
         for i in range(t, size, width):
             value = ((x[base + i] - mean) - rest) * rstd
-            part = (first + (i // length if length > 1 else i)) % channels
+            part = first + (i // length if length > 1 else i)
             if weighted:
                 value *= weight[part]
             if biased:
@@ -63,13 +64,13 @@ def _row_norm_dx(rows, size, length, channels, centered, weighted, x, grad, weig
     shared = cuda.shared.array(MOST, T)  # noqa: F821
     t, width = cuda.threadIdx.x, cuda.blockDim.x
     for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
-        base, first, count = row * size, row * size // length, T(size)  # noqa: F821
+        base, first, count = row * size, row * size // length % channels, T(size)  # noqa: F821
         mean, rstd, rest = stats[row], stats[rows + row], stats[2 * rows + row]
         total, product = T(0), T(0)  # noqa: F821
         for i in range(t, size, width):
             g = grad[base + i]
             if weighted:
-                g *= weight[(first + (i // length if length > 1 else i)) % channels]
+                g *= weight[first + (i // length if length > 1 else i)]
             total += g
             product += g * ((x[base + i] - mean) - rest)
             dx[base + i] = g
@@ -87,20 +88,28 @@ def _rows_of(x, rows, length, weight, bias, channels, eps, centered) -> tuple[De
     x, out = contiguous(x), empty(x.shape, x.dtype)
     if not x.size:
         return out, empty((3, 0), x.dtype)
-    stats = empty((3, rows), x.dtype)
+    stats, size = empty((3, rows), x.dtype), x.size // rows
+    weight, bias = (None if a is None else contiguous(a) for a in (weight, bias))
+    if length == 1 and short_rows.fits(size, x, weight, bias, out):
+        short_rows.normalise_rows(rows, size, weight, bias, eps, centered, x, stats, out)
+        return out, stats
     over_rows(
-        _row_norm, rows, x.size // rows,
-        length, channels, int(centered), int(weight is not None), int(bias is not None), eps,
-        x, x if weight is None else contiguous(weight), x if bias is None else contiguous(bias), stats, out,
+        _row_norm, rows, size, length, channels,
+        int(centered), int(weight is not None), int(bias is not None), eps,
+        x, x if weight is None else weight, x if bias is None else bias, stats, out,
     )  # fmt: skip
     return out, stats
 
 
 def _rows_of_dx(x, grad, rows, length, weight, channels, stats, centered) -> DeviceArray:
-    dx = empty(x.shape, x.dtype)
+    dx, size = empty(x.shape, x.dtype), x.size // rows
+    weight = None if weight is None else contiguous(weight)
+    if length == 1 and short_rows.fits(size, x, grad, weight, dx):
+        short_rows.normalise_rows_dx(rows, size, weight, centered, x, grad, stats, dx)
+        return dx
     over_rows(
-        _row_norm_dx, rows, x.size // rows, length, channels, int(centered), int(weight is not None),
-        x, grad, x if weight is None else contiguous(weight), stats, dx,
+        _row_norm_dx, rows, size, length, channels, int(centered), int(weight is not None),
+        x, grad, x if weight is None else weight, stats, dx,
     )  # fmt: skip
     return dx
 

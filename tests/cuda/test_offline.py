@@ -57,6 +57,8 @@ LARGER_BUDGET: dict[str, int] = {
     "reduce.maximum": 88,  # of bools, in one byte each
     "reduce.minimum": 88,
     "scan.logcumsumexp": 72,
+    # Sixteen numbers of a row for each thread, twice as many for the gradient; of float64 twice that.
+    "short_rows": 136,
     "softmax.log_softmax": 72,  # in float64, as the two below: 768 threads at once
     "softmax.losses": 72,
     "softmax.softmax": 72,
