@@ -126,15 +126,18 @@ class GpuRun(Run):
             for name in ready:
                 self._drop(name)
             for result in results.values():
-                result.note = result.note or str(error) or type(error).__name__
+                result.note = result.note or _said(error)
             yield from results.values()
             return
         times = {
             name: [seconds / work.calls_in_one for seconds in blocks]
             for name, blocks in zip(ready, figures, strict=True)
         }
-        for worker, _ in ready.values():
-            worker.ask("forget")  # or the next engine would find less memory
+        for name, (worker, _) in ready.items():
+            try:
+                worker.ask("forget")  # or the next engine would find less memory
+            except WorkFailed:  # a GPU's errors may come late, and stay; what was measured before stands
+                self._drop(name)
         if work.suite == COPY and times.get(OURS):
             found = work.moved / median(times[OURS])
             self.copy = found if np.isnan(self.copy) else max(found, self.copy)
@@ -176,7 +179,7 @@ class GpuRun(Run):
         except WorkFailed as error:
             self._drop(name)
             for result in mine:
-                result.note = str(error)
+                result.note = _said(error)
             return
         right = apart <= work.tolerance
         for result in mine:
@@ -231,7 +234,7 @@ class GpuRun(Run):
                     peaks[name] = [] if seconds is None else [float(worker.peak())]
             except WorkFailed as error:
                 for result in rows.values() if name == OURS else [rows[name]]:
-                    result.note = str(error)
+                    result.note = _said(error)
         for name, result in rows.items():
             result.ours, result.theirs = peaks.get(OURS, []), peaks.get(name, [])
             yield result
@@ -249,6 +252,11 @@ class GpuRun(Run):
         if worker is not None:
             worker.stand_still(False)
             worker.close()
+
+
+def _said(error: BaseException) -> str:
+    """Return the first line of an error: libraries write pages."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def environment() -> dict[str, str]:

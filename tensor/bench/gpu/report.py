@@ -37,7 +37,7 @@ def describe_run(run: GpuRun) -> list[str]:
     """Say on what card and with what versions was measured."""
     lines = [SIMULATOR] if IS_SIMULATED else [] if run.has_gpu else ["no GPU: the host's part alone"]
     if run.has_gpu and not IS_SIMULATED:
-        lines += [", ".join(run.card.values()), *_management()]
+        lines += [*([", ".join(run.card.values())] if run.card else []), *_management()]
     peers = [f"{shown(name)} {version}" for name, version in run.versions.items() if name != OURS and version]
     return [
         *lines,

@@ -54,10 +54,12 @@ class Process:
             self.works.append(name)
             here = self.engine == "ours"
             if name == f"too large {'here' if here else 'there'}":
-                raise WorkFailed(f"{self.engine}: OutOfMemoryError: CUDA out of memory")
+                raise WorkFailed(f"{self.engine}: OutOfMemoryError: CUDA out of memory\nat length")
             wrong = name == f"wrong {'here' if here else 'there'}"
             return 0.1 if wrong else 0.0, SECONDS_OF.get((self.engine, name), 1.0)
         assert what == "forget"
+        if (self.engine, self.works[-1]) == ("torch", "product"):
+            raise WorkFailed("torch: an illegal memory access was encountered")
         return None
 
     def run(self, calls, pause):
@@ -135,6 +137,14 @@ def test_what_has_no_room_costs_a_row_and_a_process(run):
     assert [process.engine for process in ended] == ["ours", "torch"]
     assert all(process.closed for process in ended)
     assert len(found["in a graph", "torch"].theirs) == 3
+
+
+def test_an_error_that_comes_late_costs_a_process_alone(run):
+    found, _ = run
+    assert len(found["product", "torch"].theirs) == 3
+    (ended,) = [p for p in Process.started if p.engine == "torch" and p.works[-1:] == ["product"]]
+    assert ended.closed
+    assert found["wrong here", "torch"].same is True
 
 
 def test_the_copy_is_measured_where_it_is_the_yardstick(run, monkeypatch):
