@@ -373,7 +373,7 @@ def upload(address: int, source: np.ndarray, wait: bool = True) -> None:
         stream.synchronize()
         return
     with _under_way_lock:
-        while _under_way and _under_way[0][0].query():
+        while _under_way and has_happened(_under_way[0][0]):
             _under_way.popleft()
         _under_way.append((record_event(stream), owner))
 

@@ -184,7 +184,6 @@ class graph:
         try:
             if kind is None:
                 self.cuda_graph.capture_end()
-            else:
-                self.cuda_graph._graph.abandon()
         finally:
+            self.cuda_graph._graph.abandon()  # what did not end rightly
             self._stream.__exit__()

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tensor as torch
-from tensor import nn, optim
+from tensor import nn, optim, training
 
 RELAXED = 2
 
@@ -226,3 +227,21 @@ def test_a_captured_step_is_one_call(gpu: Any) -> None:
     assert names(gpu) == ["cuGraphLaunch"] * 3
     assert (gpu.count, gpu.allocations, gpu.waits) == (0, 0, 0)
     assert captured_launches > 10
+
+
+def test_a_captured_batch_is_gathered_and_replayed(gpu: Any) -> None:
+    """Nothing is allocated between batches, and nobody waits."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)).cuda()
+    optimizer = training.make_optimizer(model, "adam", 1e-3)
+    images, labels = np.zeros((6 * 64, 1, 28, 28), np.float32), np.zeros(6 * 64, np.int64)
+    counts: list[tuple] = []
+
+    def look(position: training.Position) -> None:
+        counts.append((names(gpu).count("cuGraphLaunch"), gpu.count, gpu.allocations, gpu.waits))
+        gpu.forget()
+        gpu.calls.clear()
+
+    training.fit(model, optimizer, images, labels, training.Plan(1), None, look, captured=True)
+    assert counts[0][0] == 0
+    assert counts[1][0] == 1
+    assert counts[2:] == [(1, 2, 0, 0)] * 4, "images and labels are gathered, then all else is one call"

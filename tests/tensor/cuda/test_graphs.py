@@ -308,6 +308,15 @@ def test_a_stream_that_waits_takes_part() -> None:
     assert not torch.cuda.is_current_stream_capturing()
 
 
+def test_a_stream_that_is_left_behind_ends_the_capture() -> None:
+    before = torch.cuda.current_stream()
+    with pytest.raises(RuntimeError, match="Capture must end on the same stream"):
+        capture(lambda: (torch.zeros(1, device="cuda"), torch.cuda.set_stream(torch.cuda.Stream())))
+    assert not torch.cuda.is_current_stream_capturing()
+    assert torch.cuda.current_stream() == before
+    assert (torch.ones(2, device="cuda") + 1).tolist() == [2, 2]
+
+
 def test_an_event_of_a_capture_is_no_event_outside() -> None:
     event = torch.cuda.Event()
     capture(lambda: (torch.zeros(1, device="cuda"), event.record()))
