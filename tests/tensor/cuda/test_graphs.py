@@ -197,6 +197,30 @@ def test_numbers_and_tables_are_constants() -> None:
     del junk
 
 
+def test_tables_that_kernels_make_are_there_before_a_replay() -> None:
+    """Also for another graph, and for what is launched: the first one is never replayed."""
+    from kernels import cuda
+    from kernels.cuda.tiles import contract
+
+    host = np.arange(24.0, dtype=np.float32).reshape(2, 3, 4)
+    x, w = cuda.from_host(host).transpose(1, 0, 2), cuda.from_host(np.eye(4, 5, dtype=np.float32))
+    expected = (host.transpose(1, 0, 2) @ np.eye(4, 5, dtype=np.float32)).tolist()
+    torch.cuda.synchronize()
+    s = torch.cuda.Stream()
+
+    def product() -> Any:  # its rows are two dims, whose places are looked up in a table
+        out = cuda.zeros((3, 2, 5), x.dtype)
+        contract(x, w, out, 0, 1)
+        return out
+
+    kept = [capture(product, stream=s) for _ in range(2)]
+    g, out = kept[1]
+    g.replay()
+    assert out.tolist() == expected
+    with torch.cuda.stream(s):
+        assert product().tolist() == expected
+
+
 # --- memory ----------------------------------------------------------------------------------------------
 
 
