@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.cuda import vectors
-from kernels.cuda.array import DeviceArray
+from kernels.cuda.array import DeviceArray, Layout
 from kernels.cuda.compile import MOST_DIMS, device
 
 _Steps = tuple[int, ...]
@@ -188,7 +188,9 @@ def neighbours(itemsizes: Sequence[int]) -> int:
     return min(vectors.BYTES // max(itemsizes), 8)
 
 
-def walk(shape: tuple[int, ...], arrays: Sequence[DeviceArray], by_groups: bool = False) -> list[Launch]:
+def walk(
+    shape: tuple[int, ...], arrays: Sequence[DeviceArray | Layout], by_groups: bool = False
+) -> list[Launch]:
     """Return the launches that cover `shape`: one, if all is below 2**31 and `MOST_DIMS` dims suffice.
 
     arrays: they broadcast to `shape`. The elements are gone through in the order in which those of the last
