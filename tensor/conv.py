@@ -7,6 +7,7 @@ spatial dim is a plane of height 1.
 import operator
 
 from tensor.autograd import Operation
+from tensor.formula import OPERATIONS, apply
 from tensor.operands import require_tensor
 from tensor.pad import pad
 
@@ -25,11 +26,11 @@ class Convolution(Operation):
         "grad, summed over batch and space",
     )
 
-    def forward(self, k, x, weight, *bias, geometry):
+    def forward(self, k, x, weight, *bias, geometry, activation=None):
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
         self.geometry, self.input_hw, self.kernel_hw = geometry, x.shape[2:], weight.shape[2:]
         if x.ndim == 4:
-            return k.conv2d(x, weight, bias[0] if bias else None, *geometry)
+            return k.conv2d(x, weight, bias[0] if bias else None, *geometry, activation)
         return k.conv2d(_planes(x), _planes(weight), bias[0] if bias else None, *geometry)[:, :, 0]
 
     def backward(self, k, grad):
@@ -364,15 +365,29 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     filters, height', width'). Each of stride, padding and dilation is an int or a pair; for what they and
     groups mean, see `conv1d`.
     """
-    geometry = (
+    geometry = _in_pairs(stride, padding, dilation, groups)
+    if _fits(2, input, weight, bias, geometry):
+        return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
+    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _in_pairs(stride, padding, dilation, groups) -> tuple:
+    return (
         (stride, stride) if type(stride) is int else stride,
         (padding, padding) if type(padding) is int else padding,
         (dilation, dilation) if type(dilation) is int else dilation,
         groups,
     )
-    if _fits(2, input, weight, bias, geometry):
-        return Convolution.apply(*_operands(input, weight, bias), geometry=geometry)
-    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_and(activation: str, input, weight, bias, stride, padding, dilation, groups):
+    """Return a formula of conv2d(...), recorded as the two operations that it is; see `linear_and`."""
+    geometry = _in_pairs(stride, padding, dilation, groups)
+    if not _fits(2, input, weight, bias, geometry):
+        return apply(activation, conv2d(input, weight, bias, stride, padding, dilation, groups))
+    operands = _operands(input, weight, bias)
+    between = Convolution.apply(*operands, geometry=geometry, activation=activation)
+    return OPERATIONS[activation].apply(between, is_computed=True)
 
 
 def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from tensor.autograd import Operation, Step
+from tensor.formula import OPERATIONS
 from tensor.operands import common_dtype, require_tensor
 from tensor.shape import SqueezeDim
 
@@ -139,11 +140,11 @@ class Linear(Operation):
         steps = (*bias, x, None if weight is None else Step("T", weight))
         return steps if flat else (Step("Addmm" if bias else "Mm", *steps),)
 
-    def forward(self, k, x, weight, *bias):
+    def forward(self, k, x, weight, *bias, activation=None):
         if x.ndim != 2 or not bias:
             self.printed_name = "Mm" if x.ndim == 2 else "View" if bias else "UnsafeView"
         self.saved = (x if self.needs[1] else None, weight if self.needs[0] else None)
-        return k.linear(x, weight, bias[0] if bias else None)
+        return k.linear(x, weight, bias[0] if bias else None, activation)
 
     def backward(self, k, grad):
         x, weight = self.saved
@@ -310,16 +311,30 @@ def kron(input, other):
 
 def linear(input, weight, bias=None):
     """Return input @ weight.T + bias. input: (..., in), weight: (out, in), bias: (out,) or None."""
+    return _linear(input, weight, bias)
+
+
+def linear_and(activation: str, input, weight, bias=None):
+    """Return a formula of linear(input, weight, bias), recorded as the two operations that it is.
+
+    activation: a name of `kernels.activations`, whose derivative needs the result alone: so what lies between
+    is never stored. The input is of floats.
+    """
+    between = _linear(input, weight, bias, activation=activation)  # it has the product's history
+    return OPERATIONS[activation].apply(between, is_computed=True)
+
+
+def _linear(input, weight, bias, **options):
     require_tensor("linear", "input", input)
     require_tensor("linear", "weight", weight)
     x, w = input._array, weight._array
     if not (w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype):
         _explain_linear(input, weight, bias)
     if bias is None:
-        return Linear.apply(input, weight)
+        return Linear.apply(input, weight, **options)
     if not (hasattr(bias, "_array") and bias._array.shape == w.shape[:1] and bias._array.dtype == w.dtype):
         _explain_linear(input, weight, bias)
-    return Linear.apply(input, weight, bias)
+    return Linear.apply(input, weight, bias, **options)
 
 
 def _explain_linear(input, weight, bias):

@@ -258,6 +258,11 @@ class watching:
         _set(self._before)
 
 
+def is_watched() -> bool:
+    """Return whether somebody is told of the operations of this thread, or their values are kept."""
+    return _mode.keeping is not None
+
+
 def is_keeping_values() -> bool:
     """Return whether operations of this thread keep their values."""
     return _mode.keeping is not None and _mode.keeping.values

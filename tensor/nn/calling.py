@@ -20,6 +20,20 @@ def _forward_unimplemented(self, *input: Any) -> None:
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
 
+def is_called_plainly(module: "Called") -> bool:
+    """Return whether to call a module is to call its `forward`: no hook, and no other call."""
+    return type(module).__call__ is _CALL and not (
+        module._forward_pre_hooks
+        or module._forward_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or _forward_pre_hooks
+        or _forward_hooks
+        or _backward_hooks
+        or _backward_pre_hooks
+    )
+
+
 class Called:
     """What makes a Module callable."""
 
@@ -259,3 +273,6 @@ def register_module_full_backward_pre_hook(hook) -> Hook:
 def register_module_full_backward_hook(hook) -> Hook:
     """Call hook(module, grad_input, grad_output) for every module; see `register_full_backward_hook`."""
     return Hook(_backward_hooks, hook)
+
+
+_CALL = Called.__call__

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from tensor.engine import Tensor
+from tensor.nn.fusion import call_in_order
 from tensor.nn.module import Module, _indent
 from tensor.nn.parameter import Parameter
 
@@ -93,9 +94,7 @@ class Sequential(_Numbered):
 
     def forward(self, input):
         """Return the last module's output."""
-        for module in self._modules.values():
-            input = module(input)
-        return input
+        return call_in_order(self._modules.values(), input)
 
     def __getitem__(self, idx):
         if isinstance(idx, slice):

@@ -1,5 +1,6 @@
 """Convolution layers: weights over one to three spatial dims, and their transposes."""
 
+import functools
 import math
 
 from tensor import conv, creation, volumes
@@ -172,6 +173,10 @@ class Conv2d(_Correlation):
     def forward(self, input):
         """Return (batch, out_channels, height', width'), or the same without batch."""
         return self._convolve(conv.conv2d, input)
+
+    def forward_and(self, activation: str, input):
+        """Return a formula of what `forward` returns; see `tensor.nn.fusion`."""
+        return self._convolve(functools.partial(conv.conv2d_and, activation), input)
 
 
 class Conv3d(_Correlation):

@@ -47,6 +47,10 @@ class Linear(Module):
         """Return input @ weight.T + bias."""
         return products.linear(input, self._parameter("weight"), self._parameter("bias"))
 
+    def forward_and(self, activation: str, input):
+        """Return a formula of what `forward` returns; see `tensor.nn.fusion`."""
+        return products.linear_and(activation, input, self._parameter("weight"), self._parameter("bias"))
+
     def extra_repr(self) -> str:
         """Return the sizes."""
         return (
