@@ -191,13 +191,13 @@ def conv2d_dparameters(grad, x, kernel, stride, padding, dilation, groups) -> tu
 
 def conv2d_dweight(grad, x, kernel, stride, padding, dilation, groups) -> DeviceArray:
     """Return the gradient of the filters: (f, c / groups, kh, kw) for a kernel (kh, kw)."""
-    filters, channels = grad.shape[1], x.shape[1] // groups
-    out = empty((filters, channels, *kernel), x.dtype)
-    if not (grad.size and x.size and out.size):
-        return zeros(out.shape, out.dtype)
+    shape = grad.shape[1], x.shape[1] // groups, *kernel
+    if not (grad.size and x.size and math.prod(shape)):
+        return zeros(shape, x.dtype)
     places = _places(kernel, grad.shape[2:], stride, padding, dilation)
     if places.serve(x):
-        return correlate(_by_group(grad, groups), x, places).reshape(out.shape)
+        return correlate(_by_group(grad, groups), x, places)
+    out = empty(shape, x.dtype)
     windows = _windows(x, kernel, grad.shape[2:], stride, padding, dilation, groups)
     contract(_by_group(grad, groups), windows.transpose(0, 4, 5, 6, 1, 2, 3), _split(out, groups), 1, 3)
     return out

@@ -7,20 +7,21 @@ its row and one for its column, a position has those of all taps that would lie 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from llvmlite import ir
 
 from kernels.cuda.array import DeviceArray, empty, from_host
-from kernels.cuda.compile import cuda
+from kernels.cuda.compile import SIMULATED, cuda, intrinsic, types
 from kernels.cuda.driver import keep_tables
 from kernels.cuda.geometry import packed
 from kernels.cuda.products import TILES, Pieces, keep_places, product, sum_of_parts
 from kernels.cuda.reduce import sum as sum_over
 from kernels.cuda.tiles import Dims, in_fours, layout, parts_of
-from kernels.cuda.vectors import BYTES, load
+from kernels.cuda.vectors import BYTES
 
 _OFFSETS = (1 << 32) - 1  # the bits of an entry that hold its offset
 _MOST_TAPS = 30  # rows and columns of a filter together: an entry has no sign
@@ -29,6 +30,59 @@ _MOST_POSITIONS = 1 << 20  # that a table is made for
 _ENOUGH_BLOCKS = 256
 _SHORTEST_PART = 64
 _MOST_PARTS = 256
+
+
+def _make_reads() -> tuple[Callable, Callable, Callable]:
+    """Return what a kernel reads entries, and the elements they lead to, with: all in 32 bits but addresses.
+
+    `entry(memory, i)` is the offset and the bits of entry `i`; `address_of(x, i)` that of an element, and
+    `read_at(x, address, offset)` the element so many further. In plain Python the compiler would add in 64
+    bits, the number of the first element each time, and then multiply.
+    """
+    if SIMULATED:
+        return (
+            lambda memory, i: (memory[i] & _OFFSETS, memory[i] >> 32),
+            lambda x, i: i,
+            lambda x, address, offset: x[address + offset],
+        )
+    whole, half = ir.IntType(64), ir.IntType(32)
+
+    @intrinsic
+    def entry(typingctx, memory, i):
+        def generate(context, builder, signature, arguments):
+            data, index = arguments
+            if isinstance(memory, types.Array):
+                data = context.make_array(memory)(context, builder, data).data
+            place = builder.gep(data, [index])
+            both = ir.VectorType(half, 2)
+            found = builder.load(builder.bitcast(place, both.as_pointer(place.type.addrspace)), align=8)
+            parts = [builder.extract_element(found, half(n)) for n in range(2)]
+            return context.make_tuple(builder, signature.return_type, parts)
+
+        return types.UniTuple(types.int32, 2)(memory, i), generate
+
+    @intrinsic
+    def address_of(typingctx, x, i):
+        def generate(context, builder, signature, arguments):
+            return builder.ptrtoint(builder.gep(arguments[0], [arguments[1]]), whole)
+
+        return types.int64(x, i), generate
+
+    @intrinsic
+    def read_at(typingctx, x, address, offset):
+        def generate(context, builder, signature, arguments):
+            _, first, number = arguments
+            element = context.get_value_type(x.dtype)
+            size = whole(context.get_abi_sizeof(element))
+            place = builder.add(first, builder.mul(builder.zext(builder.trunc(number, half), whole), size))
+            return builder.load(builder.inttoptr(place, element.as_pointer(1)))  # 1: global memory
+
+        return x.dtype(x, address, offset), generate
+
+    return entry, address_of, read_at
+
+
+entry, address_of, read_at = _make_reads()
 
 
 # --- pieces of the kernel --------------------------------------------------------------------------
@@ -56,17 +110,20 @@ def _go_on_by_windows(
 def _pick_by_windows(x, base, lines, line, k, is_there, tables, values, v):
     values[v] = values[v + 1] = values[v + 2] = values[v + 3] = T(0)  # noqa: F821
     if is_there:
-        inner = tables[k]
-        outer, second = load(lines, line, 2)
-        third, fourth = load(lines, line + 2, 2)
-        if (outer & inner) <= _OFFSETS:
-            values[v] = x[base + ((outer + inner) & _OFFSETS)]
-        if (second & inner) <= _OFFSETS:
-            values[v + 1] = x[base + ((second + inner) & _OFFSETS)]
-        if (third & inner) <= _OFFSETS:
-            values[v + 2] = x[base + ((third + inner) & _OFFSETS)]
-        if (fourth & inner) <= _OFFSETS:
-            values[v + 3] = x[base + ((fourth + inner) & _OFFSETS)]
+        first = address_of(x, base)
+        offset, bits = entry(tables, k)
+        of_line, beyond = entry(lines, line)
+        if beyond & bits == 0:
+            values[v] = read_at(x, first, of_line + offset)
+        of_line, beyond = entry(lines, line + 1)
+        if beyond & bits == 0:
+            values[v + 1] = read_at(x, first, of_line + offset)
+        of_line, beyond = entry(lines, line + 2)
+        if beyond & bits == 0:
+            values[v + 2] = read_at(x, first, of_line + offset)
+        of_line, beyond = entry(lines, line + 3)
+        if beyond & bits == 0:
+            values[v + 3] = read_at(x, first, of_line + offset)
 
 
 _PIECES = Pieces("windows", keep_places, _begin_by_windows, _go_on_by_windows, _pick_by_windows)
@@ -232,17 +289,18 @@ def multiply(
 
 
 def correlate(a: DeviceArray, x: DeviceArray, windows: Windows) -> DeviceArray:
-    """Return sums of a * windows of images over their positions: (groups, rows, c, kh, kw).
+    """Return sums of a * windows of images over their positions: (groups * rows, c, kh, kw).
 
     a: (groups, rows, n, oh, ow), x: (n, groups * c, h, w).
     """
     groups, rows = a.shape[:2]
-    shape = (groups, rows, x.shape[1] // groups, *windows.taps)
-    steps = tuple([math.prod(shape[d + 1 :]) for d in range(len(shape))])
-    plan = _plan(layout(a), layout(x), (shape, steps), windows, True, None, a.dtype)
-    target = empty((plan.parts, *shape), a.dtype)
+    shape = (rows, x.shape[1] // groups, *windows.taps)
+    steps = tuple([math.prod(shape[d:]) for d in range(len(shape) + 1)])
+    plan = _plan(layout(a), layout(x), ((groups, *shape), steps), windows, True, None, a.dtype)
+    whole = (groups * rows, *shape[1:])
+    target = empty((plan.parts, *whole) if plan.parts > 1 else whole, a.dtype)
     _launch(plan, a, x, None, target, "")
-    return target[0] if plan.parts == 1 else sum_over(target, (0,))
+    return sum_over(target, (0,)) if plan.parts > 1 else target
 
 
 def _launch(plan: _Plan, a: DeviceArray, x: DeviceArray, bias: DeviceArray | None, out, formula: str) -> None:
