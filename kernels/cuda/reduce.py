@@ -71,7 +71,7 @@ def _reduce_columns(
     results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, x, out
 ):
     """out[part, result] as in `_reduce`: four neighbouring results for each thread."""
-    shared = cuda.shared.array(_FOUR_EACH, A)  # noqa: F821
+    shared = cuda.shared.array(_FOUR_EACH, A, alignment=16)  # noqa: F821
     _, _, line, high, column, wide, _, _, _ = seat(1)
     t, part = line * wide + column, cuda.blockIdx.y
     line += part * each
