@@ -397,7 +397,7 @@ def _capture_upload(within: "capture.Capture", address: int, source: np.ndarray)
     if not is_pinned(source):  # elements of pinned memory that were put in order
         capture.refuse(*_COPIES)
     within.kept.append(source)
-    within.note("copy to the GPU", source.nbytes, 1)
+    within.note("copy from the host", source.nbytes, 1)
     if SIMULATED:
         within.recorded.append(lambda: ctypes.memmove(address, source.ctypes.data, source.nbytes))
         return
@@ -423,11 +423,16 @@ def download(address: int, target: np.ndarray) -> None:
 
 def copy_within(target: int, source: int, nbytes: int) -> None:
     """Copy device memory to device memory by the driver, which uses the whole GPU for it."""
-    if SIMULATED:
-        ctypes.memmove(target, source, nbytes)
-    else:
+    within = streams.capture
+    if within is not None:
+        within.note("copy on the GPU", nbytes, 1)
+    if not SIMULATED:
         stream = streams.current or cuda.default_stream()
         _bytes_at(target, nbytes).copy_to_device(_bytes_at(source, nbytes), stream=stream)
+    elif within is not None and within.takes(streams.handle):
+        within.recorded.append(lambda: ctypes.memmove(target, source, nbytes))
+    else:
+        ctypes.memmove(target, source, nbytes)
 
 
 def _bytes_at(address: int, nbytes: int) -> Any:

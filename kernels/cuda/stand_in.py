@@ -9,7 +9,7 @@ import ctypes
 import itertools
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -64,6 +64,8 @@ class StandIn:
         """By name of such a function: what it returns, if that is an error."""
         self.version, self.is_capturing, self.mode = 12040, 0, 0
         self._handles = itertools.count(1 << 20)
+        self._recorded: dict[int, list[Callable[[], Any]]] = {}  # by the stream that is captured
+        self._graphs: dict[int | None, list[Callable[[], Any]]] = {}
         for name, arguments in launching._ARGUMENTS.items():
             setattr(self, name, self._function(name, arguments))
         self.driver = launching.Driver(self)
@@ -126,15 +128,37 @@ class StandIn:
                 "cuDriverGetVersion": self.version, "cuStreamIsCapturing": self.is_capturing,
                 "cuThreadExchangeStreamCaptureMode": self._exchange(name, numbers),
             }.get(name)  # fmt: skip
-            error = self.answers.get(name, 0)
+            made = next(self._handles) if found is None else found
+            error = self.answers.get(name, 0) or self._follow(name, numbers, made)
             for x in given:
                 if isinstance(x, ctypes._Pointer):
-                    x[0] = next(self._handles) if found is None else found
-                    if error:
-                        x[0] = 0
+                    x[0] = 0 if error else made
             return error
 
         return ctypes.PYFUNCTYPE(ctypes.c_int, *arguments)(answer)
+
+    def queue(self, do: Callable[[], Any], stream: int) -> None:
+        """Do what is asked for on a stream, now or, where it is captured, at each replay."""
+        within = launching.streams.capture
+        if within is not None and within.takes(stream):
+            self._recorded.setdefault(within.origin, []).append(do)
+        else:
+            do()
+
+    def _follow(self, name: str, numbers: list, made: int | None) -> int:
+        """Keep what is captured with the graphs that are made of it, and do it where one is launched."""
+        if name == "cuStreamEndCapture":
+            self._graphs[made] = self._recorded.pop(numbers[0], [])
+            within = launching.streams.capture
+            return 904 if within is not None and within.unjoined else 0
+        if name == "cuGraphInstantiateWithFlags":
+            self._graphs[made] = self._graphs[numbers[1]]
+        elif name == "cuGraphLaunch":
+            for do in self._graphs[numbers[0]]:
+                do()
+        elif name in ("cuGraphDestroy", "cuGraphExecDestroy"):
+            del self._graphs[numbers[0]]
+        return 0
 
     def _exchange(self, name: str, numbers: list) -> int:
         before = self.mode
@@ -214,7 +238,9 @@ class _Bytes:
 
     def copy_to_device(self, source: "np.ndarray | _Bytes", stream: Any) -> None:
         address = source._address if isinstance(source, _Bytes) else source.ctypes.data
-        ctypes.memmove(self._address, address, self._nbytes)
+        self._stand_in.queue(
+            lambda: ctypes.memmove(self._address, address, self._nbytes), launching.number_of(stream)
+        )
 
     def copy_to_host(self, host: np.ndarray, stream: Any) -> None:
         self._stand_in.wait()

@@ -324,13 +324,14 @@ def _make_emulator(order: int) -> Any:
     class Watched(Allocator):
         """Memory of which only what arrays hold may be touched."""
 
-        def allocate(self, nbytes: int, stream: int = 0) -> Any:
-            block = super().allocate(nbytes, stream)
+        def allocate(self, nbytes: int, place: Any = 0) -> Any:
+            block = super().allocate(nbytes, place)
             threads.emu_hold(block.address, nbytes)
             return block
 
         def take_back(self, key: tuple, address: int, owner: Any, used_on: Any = ()) -> None:
-            threads.emu_let_go(address, key[1])
+            if not isinstance(key[0], tuple):  # a CUDA graph goes on working in its memory
+                threads.emu_let_go(address, key[1])
             super().take_back(key, address, owner, used_on)
 
     class Emulator(StandIn):
@@ -344,7 +345,7 @@ def _make_emulator(order: int) -> Any:
             kept = self.allocator
             self.allocator = Watched(self._reserve, kept._room)
             self.allocator.mark, self.allocator.happened = kept.mark, kept.happened
-            self.allocator.caches = kept.caches
+            self.allocator.caches, self.allocator.may_ask = kept.caches, kept.may_ask
             self.pinned = Watched(self._reserve, kept._room)
 
         def load(self, kernel: Any, kind: dict) -> int:
@@ -363,10 +364,21 @@ def _make_emulator(order: int) -> Any:
             super()._launch(configuration, handle, parameters, extra)
             launch, code = self.launches.pop(), self._codes[handle]
             sizes = (*launch.grid, *launch.block)
-            self._told = _run(code, sizes, launch.parameters, self.order)
+            self._told = b""
+
+            def run() -> None:
+                self._told = self._told or _run(code, sizes, launch.parameters, self.order)
+
+            self.queue(run, launch.stream or 0)
             return 1 if self._told else self.answer
 
+        def _follow(self, name: str, numbers: list, made: int | None) -> int:
+            self._told = b""
+            return super()._follow(name, numbers, made) or (1 if self._told else 0)
+
         def _name(self, error, name) -> int:
+            if not self._told:
+                return super()._name(error, name)
             name[0] = self._told
             return 0
 

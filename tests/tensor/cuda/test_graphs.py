@@ -175,6 +175,17 @@ def test_pinned_memory_is_copied_anew_at_each_replay() -> None:
         assert x.tolist() == [value + 1] * 2
 
 
+def test_copies_by_the_driver_are_replayed() -> None:
+    from kernels.cuda import driver
+
+    x, y = torch.ones(4, device="cuda"), torch.zeros(4, device="cuda")
+    g, _ = capture(lambda: driver.copy_within(y.data_ptr(), x.data_ptr(), 16))
+    assert y.tolist() == [0] * 4
+    x.fill_(3)
+    g.replay()
+    assert y.tolist() == [3] * 4
+
+
 def test_numbers_and_tables_are_constants() -> None:
     """They are not in the memory that the graph's own arrays take by turns."""
     x = torch.arange(30.0, device="cuda").reshape(1, 2, 15)
