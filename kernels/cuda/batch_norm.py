@@ -8,18 +8,11 @@ from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.compile import FLOATS
 from kernels.cuda.deviations import shares
 from kernels.cuda.lift import lift, run
-from kernels.cuda.memory import contiguous, full, zeros
-from kernels.cuda.norm import MEAN, REST, RSTD, normalise, statistics_from, statistics_of
+from kernels.cuda.memory import contiguous, full, write, zeros
+from kernels.cuda.moments import statistics_of
+from kernels.cuda.norm import MEAN, REST, RSTD, normalise, statistics_from
 
 _DIMS = (0, 2)  # of (batch, channels, length), all but the channels
-
-
-def _moved(running, mean, momentum):
-    return (1.0 - momentum) * running + momentum * mean
-
-
-def _moved_var(running, deviation, momentum, number):
-    return (1.0 - momentum) * running + momentum * (deviation / (number - 1.0))
 
 
 def _input_gradient(x, grad, mean, rest, rstd, weight, total, product, number):
@@ -36,11 +29,6 @@ def _product(x, y):
     return x * y
 
 
-_move = lift("batch_norm", "move", _moved, {"running": "T", "mean": "T"}, FLOATS, {"momentum": "T"})
-_move_var = lift(
-    "batch_norm", "move_var", _moved_var, {"running": "T", "deviation": "T"}, FLOATS,
-    {"momentum": "T", "number": "T"},
-)  # fmt: skip
 _dx = lift(
     "batch_norm", "dx", _input_gradient,
     dict.fromkeys(("x", "grad", "mean", "rest", "rstd", "weight", "total", "product"), "T"), FLOATS,
@@ -53,6 +41,17 @@ _times = lift("batch_norm", "times", _product, {"x": "T", "y": "T"}, FLOATS)
 def _by_channel(values: DeviceArray | None, default: float, like: DeviceArray) -> DeviceArray:
     """Return one number for each channel so that it broadcasts to (batch, channels, length)."""
     return full((), default, like.dtype) if values is None else contiguous(values).reshape(-1, 1)
+
+
+def _moving(planes, eps: float, running_mean, running_var, momentum: float) -> DeviceArray:
+    """Return the statistics of the channels, by which running ones, if there are such, were moved."""
+    mean = None if running_mean is None else contiguous(running_mean)
+    var = None if running_var is None else contiguous(running_var)
+    stats = statistics_of(planes, _DIMS, eps, mean, var, momentum)
+    for moved, given in ((mean, running_mean), (var, running_var)):
+        if moved is not given:
+            write(given, moved)
+    return stats
 
 
 def batch_norm(
@@ -74,13 +73,8 @@ def batch_norm(
     if not x.size:
         return out, full((3, channels), math.nan, x.dtype)
     planes = contiguous(x).reshape(x.shape[0], channels, -1)
-    count = x.size // channels
     if training:
-        stats, deviation = statistics_of(planes, planes[0, :, 0], _DIMS, count, eps)
-        if running_mean is not None:
-            run(_move, [running_mean, stats[MEAN]], [momentum], out=running_mean)
-        if running_var is not None:
-            run(_move_var, [running_var, deviation], [momentum, float(count)], out=running_var)
+        stats = _moving(planes, eps, running_mean, running_var, momentum)
     else:
         assert running_mean is not None  # as callers see to
         assert running_var is not None

@@ -51,14 +51,15 @@ def _product_item(factor_of):
             a, b, c, d = load(x, at, 4)
         else:
             a, b, c, d = x[at], x[at + 1], x[at + 2], x[at + 3]
-        first = _add(product(given, at, a), product(given, at + 2, c))
-        return _add(first, _add(product(given, at + 1, b), product(given, at + 3, d)))
+        first = add_pairs(product(given, at, a), product(given, at + 2, c))
+        return add_pairs(first, add_pairs(product(given, at + 1, b), product(given, at + 3, d)))
 
     return device(item)
 
 
 @device
-def _add(x, y):
+def add_pairs(x, y):
+    """Add two pairs of sums."""
     return x[0] + y[0], x[1] + y[1]
 
 
@@ -88,22 +89,24 @@ def _sum_products(
                     sums = walked(given, at, line, end, high, hop, kind, sums, nothing)  # noqa: F821
             if part == parts - 1:
                 for i in range(lane, left, wide):
-                    sums = _add(sums, item(given, base + lines * apart + i, i, SINGLE))  # noqa: F821
+                    sums = add_pairs(sums, item(given, base + lines * apart + i, i, SINGLE))  # noqa: F821
         a = sum_of_group(shared, t, lane, wide, between, sums[0])
         b = sum_of_group(shared, t, lane, wide, between, sums[1])
         if lane == 0 and result < results:
             total[result * parts + part], product[result * parts + part] = a, b
 
 
-def _products(name: str, factor_of) -> Kernel:
-    item = _product_item(factor_of)
+def _products(name: str, item) -> Kernel:
     signature = f"{LAYOUT}, int64, T*, T*, T*, T*, out T*, out T*"
-    scope = {"item": item, "walked": walker(item, _add)}
+    scope = {"item": item, "walked": walker(item, add_pairs)}
     return register(Kernel(_sum_products, signature, FLOATS, scope, name))
 
 
-_deviations = _products("deviations", _deviation_itself)
-_shares = _products("shares", _factor_there)
+deviation_item = _product_item(_deviation_itself)
+"""An item, see `walking.walker`, of (x, x, mean, its rest): sums of deviations, and of their squares."""
+
+_deviations = _products("deviations", deviation_item)
+_shares = _products("shares", _product_item(_factor_there))
 
 
 def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray, DeviceArray]:
@@ -114,8 +117,8 @@ def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray,
         total, product = _two_sums(made, x, factor, center, rest, (1,))
         return total.reshape(shape), product.reshape(shape)
     results, parts = plan.results, plan.parts
-    total = empty((results, parts), x.dtype)
-    product = empty((results, parts), x.dtype)
+    both = empty((2, results, parts), x.dtype)
+    total, product = both[0], both[1]
     if results:
         factor, center, rest = x if factor is None else factor, contiguous(center), contiguous(rest)
         made.launch(
@@ -123,7 +126,8 @@ def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray,
             x, factor, center, rest, total, product,
         )  # fmt: skip
     if parts > 1:
-        total, product = sum(total, (1,)), sum(product, (1,))
+        both = sum(both, (2,))
+        total, product = both[0], both[1]
     return total.reshape(plan.shape), product.reshape(plan.shape)
 
 

@@ -53,6 +53,7 @@ LARGER_BUDGET: dict[str, int] = {
     # more than twice of what its share of the memory's bandwidth takes in the time a load takes.
     "deviations": 80,
     "extremes": 72,
+    "moments.moments": 96,
     "reduce": 80,
     "reduce.maximum": 88,  # of bools, in one byte each
     "reduce.minimum": 88,
