@@ -12,7 +12,7 @@ import numpy as np
 from kernels.cuda.array import DeviceArray, empty, on_device
 from kernels.cuda.compile import ALL, FLOATS, INTEGERS, cuda, device, element_type, kernel, threads
 from kernels.cuda.gather import take_rows
-from kernels.cuda.geometry import place, walk
+from kernels.cuda.geometry import coordinates, offset, walk
 from kernels.cuda.lift import lift, run
 from kernels.cuda.memory import cast, contiguous, copy, full, zeros
 from kernels.cuda.runs import add_runs, largest_of_runs, product_of_runs, smallest_of_runs
@@ -182,21 +182,26 @@ def _with_steps(arrays: Sequence[DeviceArray], steps: Sequence[tuple[int, ...]])
 # --- reading and writing ---------------------------------------------------------------------------
 
 
-@kernel("int64, int64, dims, T*, dims, int64*, dims, out T*, dims", ALL)
-def _take(size, count, shape, x, x_steps, moves, moves_steps, out, out_steps):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        at = place(i, count, shape, x_steps) + moves[place(i, count, shape, moves_steps)]
-        out[place(i, count, shape, out_steps)] = x[at]
+@kernel("int64, uint32, dims, dims, T*, dims, int64*, dims, out T*, dims", ALL)
+def _take(size, count, shape, inverses, x, x_steps, moves, moves_steps, out, out_steps):
+    i = cuda.grid(1)
+    while i < size:
+        at = coordinates(i, count, shape, inverses)
+        out[offset(at, out_steps)] = x[offset(at, x_steps) + moves[offset(at, moves_steps)]]
+        i += cuda.gridsize(1)
 
 
-@kernel("int64, int64, dims, int64, T*, dims, int64*, dims, bool*, dims, out T*, dims", ALL)
+@kernel("int64, uint32, dims, dims, int64, T*, dims, int64*, dims, bool*, dims, out T*, dims", ALL)
 def _put(
-    size, count, shape, checks, values, values_steps, moves, moves_steps, stays, stays_steps, out, out_steps
-):
-    for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-        if checks == 0 or stays[place(i, count, shape, stays_steps)] != 0:
-            at = place(i, count, shape, out_steps) + moves[place(i, count, shape, moves_steps)]
-            out[at] = values[place(i, count, shape, values_steps)]
+    size, count, shape, inverses, checks, values, values_steps, moves, moves_steps, stays, stays_steps, out,
+    out_steps,
+):  # fmt: skip
+    i = cuda.grid(1)
+    while i < size:
+        at = coordinates(i, count, shape, inverses)
+        if checks == 0 or stays[offset(at, stays_steps)] != 0:
+            out[offset(at, out_steps) + moves[offset(at, moves_steps)]] = values[offset(at, values_steps)]
+        i += cuda.gridsize(1)
 
 
 @kernel("int64, K*, out int64[]", ["int64"])
@@ -224,7 +229,7 @@ def take(x: DeviceArray, index) -> DeviceArray:
         for part in walk(out.shape, [view, moves, out]):
             here, there, moved = part.parts_of([view, moves, out])
             operands = _with_steps([_from_there(here, x), there, moved], part.steps)
-            _take.over(part.size, part.size, part.dims, part.shape, *operands)
+            _take.over(part.size, part.size, part.dims, part.shape, part.inverses, *operands)
     return out
 
 
@@ -248,7 +253,7 @@ def put(x: DeviceArray, index, values: DeviceArray) -> None:
     for part in walk(shape, [values, moves, stays, view]):
         *moved, here = part.parts_of([values, moves, stays, view])
         operands = _with_steps([*moved, _from_there(here, x)], part.steps)
-        _put.over(part.size, part.size, part.dims, part.shape, int(checks), *operands)
+        _put.over(part.size, part.size, part.dims, part.shape, part.inverses, int(checks), *operands)
 
 
 def _last_ones(choice: _Choice) -> DeviceArray:
