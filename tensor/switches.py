@@ -2,6 +2,8 @@
 
 import warnings
 
+from kernels.precision import allow_tf32
+
 _state = {"deterministic": False, "warn_only": False, "precision": "highest", "warn_always": False}
 
 
@@ -39,7 +41,8 @@ def get_deterministic_debug_mode() -> int:
 def set_float32_matmul_precision(precision: str) -> None:
     """Allow products of float32 matrices in lower precision: "highest", "high" or "medium".
 
-    Products are always computed in the highest, which each of them allows. Warns for another word.
+    The lower two allow TF32, of 10 bits of mantissa, where a GPU's tensor cores have it; elsewhere products
+    are computed in the highest. Warns for another word.
     """
     if precision not in ("highest", "high", "medium"):
         warnings.warn(
@@ -49,6 +52,7 @@ def set_float32_matmul_precision(precision: str) -> None:
         )
         return
     _state["precision"] = precision
+    allow_tf32(precision != "highest")
 
 
 def get_float32_matmul_precision() -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from llvmlite import ir
 
-from kernels.cuda.compile import SIMULATED, intrinsic, types
+from kernels.cuda.compile import SIMULATED, device, intrinsic, types
 
 _WARP = 32
 _LANE = ir.IntType(32)
@@ -90,9 +90,23 @@ class Tile:
         }  # fmt: skip
 
     def functions(self) -> dict[str, Callable]:
-        """Return what the kernel calls: `no_sums`, `add_products` and `put`."""
-        made = _simulated(self) if SIMULATED else _compiled(self)
-        return dict(zip(("no_sums", "add_products", "put"), made, strict=True))
+        """Return what the kernel calls: `no_sums`, `add_products`, `put` and `rounded`."""
+        made = (*(_simulated(self) if SIMULATED else _compiled(self)), as_it_is)
+        return dict(zip(("no_sums", "add_products", "put", "rounded"), made, strict=True))
+
+    @staticmethod
+    def own_places(t):
+        """Return where thread `t` begins to read both operands in shared memory, and to write the result."""
+        warp, lane = t // WARP, t % WARP  # noqa: F821
+        down = COUNT(4 * (warp // WARPS_ACROSS * WARP_DOWN + lane // WARP_ACROSS))  # noqa: F821
+        across = COUNT(4 * (warp % WARPS_ACROSS * WARP_ACROSS + lane % WARP_ACROSS))  # noqa: F821
+        return down, COUNT(B_FIRST + across), COUNT(down * STAGE_WIDTH + across)  # noqa: F821
+
+
+@device
+def as_it_is(value):
+    """Return what was given."""
+    return value
 
 
 # --- on the GPU ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Matrix products, and the linear layer."""
+"""Matrix products, and the linear layer; in TF32 where `kernels.precision` allows it."""
 
 import math
 
@@ -7,6 +7,7 @@ import numpy as np
 from kernels.activations import check_activation
 from kernels.cuda.array import DeviceArray, empty, on_device
 from kernels.cuda.tiles import contract
+from kernels.precision import allows_tf32
 
 
 def matmul(a: DeviceArray, b: DeviceArray) -> DeviceArray:
@@ -22,8 +23,9 @@ def matmul(a: DeviceArray, b: DeviceArray) -> DeviceArray:
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     c = empty((*batch, rows, columns), a.dtype)
     contract(
-        a.broadcast_to((*batch, rows, inner)), b.broadcast_to((*batch, inner, columns)), c, len(batch), 1
-    )
+        a.broadcast_to((*batch, rows, inner)), b.broadcast_to((*batch, inner, columns)), c, len(batch), 1,
+        tf32=allows_tf32(),
+    )  # fmt: skip
     return c
 
 
@@ -38,5 +40,5 @@ def linear(
     outputs, inputs = weight.shape
     flat = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), inputs)  # not -1: inputs may be 0
     out = empty((len(flat), outputs), x.dtype)
-    contract(flat, weight.T, out, 0, 1, bias, activation or "")
+    contract(flat, weight.T, out, 0, 1, bias, activation or "", allows_tf32())
     return out if x.ndim == 2 else out.reshape(*x.shape[:-1], outputs)

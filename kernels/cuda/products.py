@@ -14,7 +14,7 @@ several dims. Other operands, such as the windows of an image with zeros around 
 arguments.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -32,24 +32,26 @@ from kernels.cuda.compile import (
     register,
     specialised,
 )
-from kernels.cuda.fragments import Tile
+from kernels.cuda.fragments import Tile, as_it_is
 from kernels.cuda.geometry import place
+from kernels.cuda.tensor_cores import TensorTile
 from kernels.cuda.vectors import load, store
 from micro.formulas import FORMULAS
 
 if SIMULATED:
-    TILES = {
+    TILES: dict[str, Tile | TensorTile] = {
         "large": Tile(2, 2, 2, 4), "square": Tile(2, 2, 1, 4), "small": Tile(2, 1, 1, 8),
-        "thin": Tile(4, 1, 1, 4), "flat": Tile(1, 2, 1, 4),
+        "thin": Tile(4, 1, 1, 4), "flat": Tile(1, 2, 1, 4), "tensor": TensorTile(1, 1, 1, 2, 8),
     }  # fmt: skip
 else:
     TILES = {
         "large": Tile(16, 16, 2, 8, 2), "square": Tile(16, 16, 1, 16, 2), "small": Tile(8, 8, 1, 32, 4),
-        "thin": Tile(16, 4, 1, 16, 6), "flat": Tile(8, 16, 1, 16),
+        "thin": Tile(16, 4, 1, 16, 6), "flat": Tile(8, 16, 1, 16), "tensor": TensorTile(2, 4, 4, 4, 16, 2),
     }  # fmt: skip
-"""By name: 128 x 128 elements, 64 x 64, 32 x 32, 64 x 16 and 32 x 64."""
+"""By name: 128 x 128 elements, 64 x 64, 32 x 32, 64 x 16 and 32 x 64; by tensor cores 128 x 128."""
 
-TILES_BY_STEPS, TILES_BY_TABLES = ("large", "square", "small", "thin"), ("large", "square", "thin")
+TILES_BY_STEPS = ("large", "square", "small", "thin", "tensor")
+TILES_BY_TABLES = ("large", "square", "thin")
 """Those that there are kernels of for operands of one step each, and for those of several dims."""
 
 DEEPEST = max(tile.depth for tile in TILES.values())
@@ -196,14 +198,16 @@ def _stash(tile, turn, width, pieces, along, cells, values):
     for piece in range(pieces):
         cells[piece] += turn
         here, v = cells[piece], 4 * piece
+        first, second = rounded(values[v]), rounded(values[v + 1])  # noqa: F821
+        third, fourth = rounded(values[v + 2]), rounded(values[v + 3])  # noqa: F821
         # One element, too, goes by `store`: an array's index is first asked whether it is negative.
         if along:
-            store(tile, here, (values[v],))
-            store(tile, here + width, (values[v + 1],))
-            store(tile, here + 2 * width, (values[v + 2],))
-            store(tile, here + 3 * width, (values[v + 3],))
+            store(tile, here, (first,))
+            store(tile, here + width, (second,))
+            store(tile, here + 2 * width, (third,))
+            store(tile, here + 3 * width, (fourth,))
         else:
-            store(tile, here, (values[v], values[v + 1], values[v + 2], values[v + 3]))
+            store(tile, here, (first, second, third, fourth))
 
 
 @device
@@ -214,11 +218,6 @@ def _by_step(i, step, tables, first):
 @device
 def _by_table(i, step, tables, first):
     return tables[first + i]
-
-
-@device
-def _as_it_is(value):
-    return value
 
 
 def _finish(total, adds, addend, place):
@@ -253,9 +252,7 @@ def _product(
     a_beside, b_beside = a_inner if a_along else a_row, b_inner if b_along else b_column
     a_step, b_step = a_inner * DEPTH, b_inner * DEPTH  # noqa: F821
     t = cuda.threadIdx.x
-    warp, lane = t // WARP, t % WARP  # noqa: F821
-    down = COUNT(4 * (warp // WARPS_ACROSS * WARP_DOWN + lane // WARP_ACROSS))  # noqa: F821
-    across = COUNT(4 * (warp % WARPS_ACROSS * WARP_ACROSS + lane % WARP_ACROSS))  # noqa: F821
+    a_own, b_own, put_own = own_places(t)  # noqa: F821
     tiles_down = (rows + ROWS - 1) // ROWS  # noqa: F821
     tiles_across = (columns + COLUMNS - 1) // COLUMNS  # noqa: F821
     out_rows, b_outers, out_columns = rows, 2 * rows, 2 * rows + columns
@@ -293,7 +290,7 @@ def _product(
     stash(tile, 0, B_WIDTH, B_PIECES, b_along, b_cells, b_next)  # noqa: F821
     cuda.syncthreads()
     steps = COUNT((end - start) // DEPTH)  # noqa: F821
-    a_from, b_from, turn = down, COUNT(B_FIRST + across), COUNT(BUFFER)  # noqa: F821
+    a_from, b_from, turn = COUNT(a_own), COUNT(b_own), COUNT(BUFFER)  # noqa: F821
     while steps >= 0:
         if steps > 0:
             following = end - steps * DEPTH  # noqa: F821
@@ -316,7 +313,7 @@ def _product(
     adds = added and part == 0
     out_base = part * part_step + place(batch, count, shape, out_batch)
     for n in range(PASSES):  # noqa: F821
-        put(sums, n, tile, down * STAGE_WIDTH + across)  # noqa: F821
+        put(sums, n, tile, put_own)  # noqa: F821
         cuda.syncthreads()
         stage_top = top + n // PASSES_ACROSS * STAGE_ROWS  # noqa: F821
         stage_left = left + n % PASSES_ACROSS * STAGE_COLUMNS  # noqa: F821
@@ -386,6 +383,7 @@ def product(name: str, in_dims: bool, formula: str, pieces: Pieces | None = None
         }  # fmt: skip
         found["bring"] = made(_bring)
         found["pick"], found["pick_by_tables"] = made(_pick), made(_pick_by_tables)
+        found["own_places"] = made(tile.own_places)
         found["line_and_place"] = made(_line_and_place)
         found["stash"], found["find_cells"] = made(_stash), made(_find_cells)
         found["keep_a"] = found["keep_b"] = made(keep)
@@ -395,21 +393,15 @@ def product(name: str, in_dims: bool, formula: str, pieces: Pieces | None = None
             found[pieces.calls.__name__.strip("_")] = made(pieces.calls)
             found["keep_b"], found["begin_b"] = made(pieces.keep), made(pieces.begin)
             found["go_on_b"] = made(pieces.go_on)
-        activate = formula_for(FORMULAS[formula].forward, kind["T"]) if formula else _as_it_is
+        activate = formula_for(FORMULAS[formula].forward, kind["T"]) if formula else as_it_is
         found["finish"] = made(_finish, activate=activate)
         return found
 
-    kinds = FLOATS if formula or in_dims else (*FLOATS, *INTEGERS)
-    return register(
-        Kernel(
-            _product,
-            signature,
-            ["float32"] if name == "large" else kinds,
-            scope,
-            whole,
-            launch_bounds=(tile.threads, 1 if in_dims else tile.blocks),
-        )
-    )
+    kinds: Sequence[str] = FLOATS if formula or in_dims else (*FLOATS, *INTEGERS)
+    if name in ("large", "tensor"):
+        kinds = ["float32"]  # the sums of wider elements would leave no registers; TF32 is for float32
+    bounds = tile.threads, 1 if in_dims else tile.blocks
+    return register(Kernel(_product, signature, kinds, scope, whole, launch_bounds=bounds))
 
 
 @cache
@@ -417,7 +409,7 @@ def sum_of_parts(formula: str) -> Kernel:
     """Return the kernel that adds the parts of sums, with a formula at the end."""
 
     def scope(kind: dict[str, np.dtype]) -> dict:
-        return {"activate": formula_for(FORMULAS[formula].forward, kind["T"]) if formula else _as_it_is}
+        return {"activate": formula_for(FORMULAS[formula].forward, kind["T"]) if formula else as_it_is}
 
     name = f"add_parts{f'_with_{formula}' if formula else ''}"
     return register(

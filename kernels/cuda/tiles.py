@@ -9,8 +9,8 @@ element is summed up in the order of its products in all of them.
 """
 
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Collection, Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -33,7 +33,7 @@ _KEPT_BYTES = 1 << 21  # of a table of places that is kept for the next product 
 
 _SIDE = TILES["square"].rows // 2  # of squares that are counted to find out in how many parts to sum up
 
-_RATES = {"large": 1.0, "square": 0.75, "small": 0.5, "thin": 0.4}
+_RATES = {"large": 1.0, "square": 0.75, "small": 0.5, "thin": 0.4, "tensor": 4.0}
 """Products a multiprocessor computes in a while by tiles of these shapes: estimated by the share of the inner
 loop's instructions that multiply, and by how many threads there are to wait with."""
 
@@ -82,7 +82,7 @@ class _Plan:
 
     def __init__(
         self, a: _Layout, b: _Layout, out: _Layout, batch: int, inner: int, addend: _Layout | None,
-        dtype: np.dtype,
+        dtype: np.dtype, tf32: bool,
     ):  # fmt: skip
         (shape, steps_a), (_, steps_b), (target, steps_out) = a, b, out
         rows, middle = len(shape) - inner, batch + inner
@@ -97,9 +97,11 @@ class _Plan:
         self.parts, chunk = parts_of(down.size, across.size, count, depth.size) if dense else (1, depth.size)
         self.groups = down, across, depth
         self.in_dims = max(len(dims.sizes) for dims in self.groups) > 1
-        names: Sequence[str] = TILES_BY_TABLES if self.in_dims else TILES_BY_STEPS
+        names = set(TILES_BY_TABLES if self.in_dims else TILES_BY_STEPS)
+        if not tf32:
+            names -= {"tensor"}
         if dtype != np.float32:
-            names = tuple(name for name in names if name != "large")
+            names -= {"large", "tensor"}
         self.turned, self.tile = _choose_tile(down, across, count * self.parts, names)
         batch_steps, first = steps[:2], [self.back_a, self.back_b]
         if self.turned:
@@ -175,6 +177,7 @@ def contract(
     inner: int,
     addend: DeviceArray | None = None,
     formula: str = "",
+    tf32: bool = False,
 ) -> None:
     """Fill `out` with the sum of a * b over dims of both, plus `addend`, and apply a formula to it.
 
@@ -182,7 +185,9 @@ def contract(
     and any strides; `batch` and `inner` say how many dims these are, `MOST_DIMS` at most in each group but
     the batch. Integers wrap around; there are no bools. addend: broadcasts to `out`, with one step along all
     batch dims, all rows and all columns; it may be `out` itself. formula: the name of one of one variable, of
-    `micro.formulas`, for floats.
+    `micro.formulas`, for floats. tf32: whether float32 may be rounded to 10 bits of mantissa
+    and multiplied by tensor cores, where the GPU has them; large products of one dim of rows, columns and
+    inner ones are.
     """
     if not out.size:
         return
@@ -192,11 +197,11 @@ def contract(
             forward(formula, out, out=out)
         return
     added = None if addend is None else layout(addend.broadcast_to(out.shape))
-    plan = _plan(layout(a), layout(b), layout(out), batch, inner, added, out.dtype)
+    plan = _plan(layout(a), layout(b), layout(out), batch, inner, added, out.dtype, tf32 and has_tf32())
     if len(plan.batches) > MOST_DIMS:
         copied = empty(out.shape, out.dtype)
         given = None if addend is None else contiguous(addend)
-        contract(contiguous(a), contiguous(b), copied, batch, inner, given, formula)
+        contract(contiguous(a), contiguous(b), copied, batch, inner, given, formula, tf32)
         write(out, copied)
         return
     first, second = _from_lowest(a, plan.back_a), _from_lowest(b, plan.back_b)
@@ -218,12 +223,18 @@ def contract(
         sum_of_parts(formula).over(out.size, out.size, plan.parts, target, out)
 
 
+@cache
+def has_tf32() -> bool:
+    """Return whether the GPU in use multiplies in TF32."""
+    return driver.capability() >= (8, 0)
+
+
 def _from_lowest(x: DeviceArray, back: int) -> DeviceArray:
     """Return an array that begins with the lowest element of a view, `back` elements before index 0."""
     return x.strided(x.shape, [abs(s) for s in x.strides], -back * x.itemsize) if back else x
 
 
-def _choose_tile(down: Dims, across: Dims, count: int, names: Sequence[str]) -> tuple[bool, str]:
+def _choose_tile(down: Dims, across: Dims, count: int, names: Collection[str]) -> tuple[bool, str]:
     """Return whether to compute the transposed product, and by which tiles: what takes the least time.
 
     count: how many products there are, or parts of them.

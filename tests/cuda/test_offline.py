@@ -34,6 +34,7 @@ LARGER_BUDGET: dict[str, int] = {
     # Two blocks of 256 threads a multiprocessor, as launch bounds say; by tables one, of 64 sums a thread.
     "products.flat_product_of_windows": 168,
     "products.large_product": 128,
+    "products.tensor_product": 128,
     "products.large_product_of_dims": 168,
     "products.square_product": 128,
     "products.square_product_of_dims": 160,

@@ -143,3 +143,15 @@ def test_what_goes_through_memory_once_moves_16_bytes_at_a_time(name: str, reads
         assert any(loop["LDG.128"] == 2 and loop["STG.32"] == 1 for loop in loops)
     if name != "optim.adam":  # whose roots have a slow way
         assert not any(i.base == "CALL" for i in listing.instructions)
+
+
+@needs_compiler
+def test_the_loop_of_the_product_in_tf32_multiplies_on_tensor_cores() -> None:
+    listing = disassembled(KERNELS["products.tensor_product"])
+    loop = listing.busiest("tensor core")
+    assert loop is not None
+    names = Counter(i.opcode for i in loop.instructions)
+    assert names["HMMA.1688.F32.TF32"] == 16 * 2
+    counts = sass.count(loop.instructions)
+    assert counts["LDS.32"] == (4 * 4 + 4 * 2) * 2
+    assert not {"LDL.32", "STL.32", "float64", "FFMA"} & set(counts)

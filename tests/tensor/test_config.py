@@ -12,6 +12,7 @@ import pytest
 
 import tensor
 from kernels import cpu
+from kernels.precision import allows_tf32
 from tensor import config
 
 ROOT = Path(__file__).parents[2]
@@ -73,3 +74,17 @@ def test_the_fallback_is_named():
         check=True,
     )
     assert "kernels run serially" in done.stdout
+
+
+def test_tf32_is_one_switch_and_off_at_first() -> None:
+    assert not allows_tf32()
+    try:
+        for precision in ("high", "medium", "highest"):
+            tensor.set_float32_matmul_precision(precision)
+            assert tensor.backends.cuda.matmul.allow_tf32 == allows_tf32() == (precision != "highest")
+        tensor.backends.cuda.matmul.allow_tf32 = True
+        assert (tensor.get_float32_matmul_precision(), allows_tf32()) == ("high", True)
+        tensor.backends.cuda.matmul.allow_tf32 = False
+        assert (tensor.get_float32_matmul_precision(), allows_tf32()) == ("highest", False)
+    finally:
+        tensor.set_float32_matmul_precision("highest")

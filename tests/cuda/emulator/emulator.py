@@ -107,6 +107,31 @@ define internal {i32, i1} @emu_vote_pair(i32 %m, i32 %mode, i1 %p) alwaysinline 
 """
 """What of a warp's functions gives a pair, which C and LLVM return differently."""
 
+_FOURS = """
+declare float @emu_mma(i32, i32, i32, i32, i32, i32, float, float, float, float) convergent
+declare float @emu_matrix_rest(i32)
+declare i32 @emu_to_tf32(float)
+define internal {float, float, float, float} @emu_mma_fours(
+    i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1,
+    float %c0, float %c1, float %c2, float %c3) alwaysinline {
+  %d0 = call float @emu_mma(i32 %a0, i32 %a1, i32 %a2, i32 %a3, i32 %b0, i32 %b1,
+    float %c0, float %c1, float %c2, float %c3)
+  %d1 = call float @emu_matrix_rest(i32 1)
+  %d2 = call float @emu_matrix_rest(i32 2)
+  %d3 = call float @emu_matrix_rest(i32 3)
+  %r0 = insertvalue {float, float, float, float} poison, float %d0, 0
+  %r1 = insertvalue {float, float, float, float} %r0, float %d1, 1
+  %r2 = insertvalue {float, float, float, float} %r1, float %d2, 2
+  %r3 = insertvalue {float, float, float, float} %r2, float %d3, 3
+  ret {float, float, float, float} %r3
+}
+"""
+_PTX = {
+    "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32": "@emu_mma_fours",
+    "cvt.rna.tf32.f32": "@emu_to_tf32",
+}
+"""Functions in place of inline PTX, by its first word."""
+
 _LIBM = """
 exp exp2 exp10 log log2 log10 log1p expm1 sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sqrt
 fabs floor ceil trunc rint round erf erfc lgamma tgamma cbrt pow fmod atan2 copysign hypot fma fmin fmax ldexp
@@ -172,6 +197,9 @@ def _for_this_cpu(text: str, shared: list[tuple[int, int]]) -> str:
         # A symbol of outside: what is known to be the kernel's own would be kept in registers over barriers.
         text = re.sub(rf"^{re.escape(name)} = .*$", f"{name} = external global {kind}", text, flags=re.M)
         text = re.sub(rf'{re.escape(name)}(?![\w.$"])', f"@emu_shared_{address}", text)
+    text = re.sub(
+        r'\basm +(?:sideeffect +)?"(\S+) [^"]*", "[^"]*"', lambda found: _PTX.get(found[1], found[0]), text
+    )
     text = _plain(re.sub(r"\s*addrspace\(\d+\)", "", text).replace("addrspacecast", "bitcast"))
     text = re.sub(r"^(target |.*nvvm\.annotations|.*nvvmir\.version).*$", "", text, flags=re.M)
     for name, other in _SPECIAL.items():
@@ -179,7 +207,10 @@ def _for_this_cpu(text: str, shared: list[tuple[int, int]]) -> str:
     text = re.sub(r"^declare .*@emu_\w+_pair\(.*$", "", text, flags=re.M)
     text = re.sub(r"^(declare .*@emu_(?:barrier|wait)\w*\([^)]*\)).*$", r"\1 convergent", text, flags=re.M)
     text = re.sub(r"\b__nv_\w+", lambda found: _MATH.get(found[0], found[0]), text)
-    return f'target triple = "{llvm.get_default_triple()}"\n{text}{_PAIRS if "_pair(" in text else ""}'
+    more = (_PAIRS if "_pair(" in text else "") + (
+        _FOURS if any(name in text for name in _PTX.values()) else ""
+    )
+    return f'target triple = "{llvm.get_default_triple()}"\n{text}{more}'
 
 
 _NAMED = r"\b(?:i\d+|float|double|half|void|ptr)"

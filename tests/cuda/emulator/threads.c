@@ -220,6 +220,39 @@ int emu_ballot(int mask, int said) {
     return found;
 }
 
+/* PTX's mma.m16n8k8 of .tf32: the threads of a warp give and take what the ISA says under "Matrix Fragments for
+   mma.m16n8k8". Returns c0; emu_matrix_rest(1) and so on the others, to be asked for at once. The lowest 13 bits
+   of operands are not looked at. */
+static float given[MOST_THREADS][6], taken[4];
+float emu_mma(int a0, int a1, int a2, int a3, int b0, int b1, float c0, float c1, float c2, float c3) {
+    int own[6] = {a0, a1, a2, a3, b0, b1}, lane = me % WARP, first = me - lane;
+    float sums[4] = {c0, c1, c2, c3};
+    for (int i = 0; i < 6; i++) {
+        own[i] &= ~0x1FFF;
+        memcpy(&given[me][i], &own[i], sizeof(float));
+    }
+    emu_wait_for_warp(-1);
+    for (int i = 0; i < 4; i++) {
+        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 8; k++)
+            sums[i] += given[first + row % 8 * 4 + k % 4][row / 8 + k / 4 * 2] *
+                       given[first + column * 4 + k % 4][4 + k / 4];
+    }
+    emu_wait_for_warp(-1);
+    memcpy(taken, sums, sizeof taken);
+    return taken[0];
+}
+float emu_matrix_rest(int i) { return taken[i]; }
+
+/* PTX's cvt.rna.tf32.f32: to nearest, halves away from zero. */
+int emu_to_tf32(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x - x == 0)
+        bits = (bits + 0x1000) & ~(uint32_t)0x1FFF;
+    return (int)bits;
+}
+
 static void begin(void) {
     for (;;) {
         kernel(arguments);

@@ -13,7 +13,8 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
 from kernels import cuda as k
 from kernels.cuda import tiles
 from kernels.cuda.array import empty
-from kernels.cuda.products import TILES, TILES_BY_TABLES
+from kernels.cuda.products import TILES_BY_STEPS, TILES_BY_TABLES
+from kernels.precision import allow_tf32
 
 pytestmark = pytest.mark.usefixtures("device")
 RNG = np.random.default_rng(0)
@@ -53,7 +54,7 @@ def test_more_than_a_tile(sizes) -> None:
 def test_long_sums_are_cut(rows, columns) -> None:
     inner = 5 * tiles._SHORTEST_PART + 7
     a, b = numbers(rows, inner, dtype="float32"), numbers(inner, columns, dtype="float32")
-    parts, chunk = tiles._parts_of(rows, columns, 1, inner)
+    parts, chunk = tiles.parts_of(rows, columns, 1, inner)
     assert parts > 3
     assert (parts - 1) * chunk < inner <= parts * chunk
     agrees(a, b)
@@ -140,7 +141,7 @@ def test_tables_of_places_are_kept_for_a_stream_and_let_go_with_the_cache() -> N
     )
 
 
-@pytest.fixture(params=[(turned, name) for name in TILES for turned in (False, True)], ids=str)
+@pytest.fixture(params=[(turned, name) for name in TILES_BY_STEPS for turned in (False, True)], ids=str)
 def tile(request, monkeypatch) -> Iterator[str]:
     """Have products computed by tiles of each shape, and as the transposed product."""
     monkeypatch.setattr(tiles, "_choose_tile", lambda *_: request.param)
@@ -153,6 +154,8 @@ def tile(request, monkeypatch) -> Iterator[str]:
 def test_every_shape_of_tiles(tile, sizes) -> None:
     rows, inner, columns = sizes
     a, b = numbers(rows, inner, dtype="float32"), numbers(inner, columns, dtype="float32")
+    if tile == "tensor":
+        a, b = in_tf32(a), in_tf32(b)
     agrees(a, b)
     agrees(a.T.copy().T, b.T.copy().T)
     if tile in TILES_BY_TABLES:
@@ -175,3 +178,62 @@ def test_an_activation_that_needs_what_goes_into_it_is_refused() -> None:
     x = k.from_host(numbers(2, 2))
     with pytest.raises(ValueError, match=r"linear: expected an activation of .*, got 'gelu'"):
         k.linear(x, x, None, "gelu")
+
+
+@pytest.fixture
+def tf32(monkeypatch) -> Iterator[None]:
+    """Allow products in TF32, and have all that may be computed so."""
+    if not tiles.has_tf32():
+        pytest.skip("the GPU has no TF32: it needs compute capability 8.0")
+    choose = tiles._choose_tile
+
+    def chosen(down, across, count, names):
+        return choose(down, across, count, {"tensor"} & set(names) or names)
+
+    monkeypatch.setattr(tiles, "_choose_tile", chosen)
+    tiles._plan.cache_clear()
+    allow_tf32(True)
+    yield
+    allow_tf32(False)
+    tiles._plan.cache_clear()
+
+
+def in_tf32(x: np.ndarray) -> np.ndarray:
+    """Return numbers rounded to 10 bits of mantissa, halves away from zero."""
+    return ((x.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32)
+
+
+@pytest.mark.usefixtures("tf32")
+@pytest.mark.parametrize("sizes", [(17, 20, 36), (33, 7, 18), (16, 8, 16)], ids=str)
+@pytest.mark.parametrize("turned", [False, True])
+def test_products_in_tf32_are_those_of_rounded_numbers(sizes, turned) -> None:
+    rows, inner, columns = sizes
+    a, b = numbers(rows, inner, dtype="float32"), numbers(columns, inner, dtype="float32")
+    x, weight, bias = k.from_host(a), k.from_host(b), k.from_host(numbers(columns, dtype="float32"))
+    if turned:
+        x, weight = k.from_host(a.T.copy()).T, k.from_host(b.T.copy()).T
+    rounded = np.maximum(in_tf32(a).astype(float) @ in_tf32(b).T.astype(float) + bias.to_host(), 0)
+    exact = np.maximum(a.astype(float) @ b.T + bias.to_host(), 0)
+    found = k.linear(x, weight, bias, "relu").to_host()
+    np.testing.assert_allclose(found, rounded, 2e-6, 2e-5)
+    assert np.abs(found - exact).max() > 10 * np.abs(found - rounded).max()
+    allow_tf32(False)
+    np.testing.assert_allclose(k.linear(x, weight, bias, "relu").to_host(), exact, 2e-6, 2e-5)
+
+
+@pytest.mark.usefixtures("tf32")
+def test_small_integers_are_exact_in_tf32_and_what_is_not_finite_stays() -> None:
+    a, b = RNG.integers(-9, 9, (20, 40)).astype("float32"), RNG.integers(-9, 9, (40, 19)).astype("float32")
+    np.testing.assert_array_equal(k.matmul(k.from_host(a), k.from_host(b)).to_host(), a @ b)
+    a[1, 1], a[3, 3], b[7, 7] = np.inf, np.nan, np.finfo(np.float32).max
+    found = k.matmul(k.from_host(a), k.from_host(b)).to_host()
+    assert np.isnan(found[3]).all()
+    assert not np.isfinite(found[1]).any()
+    assert not np.isfinite(found[a[:, 7] != 0, 7]).any()  # rounded up to infinity
+    others = np.delete(np.delete(found, [1, 3], 0), 7, 1)
+    np.testing.assert_array_equal(others, np.delete(a, [1, 3], 0) @ np.delete(b, 7, 1))
+
+
+@pytest.mark.usefixtures("tf32")
+def test_float64_is_not_rounded() -> None:
+    agrees(numbers(20, 9), numbers(9, 20))
