@@ -38,6 +38,7 @@ class NllLoss(Operation):
     """-log_probs[target] of (rows, classes), weighted and reduced; rows of `ignore_index` do not count."""
 
     gradients_in_words = ("-grad * weight at the targets, else 0",)
+    only_reads_gradient = True
 
     @property
     def shown_edges(self):
@@ -56,6 +57,7 @@ class CrossEntropy(Operation):
 
     name = "NllLoss"
     gradients_in_words = ("grad * (softmax({0}) - one_hot({1})), by the count for a mean",)
+    only_reads_gradient = True
 
     @property
     def shown_edges(self):

@@ -6,6 +6,7 @@ import numpy as np
 
 from kernels.cuda.array import DeviceArray, empty, empty_like, from_host, on_device
 from kernels.cuda.compile import ALL, FLOATS, cuda, kernel
+from kernels.cuda.driver import keep_tables
 from kernels.cuda.geometry import coordinates, offset, walk
 from kernels.cuda.lift import launch, lift, run
 from kernels.cuda.transposes import transpose_into
@@ -22,6 +23,12 @@ _copy = lift("memory", "copy", _same, {"x": "T"}, ALL)
 def zeros(shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
     """Return zeros."""
     return full(shape, 0, dtype)
+
+
+@keep_tables(8)
+def one(dtype: np.dtype) -> DeviceArray:
+    """Return 1, of no dims, which is kept: it must not be written to."""
+    return full((), 1, dtype)
 
 
 def zeros_like(x: DeviceArray, dtype: np.dtype) -> DeviceArray:

@@ -157,7 +157,16 @@ def _add_recorded(leaf, grad, k, wrap) -> None:
     leaf._grad = grad.clone() if leaf._grad is None else leaf._grad + grad
 
 
-def _first_gradients(operation: str, roots, gradients) -> list:
+def _one_for(root, may_be_shared: bool):
+    """Return 1.0 for a root of one element; on a GPU one that is there already, if nobody else can see it."""
+    k, node = root._kernels, root._grad_fn
+    hidden = node is not None and node.only_reads_gradient and node.hooks is None and node.retained is None
+    if may_be_shared and hidden and root.is_cuda and not root._array.shape:
+        return root._wrap(k.one(root._array.dtype))
+    return root._wrap(k.full(root._array.shape, 1.0, root._array.dtype))
+
+
+def _first_gradients(operation: str, roots, gradients, may_be_shared: bool) -> list:
     """Return the tensor that flows into each root: the one given, or 1.0 for a single element."""
     gradients = (None,) * len(roots) if gradients is None else gradients
     if len(gradients) != len(roots):
@@ -178,7 +187,7 @@ def _first_gradients(operation: str, roots, gradients) -> list:
                     f"{operation}: grad can be implicitly created only for scalar outputs, got shape "
                     f"{tuple(root.shape)}; reduce it (.sum() or .mean()) or pass the gradient"
                 )
-            tensors.append(root._wrap(root._kernels.full(root._array.shape, 1.0, root._array.dtype)))
+            tensors.append(_one_for(root, may_be_shared))
             continue
         given = as_tensor_like(root, given, root.dtype, operation)
         if given.device != root.device:
@@ -208,7 +217,8 @@ def _differentiate(operation: str, roots, gradients, retain_graph, create_graph,
 
 def _run_pass(operation, roots, gradients, retain_graph, create_graph, inputs, run) -> dict:
     with set_grad_enabled(bool(create_graph)):
-        tensors = _first_gradients(operation, roots, gradients)
+        alone = not create_graph and inputs is None and run is None
+        tensors = _first_gradients(operation, roots, gradients, alone)
         if not create_graph:
             arrays = [t._array for t in tensors]
             return _propagate(roots, arrays, bool(retain_graph), inputs, None, run)

@@ -123,6 +123,7 @@ class Operation:
     broadcasts = False
     repeatable = True
     hands_over = False
+    only_reads_gradient = False  # its backward neither writes to its gradient nor hands it on
 
     hooks: "HookTable | None" = None
     retained: weakref.ref | None = None  # the tensor whose .grad is to be filled

@@ -6,6 +6,8 @@ two operations. Whoever looks on, by a hook of a module, by keeping values or se
 layers computed one by one. On the CPU results of this size are in its caches, and it would gain nothing.
 """
 
+from typing import Any
+
 from numpy import ndarray
 
 from tensor.autograd import is_anomaly_enabled
@@ -16,9 +18,9 @@ from tensor.nn.conv import Conv2d
 from tensor.nn.linear import Linear
 from tensor.nn.module import Module
 
-_LAYERS = {kind: kind.forward for kind in (Linear, Conv2d)}
-_ACTIVATIONS = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
-_FORWARDS = {**_LAYERS, **{kind: kind.forward for kind in _ACTIVATIONS}}
+_LAYERS: tuple[Any, ...] = (Linear, Conv2d)
+_ACTIVATIONS: dict[Any, str] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
+_FORWARDS = {kind: kind.forward for kind in (*_LAYERS, *_ACTIVATIONS)}
 
 
 def may_begin(module: Module, input) -> bool:

@@ -208,3 +208,28 @@ def test_a_changed_target_is_noticed(check) -> None:
 )
 def test_wrong_arguments(check, call) -> None:
     check.raises_alike(call)
+
+
+def test_the_one_that_backward_begins_with_is_nobodys_to_change(device):
+    """A GPU keeps it; whoever may see it is given another."""
+    x, y = tensor.arange(6.0, device=device).reshape(2, 3), tensor.tensor([0, 2], device=device)
+    grads = []
+    for change in (
+        lambda loss: None, lambda loss: loss.register_hook(lambda grad: grad.mul_(3)),
+        lambda loss: loss.retain_grad(), lambda loss: loss.grad_fn.register_prehook(lambda grads: None),
+    ):  # fmt: skip
+        leaf = x.clone().requires_grad_()
+        loss = tensor.nn.functional.cross_entropy(leaf, y)
+        change(loss)
+        loss.backward()
+        if loss.retains_grad:
+            loss.grad.zero_()
+        grads.append(leaf.grad)
+    assert tensor.allclose(grads[1], 3 * grads[0])
+    leaf = x.clone().requires_grad_()
+    loss = tensor.nn.functional.cross_entropy(leaf, y)
+    (own,) = tensor.autograd.grad(loss, loss, retain_graph=True)
+    own.zero_()
+    loss.backward()
+    for grad in (*grads[2:], leaf.grad):
+        assert tensor.equal(grad, grads[0])
