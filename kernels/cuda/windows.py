@@ -26,6 +26,7 @@ from kernels.cuda.vectors import BYTES
 _OFFSETS = (1 << 32) - 1  # the bits of an entry that hold its offset
 _MOST_TAPS = 30  # rows and columns of a filter together: an entry has no sign
 _MOST_POSITIONS = 1 << 20  # that a table is made for
+_SMALL_BYTES = 1 << 21  # of tables, of which many may be kept
 
 _ENOUGH_BLOCKS = 256
 _SHORTEST_PART = 64
@@ -164,27 +165,34 @@ class Windows(NamedTuple):
         )
 
 
-def _entries(
-    windows: Windows, shape: Sequence[int], steps: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the entries of taps and positions of images (n, c, h, w), and what their offsets count from.
+def _entries(windows: Windows, shape: Sequence[int], steps: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries of taps, and of positions, of images (n, c, h, w), counted from `_origin`.
 
     shape: with the channels of a group; steps: in elements.
     """
     n, channels, *sizes = shape
     rows_and_columns = [np.arange(count) for count in windows.taps], [np.arange(p) for p in windows.positions]
-    tap_offsets, offsets, first = [], [], 0
+    tap_offsets, offsets = [], []
     for d, (taps, positions) in enumerate(zip(*rows_and_columns, strict=True)):
         step, tap_step, stride = windows.step[d], windows.tap_step[d], steps[2 + d]
         lowest = min(0, (len(taps) - 1) * tap_step)
-        first += (windows.origin[d] + lowest) * stride
         bits = np.int64(1) << (32 + taps + (windows.taps[0] if d else 0))
         tap_offsets.append((taps * tap_step - lowest) * stride + bits)
         lies = windows.origin[d] + np.add.outer(positions * step, taps * tap_step)
         offsets.append(positions * step * stride + (((lies < 0) | (lies >= sizes[d])) * bits).sum(1))
     of_taps = np.add.outer(np.arange(channels) * steps[1], np.add.outer(*tap_offsets))
     of_positions = np.add.outer(np.arange(n) * steps[0], np.add.outer(*offsets))
-    return of_taps.reshape(-1), of_positions.reshape(-1), first
+    return of_taps.reshape(-1), of_positions.reshape(-1)
+
+
+def _origin(windows: Windows, steps: Sequence[int]) -> int:
+    """Return where the tap nearest to the image's beginning lies at the first position, in elements."""
+    return sum(
+        (origin + min(0, (taps - 1) * tap_step)) * stride
+        for origin, taps, tap_step, stride in zip(
+            windows.origin, windows.taps, windows.tap_step, steps[2:], strict=True
+        )
+    )
 
 
 def _offsets(shape: Sequence[int], steps: Sequence[int]) -> np.ndarray:
@@ -206,11 +214,14 @@ class _Plan:
 
     def __init__(self, a, x, out, windows: Windows, over_positions: bool, addend, dtype: np.dtype):
         (a_shape, a_steps), (x_shape, x_steps), (shape, steps) = a, x, out
-        groups, inner_dims = a_shape[0], 3
+        groups, rows = a_shape[0], len(a_shape) - 3
         channels = x_shape[1] // groups
-        taps, positions, first = _entries(windows, (x_shape[0], channels, *x_shape[2:]), x_steps)
-        entries = (positions, taps) if over_positions else (taps, positions)
-        rows = len(a_shape) - inner_dims
+        self._images = windows, (x_shape[0], channels, *x_shape[2:]), x_steps
+        self._over_positions = over_positions
+        self._offsets = [  # of a's rows, those of the result, its columns, and what is summed up
+            (a_shape[1:rows], a_steps[1:rows]), (shape[1:rows], steps[1:rows]), (shape[rows:], steps[rows:]),
+            (a_shape[rows:], a_steps[rows:]),
+        ]  # fmt: skip
         down = Dims(a_shape[1:rows], a_steps[1:rows], steps[1:rows])
         across = Dims(shape[rows:], steps[rows:], steps[rows:])
         depth = Dims(a_shape[rows:], a_steps[rows:], a_steps[rows:])
@@ -226,13 +237,7 @@ class _Plan:
         elif is_dense:
             self.parts, chunk = parts_of(down.size, across.size, groups, depth.size)
         self.blocks, self.threads = blocks * self.parts, tile.threads
-        self.tables = np.concatenate(
-            [
-                _offsets(a_shape[1:rows], a_steps[1:rows]), _offsets(shape[1:rows], steps[1:rows]),
-                entries[1], _offsets(shape[rows:], steps[rows:]),
-                _offsets(a_shape[rows:], a_steps[rows:]), entries[0],
-            ]
-        )  # fmt: skip
+        self.tables_bytes = 16 * (down.size + across.size + depth.size)
         self.nbytes = min(BYTES, 4 * dtype.itemsize)
         unit = self.nbytes // dtype.itemsize
         self.wide = (
@@ -242,9 +247,16 @@ class _Plan:
         added = (0, 0) if addend is None else addend  # of groups, and of rows
         self.numbers = (
             down.size, across.size, depth.size, groups, self.parts, chunk, 0, 0, 0, 0, 0, 0, True, False,
-            0, first, 1, packed([groups], 1), packed([a_steps[0]], 0), packed([channels * x_steps[1]], 0),
-            packed([steps[0]], 0), math.prod(shape), addend is not None, *added, 0,
+            0, _origin(windows, x_steps), 1, packed([groups], 1), packed([a_steps[0]], 0),
+            packed([channels * x_steps[1]], 0), packed([steps[0]], 0), math.prod(shape), addend is not None, *added, 0,
         )  # fmt: skip
+
+    def tables(self) -> DeviceArray:
+        """Return new tables, as the kernel reads them."""
+        entries = _entries(*self._images)
+        of_inner, of_columns = reversed(entries) if self._over_positions else entries
+        rows, out_rows, columns, inner = [_offsets(*dims) for dims in self._offsets]
+        return from_host(np.concatenate([rows, out_rows, of_columns, columns, inner, of_inner]))
 
 
 _plan = lru_cache(maxsize=256)(_Plan)
@@ -255,8 +267,13 @@ for _name in ("flat", "square"):
 
 
 @keep_tables(64)
-def _tables(plan: _Plan) -> DeviceArray:
-    return from_host(plan.tables)
+def _small_tables(plan: _Plan) -> DeviceArray:
+    return plan.tables()
+
+
+@keep_tables(8)
+def _large_tables(plan: _Plan) -> DeviceArray:
+    return plan.tables()
 
 
 def _choose_tile(rows: int) -> str:
@@ -308,7 +325,8 @@ def _launch(plan: _Plan, a: DeviceArray, x: DeviceArray, bias: DeviceArray | Non
         allowed and not address % plan.nbytes
         for allowed, address in zip(plan.wide, (a.address, out.address), strict=True)
     )
+    tables = _small_tables(plan) if plan.tables_bytes <= _SMALL_BYTES else _large_tables(plan)
     product(plan.tile, True, formula, _PIECES).launch(
         plan.blocks, plan.threads, *plan.numbers, a_wide, False, out_wide,
-        a, x, a if bias is None else bias, _tables(plan), out,
+        a, x, a if bias is None else bias, tables, out,
     )  # fmt: skip

@@ -123,6 +123,20 @@ def test_the_loop_of_the_large_product_multiplies() -> None:
 
 
 @needs_compiler
+def test_windows_are_read_by_few_instructions() -> None:
+    loop = disassembled(KERNELS["products.flat_product_of_windows"]).busiest("FFMA")
+    assert loop is not None
+    counts = sass.count(loop.instructions)
+    assert counts["FFMA"] == 4 * 4 * 16
+    assert counts["LDG.128"] == 2, "filters, or the gradient, along the sum or across it"
+    assert counts["FFMA"] / len(loop.instructions) > 0.52
+    assert not {"LDL.32", "STL.32", "float64"} & set(counts)
+    # Of an element: whether there is one, the sum of two offsets, its address.
+    reads = [i for i in loop.instructions if i.opcode == "IMAD.WIDE.U32" and i.guard]
+    assert len(reads) == 8
+
+
+@needs_compiler
 @pytest.mark.parametrize(
     ("name", "reads", "writes"),
     [
