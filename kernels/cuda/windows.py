@@ -248,7 +248,8 @@ class _Plan:
         self.numbers = (
             down.size, across.size, depth.size, groups, self.parts, chunk, 0, 0, 0, 0, 0, 0, True, False,
             0, _origin(windows, x_steps), 1, packed([groups], 1), packed([a_steps[0]], 0),
-            packed([channels * x_steps[1]], 0), packed([steps[0]], 0), math.prod(shape), addend is not None, *added, 0,
+            packed([channels * x_steps[1]], 0), packed([steps[0]], 0), math.prod(shape),
+            addend is not None, *added, 0,
         )  # fmt: skip
 
     def tables(self) -> DeviceArray:
