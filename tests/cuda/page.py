@@ -107,8 +107,8 @@ def table_of_code() -> str:
     ptxas, nvdisasm = offline.find_ptxas(), offline.find_nvdisasm()
     if ptxas is None or nvdisasm is None:
         raise SystemExit("page: no ptxas or nvdisasm; pip install 'liftgrad[cuda-check]'")
+    found = sorted(launched_by_work().items())  # makes some kernels: those with an activation at the end
     kernels = {f"{kernel.family}.{kernel.name}": kernel for kernel in offline.all_kernels()}
-    found = sorted(launched_by_work().items())
     lines = [
         "Variants of float32 for sm_90. Of the innermost loop that works most: its instructions, the part "
         "of them that are FFMA, and the loads and stores of 128 bits and of fewer.",

@@ -21,7 +21,7 @@ from tensor.bench.works.training import Network, batches, stepping
 if find_spec("numba_cuda") is None:
     pytest.skip("numba-cuda is not installed", allow_module_level=True)
 
-MOST_LAUNCHES = {"mlp": 14, "cnn": 29}
+MOST_LAUNCHES = {"mlp": 12, "cnn": 24}
 """Launches of a training step with Adam at most: to be lowered where steps learn to do with fewer."""
 
 NETWORKS = ("mlp", "cnn")
