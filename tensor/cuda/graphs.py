@@ -4,7 +4,6 @@ What a graph works on lies at the same addresses in every replay: new inputs are
 was captured with, and its results appear in those that came out of the capture.
 """
 
-import gc
 import warnings
 from typing import Any
 
@@ -172,7 +171,6 @@ class graph:
         if gpu.streams.capture is not None:
             raise RuntimeError("graph: a capture is under way already; end it before another one begins")
         gpu.synchronize()
-        gc.collect()  # garbage that holds tensors would hold them while the graph takes memory of its own
         self._stream.__enter__()
         try:
             self.cuda_graph.capture_begin(*self._begin)

@@ -249,19 +249,19 @@ def test_memory_is_reused_within_a_capture_and_by_nobody_else() -> None:
     g, y = capture(chain)
     grown = torch.cuda.memory_reserved() - reserved
     assert 4096 <= grown <= 4 * 4096, "two blocks by turns, and the number"
-    others = [torch.full((1000,), -1.0, device="cuda") for _ in range(30)]
+    others = [torch.full((1000,), -1.0, device="cuda") for _ in range(6)]
     g.replay()
     assert y.tolist() == [21] * 1000
     assert all((other == -1).all().item() for other in others)
     torch.cuda.empty_cache()  # the blocks that are free belong to the graph
-    more = [torch.full((1000,), -2.0, device="cuda") for _ in range(30)]
+    more = [torch.full((1000,), -2.0, device="cuda") for _ in range(6)]
     g.replay()
     assert y.tolist() == [21] * 1000
     assert all((other == -2).all().item() for other in more)
 
 
 def test_memory_goes_back_with_the_graph_and_its_tensors() -> None:
-    x = torch.ones(1 << 18, device="cuda")
+    x = torch.ones(1 << 12, device="cuda")
     gc.collect()
     torch.cuda.empty_cache()
     reserved = torch.cuda.memory_reserved()
@@ -288,7 +288,7 @@ def test_replays_allocate_nothing() -> None:
 
 
 def test_graphs_of_one_pool_share_what_is_free() -> None:
-    x = torch.ones(1 << 18, device="cuda")
+    x = torch.ones(1 << 12, device="cuda")
     token = torch.cuda.graph_pool_handle()
     first, y = capture(lambda: (x + 1) * 2, pool=token)
     reserved = torch.cuda.memory_reserved()
@@ -302,7 +302,7 @@ def test_graphs_of_one_pool_share_what_is_free() -> None:
     del first, z
     gc.collect()
     assert torch.cuda.memory_reserved() == reserved, "the second one still writes there"
-    other = torch.full((1 << 18,), 9.0, device="cuda")
+    other = torch.full((1 << 12,), 9.0, device="cuda")
     assert other.data_ptr() != address
     second.replay()
     assert other[:1].item() == 9
