@@ -3,35 +3,13 @@
 Neither waits for the GPU, nor does the host look at the elements.
 """
 
-import numpy as np
-
-from kernels.cuda import vectors
+from kernels.cuda import gather
 from kernels.cuda.array import DeviceArray, empty
 from kernels.cuda.blocks import sum_of_block
-from kernels.cuda.compile import ALL, FLOATS, cuda, kernel, threads, types
+from kernels.cuda.compile import FLOATS, cuda, kernel, threads, types
 from kernels.cuda.memory import contiguous
 
 _THREADS = threads(256)
-_MOST_BLOCKS = 1 << 16
-
-
-@kernel(
-    "int64, int64, int64, int64, T*, int64*, out T*",
-    ALL,
-    lambda kind: {"EACH": vectors.width(np.dtype(kind["T"])), "load": vectors.load, "store": vectors.store},
-)
-def _take_rows(rows, width, across, wide, x, positions, out):
-    """Copy rows of `width` elements; `across` threads, a power of two, share a row."""
-    t, down = cuda.threadIdx.x, cuda.blockDim.x // across
-    first, step = t % across, cuda.gridDim.x * down
-    for row in range(cuda.blockIdx.x * down + t // across, rows, step):
-        source, target = positions[row] * width, row * width
-        if wide:
-            for i in range(first * EACH, width, across * EACH):  # noqa: F821
-                store(out, target + i, load(x, source + i, EACH))  # noqa: F821
-        else:
-            for i in range(first, width, across):
-                out[target + i] = x[source + i]
 
 
 def take_rows(x: DeviceArray, positions: DeviceArray, out: DeviceArray | None = None) -> DeviceArray:
@@ -39,19 +17,10 @@ def take_rows(x: DeviceArray, positions: DeviceArray, out: DeviceArray | None = 
 
     x: (count, ...); positions: (rows,) int64, contiguous, 0 <= position < count, which nothing checks.
     """
-    out = empty((positions.size, *x.shape[1:]), x.dtype) if out is None else out
-    rows = positions.size
-    if not out.size:
-        return out
-    width = out.size // rows
-    each = vectors.width(x.dtype)
-    wide = width % each == 0 and x.address % vectors.BYTES == 0 == out.address % vectors.BYTES
-    across = 1
-    while across < _THREADS and across * (each if wide else 1) < width:
-        across *= 2
-    blocks = min(-(-rows * across // _THREADS), _MOST_BLOCKS)
-    _take_rows.launch(blocks, _THREADS, rows, width, across, int(wide), x, positions, out)
-    return out
+    found = gather.take_rows(x, positions, out)
+    if found is None:  # there is nothing in a row
+        found = empty((positions.size, *x.shape[1:]), x.dtype) if out is None else out
+    return found
 
 
 @kernel(

@@ -48,10 +48,10 @@ def _take_rows(rows, words, step, count, paired, x, positions, out):
                 out[to + i] = x[start + i]
 
 
-def take_rows(x: DeviceArray, index) -> DeviceArray | None:
+def take_rows(x: DeviceArray, index, out: DeviceArray | None = None) -> DeviceArray | None:
     """Return x[index], copied, if index is one array of integers for the first dim, and rows lie in order.
 
-    None for other indices and layouts.
+    None for other indices and layouts. out: in order, to be filled and returned.
     """
     first, *others = index if isinstance(index, tuple) else (index,)
     if isinstance(first, slice) or any(not isinstance(i, slice) or i != _ALL for i in others):
@@ -61,7 +61,8 @@ def take_rows(x: DeviceArray, index) -> DeviceArray | None:
     if not x[0].flags.c_contiguous:
         return None
     positions = contiguous(on_device(first))
-    out = empty((*positions.shape, *x.shape[1:]), x.dtype)
+    if out is None:
+        out = empty((*positions.shape, *x.shape[1:]), x.dtype)
     if not out.size:
         return out
     nbytes, step = math.prod(x.shape[1:]) * x.itemsize, x.strides[0]

@@ -105,7 +105,7 @@ def test_an_epoch_waits_for_the_gpu_at_its_end(gpu_stand_in: ModuleType) -> None
             on_batch=lambda position: at_batches.append(gpu.waits),
         )  # fmt: skip
         assert at_batches == [0] * 9 + [1] * 9
-        assert gpu.launched["batches.take_rows"] == 2 * 18
+        assert gpu.launched["gather.take_rows"] == 2 * 18
         assert gpu.launched["batches.tally"] == 18
 
 
