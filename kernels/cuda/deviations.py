@@ -17,6 +17,7 @@ from kernels.cuda.walking import (
     SINGLE,
     VECTOR,
     in_two_dims,
+    plan_by_turns,
     plan_for,
     seat,
     seat_number,
@@ -64,10 +65,13 @@ def add_pairs(x, y):
 
 
 def _sum_products(
-    results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, left,
+    results, lines, each, per, apart, step, beside, kind, kept, kept_shape, kept_steps, left, centers,
     x, factor, center, rest, total, product,
 ):  # fmt: skip
-    """Sum f and f * d of each part; d = x - center - rest of the result, f = d or an element of `factor`."""
+    """Sum f and f * d of each part; d = x - center - rest of the result, f = d or an element of `factor`.
+
+    centers: of how many results each has a center of its own; then they are taken from the first on again.
+    """
     shared = cuda.shared.array(BLOCK, T)  # noqa: F821
     p0, across, line, high, place_of, at_once, lane, wide, between = seat(beside)
     t, part, parts = seat_number(), cuda.blockIdx.y, cuda.gridDim.y
@@ -78,7 +82,7 @@ def _sum_products(
         sums, result = nothing, block + place_of
         if result < results:
             base = place(result, kept, kept_shape, kept_steps)
-            given = x, factor, center[result], rest[result]
+            given = x, factor, center[result % centers], rest[result % centers]
             for p in range(p0, per, across):
                 at = base + p * step + line * apart
                 if kind == VECTOR:  # noqa: SIM114 (a loop for each: there kind is a constant)
@@ -97,7 +101,7 @@ def _sum_products(
 
 
 def _products(name: str, item) -> Kernel:
-    signature = f"{LAYOUT}, int64, T*, T*, T*, T*, out T*, out T*"
+    signature = f"{LAYOUT}, int64, int64, T*, T*, T*, T*, out T*, out T*"
     scope = {"item": item, "walked": walker(item, add_pairs)}
     return register(Kernel(_sum_products, signature, FLOATS, scope, name))
 
@@ -110,25 +114,26 @@ _shares = _products("shares", _product_item(_factor_there))
 
 
 def _two_sums(made: Kernel, x, factor, center, rest, dims) -> tuple[DeviceArray, DeviceArray]:
-    plan = plan_for(x, dims, columns_of_four=False)
+    plan, groups = plan_for(x, dims, columns_of_four=False), 1
+    shape = [n for d, n in enumerate(x.shape) if d not in dims]
     if plan is None:
-        shape = [n for d, n in enumerate(x.shape) if d not in dims]
-        x, factor = in_two_dims(x, dims), None if factor is None else in_two_dims(factor, dims)
-        total, product = _two_sums(made, x, factor, center, rest, (1,))
-        return total.reshape(shape), product.reshape(shape)
-    results, parts = plan.results, plan.parts
-    both = empty((2, results, parts), x.dtype)
-    total, product = both[0], both[1]
-    if results:
+        found = plan_by_turns(x, dims)
+        if found is None:
+            x, factor = in_two_dims(x, dims), None if factor is None else in_two_dims(factor, dims)
+            total, product = _two_sums(made, x, factor, center, rest, (1,))
+            return total.reshape(shape), product.reshape(shape)
+        plan, groups = found
+    sets, parts = plan.results // groups, plan.parts
+    both = empty((2, groups, sets, parts), x.dtype)
+    if sets:
         factor, center, rest = x if factor is None else factor, contiguous(center), contiguous(rest)
         made.launch(
-            plan.blocks, plan.block, *plan.layout(x, factor), plan.rest,
-            x, factor, center, rest, total, product,
+            plan.blocks, plan.block, *plan.layout(x, factor), plan.rest, sets,
+            x, factor, center, rest, both[0], both[1],
         )  # fmt: skip
-    if parts > 1:
-        both = sum(both, (2,))
-        total, product = both[0], both[1]
-    return total.reshape(plan.shape), product.reshape(plan.shape)
+    if groups * parts > 1:
+        both = sum(both, (1, 3))
+    return both[0].reshape(shape), both[1].reshape(shape)
 
 
 def deviations(x: DeviceArray, center: DeviceArray, rest: DeviceArray, dims: tuple[int, ...]):

@@ -20,6 +20,7 @@ from kernels.cuda.walking import (
     SINGLE,
     VECTOR,
     in_two_dims,
+    plan_by_turns,
     plan_for,
     seat,
     seat_number,
@@ -82,29 +83,35 @@ _moments = register(
 
 
 @kernel(
-    "int64, int64, int64, int64, int64, int64, T, T, T*, T*, T*, out T*, out T*, out T*", FLOATS
+    "int64, int64, int64, int64, int64, int64, int64, int64, T, T, T*, T*, T*, out T*, out T*, out T*", FLOATS
 )  # fmt: skip
 def _merge_moments(
-    sets, parts, count, of_part, moves_mean, moves_var, eps, momentum,
+    sets, entries, parts, count, of_part, of_last, moves_mean, moves_var, eps, momentum,
     means, rests, squares, running_mean, running_var, stats,
 ):  # fmt: skip
-    """Fill in stats out of the moments of parts, a block for each set, and move the running ones."""
+    """Fill in stats out of the moments of parts, a block for each set, and move the running ones.
+
+    The moments lie as (entries / parts, sets, parts).
+    """
     shared = cuda.shared.array(MOST, T)  # noqa: F821
     t, width = cuda.threadIdx.x, cuda.blockDim.x
-    size, whole = T(count), T(of_part)  # noqa: F821
-    last = T(count - (parts - 1) * of_part)  # noqa: F821
+    size, whole, last = T(count), T(of_part), T(of_last)  # noqa: F821
     for row in range(cuda.blockIdx.x, sets, cuda.gridDim.x):
         first = row * parts
         near = means[first] if means[first] - means[first] == 0 else T(0)  # noqa: F821
         total = T(0)  # noqa: F821
-        for i in range(t, parts, width):
-            total += ((means[first + i] - near) + rests[first + i]) * (last if i == parts - 1 else whole)
+        for i in range(t, entries, width):
+            part = i % parts
+            at = first + i // parts * sets * parts + part
+            total += ((means[at] - near) + rests[at]) * (last if part == parts - 1 else whole)
         drift = sum_of_block(shared, t, width, total) / size
         mean, rest = near + drift, lost_in(near, drift)
         square = T(0)  # noqa: F821
-        for i in range(t, parts, width):
-            d = ((means[first + i] - mean) - rest) + rests[first + i]
-            square += squares[first + i] + d * d * (last if i == parts - 1 else whole)
+        for i in range(t, entries, width):
+            part = i % parts
+            at = first + i // parts * sets * parts + part
+            d = ((means[at] - mean) - rest) + rests[at]
+            square += squares[at] + d * d * (last if part == parts - 1 else whole)
         square = sum_of_block(shared, t, width, square)
         if square < 0.0:
             square = T(0)  # noqa: F821
@@ -130,21 +137,23 @@ def statistics_of(
 
     running_mean, running_var: contiguous (sets,), moved in place by `momentum` if they are given.
     """
-    plan = plan_for(x, dims, columns_of_four=False)
+    plan, groups = plan_for(x, dims, columns_of_four=False), 1
     if plan is None:
-        rows = in_two_dims(x, dims)
-        return statistics_of(rows, (1,), eps, running_mean, running_var, momentum)
-    sets, parts = plan.results, plan.parts
+        found = plan_by_turns(x, dims)
+        if found is None:
+            return statistics_of(in_two_dims(x, dims), (1,), eps, running_mean, running_var, momentum)
+        plan, groups = found
+    sets, parts, stats = plan.results // groups, plan.parts, empty((3, plan.results // groups), x.dtype)
     lines, each = plan.numbers[0][1:3]
     count = math.prod(x.shape[d] for d in dims)
-    of_line = (count - plan.rest) // lines
-    moments = empty((3, sets, parts), x.dtype)
-    stats = empty((3, sets), x.dtype)
+    of_line = (count // groups - plan.rest) // lines
+    of_part = min(each, lines) * of_line
+    moments = empty((3, plan.results, parts), x.dtype)
     _moments.launch(plan.blocks, plan.block, *plan.layout(x), plan.rest, of_line, x, *_thirds(moments))
     over_rows(
-        _merge_moments, sets, parts,
-        count, min(each, lines) * of_line, int(running_mean is not None), int(running_var is not None),
-        eps, momentum, *_thirds(moments),
+        _merge_moments, sets, groups * parts,
+        parts, count, of_part, count // groups - (parts - 1) * of_part,
+        int(running_mean is not None), int(running_var is not None), eps, momentum, *_thirds(moments),
         stats if running_mean is None else running_mean, stats if running_var is None else running_var, stats,
     )  # fmt: skip
     return stats

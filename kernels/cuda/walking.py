@@ -136,6 +136,20 @@ def plan_for(x: DeviceArray, dims: tuple[int, ...], columns_of_four: bool = True
     return _plan(x.shape, x.strides, x.itemsize, dims, columns_of_four)
 
 
+def plan_by_turns(x: DeviceArray, dims: tuple[int, ...]) -> tuple[Plan, int] | None:
+    """Return how to reduce over the nearest of `dims` first, and how many results of that make one.
+
+    Where these are (groups, results): None where they would lie in another order, or in too many dims.
+    """
+    near = nearest(x, dims)
+    left = [d for d in dims if d not in near]
+    kept = [d for d in range(x.ndim) if d not in dims]
+    plan = plan_for(x, near, columns_of_four=False)
+    if plan is None or not near or (left and kept and max(left) > min(kept)):
+        return None
+    return plan, math.prod(x.shape[d] for d in left)
+
+
 def nearest(x: DeviceArray, dims: tuple[int, ...]) -> tuple[int, ...]:
     """Return those of `dims` in which x is one run of elements that are equally far apart, and nearest."""
     order = sorted((d for d in dims if x.shape[d] > 1), key=lambda d: -(x.strides[d] or math.inf))
