@@ -173,7 +173,7 @@ class _Recording:
                         f"step: gradients start from one number, such as a loss; got shape "
                         f"{tuple(root.shape)}: reduce it, by .sum() or .mean()"
                     )
-                (start,) = _first_gradients("step", [root], None)
+                (start,) = _first_gradients("step", [root], None, False)
                 self._start = start._array
                 found = {}
                 if root.grad_fn is not None:
