@@ -287,11 +287,14 @@ def _rmsprop(worker, workers, like, total, table, lr, alpha, eps, decay, momentu
     _rmsprop_rows(like, table, settings, moving, centered, begin, end)
 
 
-def rmsprop(arrays: Arrays, grads, lr, alpha, eps, weight_decay, momentum, centered, maximize) -> None:
+def rmsprop(
+    arrays: Arrays, grads, counts, lr, alpha, eps, weight_decay, momentum, centered, maximize
+) -> None:
     """RMSprop (Tieleman and Hinton 2012), in PyTorch's form: eps is added to the root.
 
     arrays: parameters, running averages of the squared gradients, velocities unless momentum is 0, and with
-    `centered` running averages of the gradients. grads: contiguous, one for each parameter.
+    `centered` running averages of the gradients. grads: contiguous, one for each parameter. counts: of
+    steps; they have no effect on this rule.
     """
     sign = -1.0 if maximize else 1.0
     _rmsprop(

@@ -117,11 +117,11 @@ def _update(kind, arrays, grads, factors, keeps, eps, decay, maximize, shrink=1.
     )  # fmt: skip
 
 
-def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize) -> None:
+def adadelta(arrays: Arrays, grads, counts, lr, rho, eps, weight_decay, maximize) -> None:
     """Adadelta (Zeiler 2012): steps as large, in the root mean square, as those before.
 
     arrays: parameters, running averages of squared gradients, and of squared steps. grads: contiguous, one
-    for each parameter.
+    for each parameter. counts: of steps; they have no effect on this rule.
     """
     factors = np.full((len(grads), 1), lr)
     _update(_ADADELTA, arrays, grads, factors, (rho, rho), eps, weight_decay, maximize)

@@ -106,13 +106,13 @@ def _rmsprop(lr, alpha, fresh, eps, decay, momentum, sign, moving, centered, gra
 
 
 def rmsprop(
-    arrays: Arrays, grads, lr, alpha, eps, weight_decay, momentum, centered, maximize, counts=None
+    arrays: Arrays, grads, counts, lr, alpha, eps, weight_decay, momentum, centered, maximize
 ) -> None:
     """RMSprop (Tieleman and Hinton 2012), in PyTorch's form: eps is added to the root.
 
     arrays: parameters, running averages of the squared gradients, velocities unless momentum is 0, and with
-    `centered` running averages of the gradients. grads: contiguous, one for each parameter. counts: where
-    steps are counted on the GPU.
+    `centered` running averages of the gradients. grads: contiguous, one for each parameter. counts: on
+    the rule they have no effect; a list of arrays where steps are counted on the GPU.
     """
     moving, sign = momentum > 0, -1.0 if maximize else 1.0
     squares, *more = arrays.state
@@ -120,7 +120,8 @@ def rmsprop(
     first = 0.0 if isinstance(lr, DeviceArray) else lr
     rule = first, alpha, 1 - alpha, eps, weight_decay, momentum, sign, int(moving), int(centered)
     numbers = [rule] * len(grads)
-    table = numbers if counts is None else plain_numbers(grads[0].dtype, lr, numbers, counts)
+    on_gpu = isinstance(counts, list)
+    table = plain_numbers(grads[0].dtype, lr, numbers, counts) if on_gpu else numbers
     arrays.update(_rmsprop, grads, [squares, velocities, means], table)
 
 

@@ -22,15 +22,17 @@ def _adadelta(lr, keep, fresh, eps, decay, sign, grad, square, change, p):
     return s, keep * change + fresh * step * step, p - lr * step
 
 
-def adadelta(arrays: Arrays, grads, lr, rho, eps, weight_decay, maximize, counts=None) -> None:
+def adadelta(arrays: Arrays, grads, counts, lr, rho, eps, weight_decay, maximize) -> None:
     """Adadelta (Zeiler 2012): steps as large, in the root mean square, as those before.
 
     arrays: parameters, running averages of squared gradients, and of squared steps. grads: contiguous, one
-    for each parameter. counts: where steps are counted on the GPU.
+    for each parameter. counts: on the rule they have no effect; a list of arrays where steps are counted on
+    the GPU.
     """
     first = 0.0 if isinstance(lr, DeviceArray) else lr
     numbers = [(first, rho, 1 - rho, eps, weight_decay, -1.0 if maximize else 1.0)] * len(grads)
-    table = numbers if counts is None else plain_numbers(grads[0].dtype, lr, numbers, counts)
+    on_gpu = isinstance(counts, list)
+    table = plain_numbers(grads[0].dtype, lr, numbers, counts) if on_gpu else numbers
     arrays.update(_adadelta, grads, arrays.state, table)
 
 

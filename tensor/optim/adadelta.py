@@ -52,14 +52,13 @@ class Adadelta(Optimizer):
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
         counts = batch.count(group["capturable"])
-        on_gpu = isinstance(counts, list)
         batch.kernels.adadelta(
             batch.table,
             grads,
-            batch.rate(group, on_gpu),
+            counts,
+            batch.rate(group, isinstance(counts, list)),
             float(group["rho"]),
             float(group["eps"]),
             float(group["weight_decay"]),
             group["maximize"],
-            *([counts] if on_gpu else []),
         )

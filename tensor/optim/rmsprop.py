@@ -58,16 +58,15 @@ class RMSprop(Optimizer):
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
         counts = batch.count(group["capturable"])
-        on_gpu = isinstance(counts, list)
         batch.kernels.rmsprop(
             batch.table,
             grads,
-            batch.rate(group, on_gpu),
+            counts,
+            batch.rate(group, isinstance(counts, list)),
             float(group["alpha"]),
             float(group["eps"]),
             float(group["weight_decay"]),
             float(group["momentum"]),
             group["centered"],
             group["maximize"],
-            *([counts] if on_gpu else []),
         )

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from tensor.devices import is_capturing
 from tensor.engine import Tensor
 from tensor.optim.batch import Batch
@@ -66,14 +64,14 @@ class SGD(Optimizer):
         return fresh
 
     def _update(self, batch: Batch, grads: list, group: dict[str, Any]) -> None:
-        fresh = batch.fresh
+        fresh: Any = batch.fresh
         if is_capturing() and fresh.any():
             if group["dampening"] != 0:
                 raise RuntimeError(
                     "step: the first step of SGD with dampening is not as those that follow; take one before "
                     "the capture"
                 )
-            fresh = np.zeros_like(fresh)  # of zeros the running sum becomes the gradient, too
+            fresh = [False] * len(grads)  # of zeros the running sum becomes the gradient, too
         batch.kernels.sgd(
             batch.table,
             grads,

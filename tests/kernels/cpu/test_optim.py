@@ -30,8 +30,8 @@ def run_sgd(parameters, grads, *state) -> None:
 
 def run_rmsprop(parameters, grads, *state) -> None:
     table = cpu.Arrays(parameters, *state)
-    for _ in range(2):
-        cpu.rmsprop(table, grads, 0.01, 0.9, 1e-8, 0.1, 0.9, True, False)
+    for step in (1.0, 2.0):
+        cpu.rmsprop(table, grads, np.full(len(parameters), step), 0.01, 0.9, 1e-8, 0.1, 0.9, True, False)
 
 
 def run_adagrad(parameters, grads, *state) -> None:
@@ -93,7 +93,7 @@ def test_adagrad_falls_by_the_count_of_each_parameter():
 
 def test_rmsprop_reads_no_state_that_is_not_there():
     parameter, grad, square = np.ones(3), np.ones(3), np.zeros(3)
-    cpu.rmsprop(cpu.Arrays([parameter], [square]), [grad], 0.1, 0.75, 0.0, 0.0, 0.0, False, False)
+    cpu.rmsprop(cpu.Arrays([parameter], [square]), [grad], np.ones(1), 0.1, 0.75, 0.0, 0.0, 0.0, False, False)
     np.testing.assert_allclose(parameter, 1 - 0.1 / 0.5, 1e-12)
     np.testing.assert_allclose(square, 0.25, 1e-12)
 
