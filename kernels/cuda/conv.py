@@ -79,7 +79,7 @@ def conv2d(x, weight, bias, stride, padding, dilation, groups, activation: str |
     if not out.size:
         return out
     places = _places(kernel, positions, stride, padding, dilation)
-    if places.serve(x):
+    if x.size and places.serve(x):  # without channels there is nothing to sum up
         multiply(_split(weight, groups), x, places, _by_group(out, groups), bias, activation or "")
         return out
     addend = None

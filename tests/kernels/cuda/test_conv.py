@@ -65,6 +65,12 @@ def test_as_on_the_cpu(images, filters, options, gaps) -> None:
         assert found.flags.c_contiguous
 
 
+def test_without_channels_there_are_biases() -> None:
+    x, weight, bias = numbers(1, 0, 5, 4), numbers(2, 0, 3, 3), numbers(2)
+    found = k.conv2d(k.from_host(x), k.from_host(weight), k.from_host(bias), (1, 1), (0, 0), (1, 1), 1)
+    np.testing.assert_array_equal(found.to_host(), np.broadcast_to(bias[:, None, None], (1, 2, 3, 2)))
+
+
 @pytest.mark.parametrize("filters", [(5, 2, 3, 3), (2, 2, 1, 31)])
 def test_an_activation_comes_on_top(filters) -> None:
     x, weight, bias = numbers(2, 2, 5, 33), numbers(*filters), numbers(filters[0])
