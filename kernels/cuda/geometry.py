@@ -226,7 +226,7 @@ def _cut(
     sizes: list[int], steps: list[list[int]], starts: list[int]
 ) -> list[tuple[list[int], list[list[int]], list[int]]]:
     """Return (sizes, steps, first element of each array) of parts that a launch can take, halving dims."""
-    reach = [[(n - 1) * s for n, s in zip(sizes, array, strict=True)] for array in steps]
+    reach = [[(n - 1) * abs(s) for n, s in zip(sizes, array, strict=True)] for array in steps]
     if len(sizes) > MOST_DIMS:
         dim = 0
     elif math.prod(sizes) < _LIMIT and all(sum(r) < _LIMIT for r in reach):

@@ -1,5 +1,6 @@
 """kernels/cuda/lift.py and geometry.py: which operands go by vectors, and right results by every path."""
 
+import math
 import os
 import random
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
 
 from kernels import cuda as k
 from kernels.cuda import geometry, lift
+from kernels.cuda.array import layout
 from kernels.cuda.compile import KERNELS
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -146,6 +148,19 @@ def test_what_is_too_large_is_cut(limit: int, launches: list[tuple], shape: tupl
     same(k.forward("add", a, b), x + y.T)
     same(k.forward("add", a, k.from_host(row)), x + row)
     assert all(groups * 4 + left < limit for groups, left, _, _ in launches)
+
+
+def test_steps_back_are_as_far_as_steps_on() -> None:
+    # Offsets are of 32 bits, with a sign: of few elements, far apart, in memory that nobody has to have.
+    far, near = layout((1 << 30,), (-32,), "float32", True), layout((1 << 30,), (4,), "float32", True)
+    back_and_on = layout((1 << 14, 1 << 14), (-(1 << 21), 1 << 21), "float32", True)
+    for layouts in ([far, near], [near, far], [back_and_on, back_and_on]):
+        parts = geometry.walk(layouts[0].shape, layouts)
+        assert sum(part.size for part in parts) == math.prod(layouts[0].shape)
+        for part in parts:
+            for steps in part.steps:
+                reach = [(n - 1) * abs(s) for n, s in zip(part.shape, steps, strict=True)]
+                assert sum(reach) < 2**31
 
 
 def test_products_divide() -> None:
