@@ -96,10 +96,16 @@ class Tile:
 
     @staticmethod
     def own_places(t):
-        """Return where thread `t` begins to read both operands in shared memory, and to write the result."""
+        """Return where thread `t` begins to read both operands in shared memory, and to write the result.
+
+        Of a warp rows alternate from thread to thread. So each pair of threads, or of pairs, reads one vector
+        of an operand: such halves of a warp are served at once, and 16 bytes a thread by two turns, not four.
+        """
         warp, lane = t // WARP, t % WARP  # noqa: F821
-        down = COUNT(4 * (warp // WARPS_ACROSS * WARP_DOWN + lane // WARP_ACROSS))  # noqa: F821
-        across = COUNT(4 * (warp % WARPS_ACROSS * WARP_ACROSS + lane % WARP_ACROSS))  # noqa: F821
+        lane_down = lane // (2 * WARP_ACROSS) * 2 + lane % 2  # noqa: F821
+        lane_across = lane // 2 % WARP_ACROSS  # noqa: F821
+        down = COUNT(4 * (warp // WARPS_ACROSS * WARP_DOWN + lane_down))  # noqa: F821
+        across = COUNT(4 * (warp % WARPS_ACROSS * WARP_ACROSS + lane_across))  # noqa: F821
         return down, COUNT(B_FIRST + across), COUNT(down * STAGE_WIDTH + across)  # noqa: F821
 
 

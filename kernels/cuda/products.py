@@ -41,7 +41,7 @@ from micro.formulas import FORMULAS
 if SIMULATED:
     TILES: dict[str, Tile | TensorTile] = {
         "large": Tile(2, 2, 2, 4), "square": Tile(2, 2, 1, 4), "small": Tile(2, 1, 1, 8),
-        "thin": Tile(4, 1, 1, 4), "flat": Tile(1, 2, 1, 4), "tensor": TensorTile(1, 1, 1, 2, 8),
+        "thin": Tile(4, 1, 1, 4), "flat": Tile(2, 4, 1, 4), "tensor": TensorTile(1, 1, 1, 2, 8),
     }  # fmt: skip
 else:
     TILES = {

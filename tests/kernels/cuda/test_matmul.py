@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
 from kernels import cuda as k
 from kernels.cuda import tiles
 from kernels.cuda.array import empty
+from kernels.cuda.fragments import Tile
 from kernels.cuda.products import TILES_BY_STEPS, TILES_BY_TABLES
 from kernels.precision import allow_tf32
 
@@ -85,6 +87,21 @@ def test_steps_that_go_back_or_stay() -> None:
     np.testing.assert_allclose(found.to_host(), a[::-1, ::-1] @ b[:, ::-1], 1e-12)
     found = k.matmul(k.from_host(a[:, :1]).broadcast_to((3, 4)), k.from_host(b))
     np.testing.assert_allclose(found.to_host(), np.broadcast_to(a[:, :1], (3, 4)) @ b, 1e-12)
+
+
+@pytest.mark.parametrize(("down", "across"), [(16, 16), (8, 8), (16, 4), (8, 16)])
+def test_half_a_warp_reads_each_bank_once(down: int, across: int) -> None:
+    # 16 bytes a thread take a quarter of a warp at a time, and half a warp where neighbours read the same.
+    tile = Tile(down, across, 1, 16)
+    places_of = FunctionType(tile.own_places.__code__, {**tile.names(), "COUNT": int})
+    places = [places_of(t) for t in range(tile.threads)]
+    assert len(set(places)) == len({place[2] for place in places}) == tile.threads
+    for operand in (0, 1):
+        for half in range(0, tile.threads, 16):
+            read = [place[operand] for place in places[half : half + 16]]
+            assert any(all(read[t] == read[t ^ other] for t in range(16)) for other in (1, 2))
+            banks = [(first + n) % 32 for first in set(read) for n in range(4)]
+            assert len(banks) == len(set(banks))
 
 
 def test_batches_of_more_dims_than_a_kernel_takes() -> None:
