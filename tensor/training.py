@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +80,10 @@ class Position:
         totals, self._totals = self._totals, None
         if totals is not None:
             self.loss_sum, self.correct = totals.read()
+
+    def __getstate__(self) -> dict[str, Any]:  # of copies, which are of now
+        self.catch_up()
+        return vars(self)
 
     @property
     def loss(self) -> float:
@@ -185,22 +190,14 @@ def fit(
             totals.add(loss, logits, y)
         return loss, logits
 
-    if captured:
-        from tensor.captured import CapturedStep, steps_on_gpu
+    step: Callable[[Tensor, Tensor], Any] = learn
+    with ExitStack() as undone:
+        if captured:
+            from tensor.captured import CapturedStep, steps_on_gpu
 
-        with steps_on_gpu(optimizer, device):
-            _go_through(
-                CapturedStep(learn, model, batches),
-                optimizer,
-                batches,
-                totals,
-                plan,
-                position,
-                on_batch,
-                on_epoch,
-            )
-    else:
-        _go_through(learn, optimizer, batches, totals, plan, position, on_batch, on_epoch)
+            undone.enter_context(steps_on_gpu(optimizer, device))
+            step = CapturedStep(learn, model, batches)
+        _go_through(step, optimizer, batches, totals, plan, position, on_batch, on_epoch)
     return position
 
 

@@ -158,17 +158,17 @@ class Allocator:
         with self.lock:
             self._collect_unused()
             # The graphs of a pool write to its free blocks, at each replay.
-            self._drop([key for key in self._free if not isinstance(key[0], tuple) or _is_abandoned(key)])
+            self._drop([key for key in list(self._free) if type(key[0]) is not tuple or _is_abandoned(key)])
 
     def abandon(self, pool: Pool) -> None:
         """Note that a graph of a pool is gone; with the last of them its memory goes back to the device."""
         with self.lock:
             pool.users -= 1
-            self._drop([key for key in self._free if _is_abandoned(key) and key[0][0] is pool])
+            self._drop([key for key in list(self._free) if _is_abandoned(key) and key[0][0] is pool])
 
     def _drop(self, keys: list[tuple]) -> None:
         for key in keys:
-            self.reserved -= key[1] * len(self._free.pop(key))
+            self.reserved -= key[1] * len(self._free.pop(key, ()))
 
     def reset_peak(self) -> None:
         """Count the most memory in use anew."""

@@ -157,6 +157,8 @@ def operation() -> str:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
         if not frame.f_code.co_name.startswith("<") and frame.f_code.co_name not in _WRAPPERS:
             name = frame.f_code.co_name
+            if name == "__init__":
+                name = type(frame.f_locals.get("self")).__name__
         frame = frame.f_back
     return _SPOKEN.get(name, name)
 

@@ -217,6 +217,14 @@ def grid_over(size: int) -> tuple[int, int]:
     return min(-(-size // _THREADS), _MOST_BLOCKS), _THREADS
 
 
+def attach() -> None:
+    """Let the calling thread work with the GPU's context, if it does not yet; nothing in the simulator."""
+    here = launching.streams
+    if not (SIMULATED or here.is_attached):
+        cuda.current_context()
+        here.is_attached = True
+
+
 class Kernel:
     """A function compiled for each element type it is launched with.
 
@@ -331,7 +339,7 @@ class Kernel:
             loaded = self._load(kind)
         return launching.Launcher(
             f"{self.family}.{self.name}", loaded, self.codes(kind), self._flatten,
-            launching.the_driver(), cuda.current_context,
+            launching.the_driver(), attach,
         )  # fmt: skip
 
     def _load(self, kind: dict[str, np.dtype]) -> int:

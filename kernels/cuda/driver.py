@@ -252,11 +252,8 @@ def wait_event(event: Any, stream: Any) -> None:
     within = streams.capture
     if within is not None and (within.takes(number_of(stream)) or _is_captured(event)):
         within.join(event, stream)
-    elif _is_captured(event):
-        raise RuntimeError(
-            f"{capture.operation()}: the event was recorded in a CUDA graph's capture, and happens in its "
-            "replays alone; record another after the replay"
-        )
+    else:
+        _check_recorded(event)
     if not SIMULATED:
         event.wait(stream or 0)
 
@@ -265,9 +262,19 @@ def _is_captured(event: Any) -> bool:
     return getattr(event, "capture", None) is not None
 
 
+def _check_recorded(event: Any) -> None:
+    """Raise RuntimeError for an event that happens nowhere but in a graph."""
+    if _is_captured(event):
+        raise RuntimeError(
+            f"{capture.operation()}: the event was recorded in a CUDA graph's capture, and happens in its "
+            "replays alone; record another after the replay"
+        )
+
+
 def synchronize_event(event: Any) -> None:
     """Wait until an event has happened."""
     capture.check(_WAITS, _WAIT_LATER)
+    _check_recorded(event)
     if not SIMULATED:
         event.synchronize()
     when_waited()
@@ -276,6 +283,7 @@ def synchronize_event(event: Any) -> None:
 def has_happened(event: Any) -> bool:
     """Return whether an event has happened."""
     capture.check("asks how far the GPU is", _WAIT_LATER)
+    _check_recorded(event)
     if SIMULATED:
         return True
     with unhindered():
@@ -284,6 +292,8 @@ def has_happened(event: Any) -> bool:
 
 def milliseconds_between(start: Any, end: Any) -> float | None:
     """Return the time between two events, which the GPU measures; None in the simulator."""
+    _check_recorded(start)
+    _check_recorded(end)
     if SIMULATED:
         return None
     end.synchronize()

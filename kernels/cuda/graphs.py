@@ -14,7 +14,7 @@ from typing import Any
 from kernels.cuda import driver, launching
 from kernels.cuda.allocator import Pool
 from kernels.cuda.capture import Capture, at_once, under_way
-from kernels.cuda.compile import SIMULATED
+from kernels.cuda.compile import SIMULATED, attach
 from kernels.cuda.launching import streams
 from kernels.cuda.random import Draws
 
@@ -200,6 +200,7 @@ class Graph:
                     f"replay: an input of the graph, captured at address {address:#x}, was freed since; keep "
                     "the tensors that the graph works on"
                 )
+        attach()  # this thread may have launched nothing yet
         if self._recorded is None and not self._executable:
             self.instantiate()
         for draws in self._draws:
@@ -256,9 +257,10 @@ _graves: list[tuple] = []
 def _bury() -> None:
     """Free what graphs have left behind, unless a thread captures."""
     while _graves and not under_way:
+        attach()  # a finaliser runs in any thread
         executable, graph, pool, kept, waits = _graves.pop()
         if waits:  # a replay may still be computing, with this memory
-            driver.synchronize()
+            driver.synchronize(look=False)  # an error that kernels have noted would be lost in a finaliser
         _destroy(executable, graph)
         kept.clear()
         driver.allocator.abandon(pool)

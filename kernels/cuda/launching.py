@@ -184,7 +184,8 @@ class Launcher:
     name: for errors. handle: the driver's, of the loaded kernel. codes: for each argument, its parameters in
     the form that `struct` writes: one of `CODES`, POINTER, ARRAY, or several for a tuple. flatten: returns
     the parameters, in one tuple, of the arguments of a launch. attach: makes the GPU's context that of the
-    calling thread. last: parameters of the last arguments, which are written once, and not given to a launch.
+    calling thread, and notes it in `streams`. last: parameters of the last arguments, which are written
+    once, and not given to a launch.
     """
 
     def __init__(
@@ -221,7 +222,6 @@ class Launcher:
         here = streams
         if not here.is_attached:
             self._attach()
-            here.is_attached = True
         parameters = self._flatten(*arguments)
         # Another thread may launch this kernel between any two lines here, as may a finaliser or a signal's
         # handler in this one: taking a room off the list, and giving it back, cannot be interrupted.

@@ -1,6 +1,7 @@
 """Functions and modules whose forward and backward passes are CUDA graphs: `make_graphed_callables`."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from tensor import nn
@@ -201,15 +202,27 @@ def _put_into(graphed: _Graphed) -> Any:
     module = graphed.function
     if not isinstance(module, nn.Module):
         return graphed
-    was_training, plain = module.training, module.forward
+    module.forward = _Forward(graphed)
+    return module
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        if module.training != was_training:
-            return plain(*args, **kwargs)
+
+class _Forward:
+    """What replays instead of a module's forward; copies of the module, which have other weights, do not."""
+
+    def __init__(self, graphed: _Graphed):
+        self._graphed, self._module = graphed, graphed.function
+        self._was_training, self._plain = self._module.training, self._module.forward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._module.training != self._was_training:
+            return self._plain(*args, **kwargs)
         if kwargs:
             named = ", ".join(kwargs)
             raise TypeError(f"{_NAME}: give arguments in the order of sample_args, not by name: {named}")
-        return graphed(*args)
+        return self._graphed(*args)
 
-    module.forward = forward
-    return module
+    def __deepcopy__(self, memo: dict) -> Any:
+        return deepcopy(self._plain, memo)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"{_NAME}: a CUDA graph cannot be saved; save the module's state_dict()")

@@ -62,12 +62,15 @@ class CUDAGraph:
 
     def capture_end(self) -> None:
         """End the capture; `replay` may be called from now on."""
+        self._end(stacklevel=3)
+
+    def _end(self, stacklevel: int) -> None:
         self._graph.end(instantiates=not self._keeps)
         if not self._graph.launches:
             warnings.warn(
                 "The CUDA Graph is empty. This usually means that the graph was attempted to be captured on "
                 "wrong device or stream.",
-                stacklevel=2,
+                stacklevel=stacklevel,
             )
 
     def instantiate(self) -> None:
@@ -181,7 +184,7 @@ class graph:
     def __exit__(self, kind: Any = None, error: Any = None, trace: Any = None) -> None:
         try:
             if kind is None:
-                self.cuda_graph.capture_end()
+                self.cuda_graph._end(stacklevel=3)
         finally:
             self.cuda_graph._graph.abandon()  # what did not end rightly
             self._stream.__exit__()

@@ -62,6 +62,21 @@ def test_a_capture_and_its_replays_call_the_driver_in_order(gpu: Any) -> None:
     assert gpu.waits == waits + 1, "a replay may still be computing"
 
 
+def test_a_thread_that_has_launched_nothing_replays(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kernels.cuda import compile as compiler
+
+    attached: list[int] = []
+    g, there = captured(torch.zeros(4, device="cuda")), compiler.cuda.current_context
+    monkeypatch.setattr(
+        compiler.cuda, "current_context", lambda: attached.append(threading.get_ident()) or there()
+    )
+    other = threading.Thread(target=g.replay)
+    other.start()
+    other.join()
+    assert attached == [other.ident], "the driver refuses a stream of no context"
+    assert names(gpu)[-1] == "cuGraphLaunch"
+
+
 def test_a_graph_that_is_kept_is_instantiated_when_it_is_wanted(gpu: Any) -> None:
     g = torch.cuda.CUDAGraph(keep_graph=True)
     x = torch.zeros(4, device="cuda")

@@ -1,5 +1,7 @@
 """tensor/training.py: learning, measuring, and stopping anywhere without a trace."""
 
+import copy
+import pickle
 from contextlib import suppress
 
 import numpy as np
@@ -168,6 +170,10 @@ def test_figures_are_read_when_they_are_wanted():
     assert (position.loss_sum, position.correct, totals.reads) == (1.0, 2, 2)
     assert training.Position() == training.Position(loss_sum=0.0, correct=0)
     assert "loss_sum=1.0, correct=2" in repr(position)
+    position.follow(totals)
+    copies = copy.copy(position), copy.deepcopy(position), pickle.loads(pickle.dumps(position))
+    totals.read = lambda: (8.0, 9)
+    assert [kept.loss_sum for kept in copies] == [3.0] * 3, "a copy is of now"
 
 
 def test_two_epochs_and_two_more_are_four():

@@ -1,5 +1,7 @@
 """tensor/cuda/graphed.py: forward and backward passes as graphs, on a GPU or on the simulator of one."""
 
+import copy
+import pickle
 from typing import Any, NamedTuple
 
 import pytest
@@ -121,6 +123,20 @@ def test_dropout_draws_anew() -> None:
     out = model(x)
     out.sum().backward()
     assert x.grad.tolist() == out.tolist(), "the mask of the same replay"
+
+
+def test_a_copy_of_a_graphed_module_is_a_plain_one() -> None:
+    model, x = small(), numbers(1, 3, 4)
+    torch.cuda.make_graphed_callables(model, (x,))
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for p in other.parameters():
+            p.fill_(0)
+    assert other(x).abs().sum().item() == 0
+    assert other(numbers(2, 7, 4)).shape == (7, 2)
+    assert model(x).abs().sum().item() > 0
+    with pytest.raises(TypeError, match=r"a CUDA graph cannot be saved; save the module's state_dict"):
+        pickle.dumps(model)
 
 
 def test_what_is_refused() -> None:

@@ -94,8 +94,9 @@ def test_what_a_graph_may_not_do() -> None:
     ):
         capture(lambda: None)
     assert not torch.cuda.is_current_stream_capturing()
-    with pytest.warns(UserWarning, match="The CUDA Graph is empty"):
+    with pytest.warns(UserWarning, match="The CUDA Graph is empty") as warned:
         capture(lambda: None)
+    assert warned[0].filename == __file__
 
 
 def test_reset_lets_go_and_lets_capture_again() -> None:
@@ -131,6 +132,7 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "to": lambda x: torch.ones(3).to("cuda"),
     "tensor": lambda x: torch.tensor(np.ones(3), device="cuda"),
     "copy_": lambda x: x.copy_(torch.ones(3)),
+    "Normal": lambda x: torch.distributions.Normal(x, x, validate_args=True),
     "wait_stream": lambda x: torch.cuda.current_stream().wait_stream(torch.cuda.default_stream()),
 }
 
@@ -353,10 +355,26 @@ def test_a_stream_that_is_left_behind_ends_the_capture() -> None:
 
 
 def test_an_event_of_a_capture_is_no_event_outside() -> None:
-    event = torch.cuda.Event()
+    event, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     capture(lambda: (torch.zeros(1, device="cuda"), event.record()))
-    with pytest.raises(RuntimeError, match="recorded in a CUDA graph's capture"):
-        torch.cuda.current_stream().wait_event(event)
+    after.record()
+    for name, use in {
+        "wait_event": lambda: torch.cuda.current_stream().wait_event(event), "query": event.query,
+        "synchronize": event.synchronize, "elapsed_time": lambda: event.elapsed_time(after),
+    }.items():  # fmt: skip
+        with pytest.raises(RuntimeError, match=f"^{name}: the event was recorded in a CUDA graph's capture"):
+            use()
+
+
+def test_an_error_that_a_replay_noted_outlives_the_graph() -> None:
+    x, at = torch.ones(3, device="cuda"), torch.zeros(2, dtype=torch.int64, device="cuda")
+    g, _ = capture(lambda: x[at])
+    at.fill_(7)
+    g.replay()
+    del g
+    gc.collect()
+    with pytest.raises(IndexError, match="index 7 is out of bounds for dimension 0 with size 3"):
+        torch.cuda.synchronize()
 
 
 def test_another_thread_computes_as_ever() -> None:
