@@ -210,8 +210,9 @@ class _Forward:
     """What replays instead of a module's forward; copies of the module, which have other weights, do not."""
 
     def __init__(self, graphed: _Graphed):
-        self._graphed, self._module = graphed, graphed.function
-        self._was_training, self._plain = self._module.training, self._module.forward
+        module: Any = graphed.function
+        self._graphed, self._module = graphed, module
+        self._was_training, self._plain = module.training, module.forward
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._module.training != self._was_training:
