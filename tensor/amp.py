@@ -9,15 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 from tensor import dtypes
+from tensor.devices import missing_for_cuda
 from tensor.engine import Tensor
+
+
+def _is_there(device: str) -> bool:
+    return device == "cpu" or (device == "cuda" and not missing_for_cuda())
 
 
 class autocast:
     """Compute in lower precision where that is possible: here it is not, and a warning says so.
 
     A context or a decorator. device_type: "cpu" or "cuda"; any other raises RuntimeError. Warns (UserWarning)
-    unless enabled=False: on "cuda" that there is no GPU, as PyTorch does; on "cpu" that results stay in the
-    type of their operands, where PyTorch's would be bfloat16 (or dtype=).
+    unless enabled=False: where there is no such device, as PyTorch does; else that results stay in the type
+    of their operands, where PyTorch's would be bfloat16, on a GPU float16 (or dtype=).
     """
 
     def __init__(
@@ -28,7 +33,7 @@ class autocast:
         if device_type not in ("cpu", "cuda", "mps", "xpu"):
             raise RuntimeError(f"autocast: unsupported device type {device_type!r}; use 'cpu'")
         self.device = device_type
-        if enabled and device_type != "cpu":
+        if enabled and not _is_there(device_type):
             warnings.warn(
                 f"autocast: device {device_type!r} is not available; autocasting is disabled", stacklevel=2
             )
@@ -74,7 +79,7 @@ class GradScaler:
     `scaler.scale(loss).backward(); scaler.step(optimizer); scaler.update()`. init_scale: the first factor.
     update() multiplies it by backoff_factor after a step with a gradient that is not finite, which step()
     does not take, and by growth_factor after growth_interval steps without one. enabled: False lets all
-    through unscaled. device: "cpu"; on "cuda", PyTorch's default, it warns that there is none and is off.
+    through unscaled. device: "cuda" by default, as in PyTorch; where there is none it warns, and is off.
     """
 
     def __init__(
@@ -86,7 +91,7 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ):
-        if enabled and device != "cpu":
+        if enabled and not _is_there(device):
             warnings.warn(
                 f"GradScaler: device {device!r} is not available; scaling is disabled; use GradScaler('cpu')",
                 stacklevel=2,

@@ -28,6 +28,11 @@ _INVALIDATED = (
     "others alone)"
 )
 
+_UNJOINED = (
+    "a stream takes part in the capture that the capturing one does not wait for: "
+    "torch.cuda.current_stream().wait_stream(other) before the end"
+)
+
 
 @cache
 def _aside() -> Any:
@@ -124,12 +129,10 @@ class Graph:
         found = ctypes.c_void_p()
         try:
             if capture.driver is not None:
-                capture.driver.call("cuStreamEndCapture", capture.origin, found, hint=_INVALIDATED)
+                hint = f"; {_UNJOINED}" if capture.unjoined else _INVALIDATED
+                capture.driver.call("cuStreamEndCapture", capture.origin, found, hint=hint)
             elif capture.unjoined:
-                raise RuntimeError(
-                    "capture_end: a stream takes part in the capture that the capturing one does not wait "
-                    "for: torch.cuda.current_stream().wait_stream(other) before the end"
-                )
+                raise RuntimeError(f"capture_end: {_UNJOINED}")
         except BaseException:
             self._leave()
             self._let_go_of_pool()

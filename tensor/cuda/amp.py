@@ -13,7 +13,7 @@ class autocast(amp.autocast):
 
 
 class GradScaler(amp.GradScaler):
-    """`amp.GradScaler("cuda", ...)`: warns that there is no GPU, and is disabled."""
+    """`amp.GradScaler("cuda", ...)`: without a GPU it warns, and is disabled."""
 
     def __init__(
         self,

@@ -138,7 +138,7 @@ def test_is_current_stream_capturing_asks_the_driver(gpu: Any) -> None:
             901,
             "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED; what cannot be",
         ),
-        ("cuStreamEndCapture", 904, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED"),
+        ("cuStreamEndCapture", 904, "CUDA_ERROR_STREAM_CAPTURE_UNJOINED; what cannot be"),
         ("cuGraphInstantiateWithFlags", 2, "CUDA_ERROR_OUT_OF_MEMORY"),
     ],
 )
@@ -155,6 +155,21 @@ def test_an_error_of_the_driver_leaves_all_as_it_was(gpu: Any, function: str, er
     captured(x).replay()
     gc.collect()
     assert torch.cuda.memory_reserved() == reserved
+
+
+def test_a_stream_that_is_not_waited_for_is_told(gpu: Any) -> None:
+    x, side = torch.zeros(4, device="cuda"), torch.cuda.Stream()
+    told = r"cuStreamEndCapture: .*_UNJOINED; a stream takes part .*wait_stream\(other\) before the end"
+    g = torch.cuda.CUDAGraph()
+
+    def leave_behind() -> None:
+        with torch.cuda.graph(g):
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                x + x
+
+    with pytest.raises(RuntimeError, match=told):
+        leave_behind()
 
 
 def test_an_error_within_ends_the_capture_and_is_told_itself(gpu: Any) -> None:
