@@ -325,16 +325,17 @@ def _has_gpu(device: str | None, host_alone: bool) -> bool:
     """Return whether there is a GPU; refuse to go on without one, unless the host alone is measured."""
     from importlib.util import find_spec
 
+    from tensor.devices import missing_for_cuda
     from tensor.session import find_device
 
-    try:
-        find_device(device)
-    except ValueError as error:
+    missing = missing_for_cuda()
+    if missing is not None and device in ("cuda", "cuda:0"):
         if not host_alone:
-            raise Refused(f"{error}; `--only launch` measures what the host does, without a GPU") from None
-        if find_spec("numba_cuda") is None:
-            raise
-        return False
+            hint = "`--only launch` measures what the host does, without a GPU"
+            raise Refused(f"--device {device}: {missing}; {hint}")
+        if find_spec("numba_cuda") is not None:
+            return False
+    find_device(device)
     return True
 
 

@@ -715,15 +715,20 @@ def test_ctrl_c_ends_the_bench(suites):
 
 
 def test_bench_on_a_gpu_that_is_not_there(refused, monkeypatch):
-    from tensor import session
+    from tensor import devices, session
 
-    monkeypatch.setattr(session, "missing_for_cuda", lambda: "the NVIDIA driver finds no GPU")
+    missing: list[str | None] = ["the NVIDIA driver finds no GPU"]
+    for module in (devices, session):
+        monkeypatch.setattr(module, "missing_for_cuda", lambda: missing[0])
     for words in ((), ("--only", "launch,mlp")):
         assert refused("bench", "--device", "cuda", *words) == (
             "liftgrad: --device cuda: the NVIDIA driver finds no GPU; `--only launch` measures what the host "
             "does, without a GPU\n"
         )
-    monkeypatch.setattr(session, "missing_for_cuda", lambda: None)
+    for name in ("cuda:x", "cuda:"):
+        said = f"liftgrad: --device {name}: known are cpu and cuda\n"
+        assert refused("bench", "--device", name, "--only", "launch") == said
+    missing[0] = None
     assert "goes with a bench of the CPU" in refused("bench", "--device", "cuda", "--threads", "2")
 
 

@@ -23,7 +23,7 @@ LEGENDS = {
     "copy": "copy: bytes read and written a second; others are measured by the fastest of our two copies",
     "matmul": "products: TF32 is off for all, but in the row that names it",
     "conv": "forward: nothing is kept for a backward; dx, dw: the backward alone, after a forward",
-    "mlp": "captured: as a CUDA graph, PyTorch's with its fused Adam; JAX: compiled, and timed "
+    "mlp": "captured: as a CUDA graph; PyTorch's Adam is the fused one; JAX: compiled, and timed "
     "by the host's clock, since it has no events",
     HOST: "host: the CPU's time of a thread, with a stand-in for the driver, which does nothing",
 }

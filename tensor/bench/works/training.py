@@ -102,22 +102,23 @@ def jax_stepping(jax: Any, network: Network) -> tuple[Callable[[], list], Callab
         scores = jax.nn.log_softmax(network.forward(jax, x, parameters))
         return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
 
-    @partial(jax.jit, donate_argnums=(0, 1, 2))
+    @partial(jax.jit, donate_argnums=(0, 1, 2, 3))
     def update(parameters: list, means: list, squares: list, t: Any, x: Any, y: Any) -> Any:
         loss, gradients = jax.value_and_grad(loss_of)(parameters, x, y)
+        t = t + 1.0
         means = [0.9 * m + 0.1 * g for m, g in zip(means, gradients, strict=True)]
         squares = [0.999 * v + 0.001 * g * g for v, g in zip(squares, gradients, strict=True)]
         rate, scale = 1e-3 / (1.0 - 0.9**t), jnp.sqrt(1.0 - 0.999**t)
         moved = zip(parameters, means, squares, strict=True)
         parameters = [p - rate * m / (jnp.sqrt(v) / scale + 1e-8) for p, m, v in moved]
-        return parameters, means, squares, loss
+        return parameters, means, squares, t, loss
 
     parameters = [jnp.array(w) for w in starting_weights(network)]
-    state = [parameters, [jnp.zeros_like(p) for p in parameters], [jnp.zeros_like(p) for p in parameters]]
-    turns = itertools.count(1)
+    means, squares = ([jnp.zeros_like(p) for p in parameters] for _ in range(2))
+    state = [parameters, means, squares, jnp.zeros(())]  # the steps are counted there, not sent each time
 
     def step(x: Any, y: Any) -> Any:
-        state[0], state[1], state[2], loss = update(*state, np.float32(next(turns)), x, y)
+        *state[:], loss = update(*state, x, y)
         return loss
 
     return lambda: state[0], step

@@ -54,6 +54,7 @@ class Bench:
         seconds = self._time(1)
         if seconds is not None:
             seconds = min(self._time(3) or seconds for _ in range(2)) if seconds < 0.5 else seconds
+        self._engine.reset_peak()
         return found, seconds
 
     def run(self, calls: int, pause: float) -> float:
@@ -72,7 +73,7 @@ class Bench:
         self._engine.let_go()
 
     def peak(self) -> int:
-        """Return the most bytes of the GPU's memory that arrays have taken in this process."""
+        """Return the most bytes of the GPU's memory that arrays have taken since the work was opened."""
         return self._engine.most_bytes()
 
     def _time(self, calls: int) -> float | None:

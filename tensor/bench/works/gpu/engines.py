@@ -13,8 +13,8 @@ from ..case import OURS
 class Engine:
     """What is asked of an engine. name: as it is imported; place: other than a GPU in tests alone."""
 
-    capturable: dict[str, Any]
-    """What Adam is told so that a step can be captured."""
+    adam: dict[str, Any]
+    """What Adam is told so that it is the engine's fastest."""
 
     def __init__(self, name: str, place: Any = "cuda"):
         self.module = importlib.import_module("tensor" if name == OURS else name)
@@ -48,8 +48,11 @@ class Engine:
     def let_go(self) -> None:
         """Give memory that is kept for later back to the GPU."""
 
+    def reset_peak(self) -> None:
+        """Count the most bytes anew from now on, where the engine can: a search for algorithms took some."""
+
     def most_bytes(self) -> int:
-        """Return the most bytes of the GPU that arrays have taken in this process."""
+        """Return the most bytes of the GPU that arrays have taken since `reset_peak`."""
         raise NotImplementedError
 
     def seconds(self, call: Callable[[], Any], calls: int, timed: str) -> float | None:
@@ -76,7 +79,7 @@ class Eager(Engine):
     def __init__(self, name: str, place: Any = "cuda"):
         super().__init__(name, place)
         torch, self._is_ours = self.module, name == OURS
-        self.capturable = {"capturable": True} if self._is_ours else {"capturable": True, "fused": True}
+        self.adam = {} if self._is_ours else {"fused": True}  # ours takes one launch by itself
         if not self._is_ours:
             torch.backends.cudnn.allow_tf32 = False  # which is on by default
             torch.backends.cudnn.benchmark = True  # its fastest convolution is found by trying all
@@ -109,6 +112,10 @@ class Eager(Engine):
 
     def let_go(self) -> None:
         self.module.cuda.empty_cache()
+
+    def reset_peak(self) -> None:
+        if self.place == "cuda":
+            self.module.cuda.reset_peak_memory_stats()
 
     def most_bytes(self) -> int:
         return int(self.module.cuda.max_memory_allocated())

@@ -35,7 +35,7 @@ def _answer(engine: Engine, call: Callable[[], Any], model: Any) -> Callable[[],
 
 def _eager(network: Network, warm_ups: int = 0) -> Callable[[Engine], Case]:
     def make(engine: Engine) -> Case:
-        model, step = stepping(engine.module, network, engine.place)
+        model, step = stepping(engine.module, network, engine.place, **engine.adam)
         shown = _shown(engine, network)
         for _ in range(warm_ups):  # as many as a captured step begins with
             step(*shown[0])
@@ -51,7 +51,7 @@ def _eager(network: Network, warm_ups: int = 0) -> Callable[[Engine], Case]:
 
 def captured_step(network: Network) -> Callable[[Engine], Case]:
     def make(engine: Engine) -> Case:
-        model, step = stepping(engine.module, network, engine.place, **engine.capturable)
+        model, step = stepping(engine.module, network, engine.place, **engine.adam, capturable=True)
         shown = _shown(engine, network)
         x, y = (a.clone() for a in shown[0])
         replay, loss = captured(engine, lambda: step(x, y))
@@ -161,7 +161,7 @@ def _epoch(engine: Engine) -> Case:
     found, batch = _images(), SIZES.mlp.batch
     images, labels, order = (engine.put(found[name]) for name in ("train_images", "train_labels", "order"))
     full = len(found["order"]) // batch
-    model, step = stepping(engine.module, SIZES.mlp, engine.place, **engine.capturable)
+    model, step = stepping(engine.module, SIZES.mlp, engine.place, **engine.adam, capturable=True)
     x, y = images[order[:batch]], labels[order[:batch]]
     total = engine.put(np.zeros((), np.float32))
 
@@ -193,15 +193,21 @@ def _epoch(engine: Engine) -> Case:
 def _jax_epoch(engine: Engine) -> Case:
     found, batch = _images(), SIZES.mlp.batch
     images, labels, order = (engine.put(found[name]) for name in ("train_images", "train_labels", "order"))
-    parameters, step = jax_stepping(engine.module, SIZES.mlp)
+    jax, full = engine.module, len(found["order"]) // batch * batch
+    parameters, step = jax_stepping(jax, SIZES.mlp)
+    batches = order[:full].reshape(-1, batch)
+    gather = jax.jit(lambda images, labels, chosen: (images[chosen], labels[chosen]))
+    pick = jax.jit(lambda images, labels, batches, i: (images[batches[i]], labels[batches[i]]))
+    add = jax.jit(lambda total, loss: total + loss)
     for _ in range(WARM_UPS):
-        step(images[order[:batch]], labels[order[:batch]])
+        step(*gather(images, labels, order[:batch]))
 
     def call() -> Any:
-        total = 0.0
-        for first in range(0, len(found["order"]), batch):
-            chosen = order[first : first + batch]
-            total = total + step(images[chosen], labels[chosen])
+        total = jax.numpy.zeros(())
+        for i in range(len(batches)):
+            total = add(total, step(*pick(images, labels, batches, i)))
+        if full < len(order):
+            total = add(total, step(*gather(images, labels, order[full:])))
         return total
 
     def answer() -> list[Any]:
