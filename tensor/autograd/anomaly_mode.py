@@ -60,7 +60,7 @@ def _check(node, incoming) -> None:
         if grad is not None and node.edges[i] is not None:
             array = getattr(grad, "_array", grad)
             k = node._kernels
-            if bool(k.any(k.compare("isnan", array), tuple(range(array.ndim)))):
+            if k.any(k.compare("isnan", array), tuple(range(array.ndim))).item():
                 raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
 
 

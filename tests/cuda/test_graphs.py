@@ -67,9 +67,12 @@ def test_a_thread_that_has_launched_nothing_replays(gpu: Any, monkeypatch: pytes
 
     attached: list[int] = []
     g, there = captured(torch.zeros(4, device="cuda")), compiler.cuda.current_context
-    monkeypatch.setattr(
-        compiler.cuda, "current_context", lambda: attached.append(threading.get_ident()) or there()
-    )
+
+    def attach() -> Any:
+        attached.append(threading.get_ident())
+        return there()
+
+    monkeypatch.setattr(compiler.cuda, "current_context", attach)
     other = threading.Thread(target=g.replay)
     other.start()
     other.join()
