@@ -313,11 +313,11 @@ def test_a_parameter_of_nothing_is_where_tensors_are_made(device) -> None:
 
 def test_anomalies_are_found_there() -> None:
     x = tensor.tensor([0.0, 4.0], device="cuda", requires_grad=True)
-    with pytest.warns(UserWarning, match="Anomaly Detection"), tensor.autograd.detect_anomaly():
+    with pytest.warns(UserWarning, match="Anomaly Detection"):
+        mode = tensor.autograd.detect_anomaly()
+    with mode:
         (x * 2).sum().backward()
         loss = (x.sqrt() * x.detach()).sum()
-        with (
-            pytest.warns(UserWarning, match="Error detected in SqrtBackward0"),
-            pytest.raises(RuntimeError, match="'SqrtBackward0' returned nan values in its 0th output"),
-        ):
-            loss.backward()
+        with pytest.warns(UserWarning, match="Error detected in SqrtBackward0"):  # noqa: SIM117
+            with pytest.raises(RuntimeError, match="'SqrtBackward0' returned nan values in its 0th output"):
+                loss.backward()
