@@ -34,16 +34,16 @@ def assert_close(
 
     Takes tensors, arrays, numbers, None, and sequences and mappings of them. rtol, atol: both or neither; by
     default those of the element type (float32: 1.3e-6 and 1e-5; float64: 1e-7 and 1e-7; integers: 0 and 0),
-    the larger where two types are compared. equal_nan: nan equals nan. check_dtype, check_stride: these must
-    agree too; there is one device and one layout. msg: instead of what is said, or a function of it. Raises
-    ValueError for rtol without atol and TypeError for what cannot be compared.
+    the larger where two types are compared. equal_nan: nan equals nan. check_device, check_dtype,
+    check_stride: these must agree too; there is one layout. msg: instead of what is said, or a function of
+    it. Raises ValueError for rtol without atol and TypeError for what cannot be compared.
     """
     if (rtol is None) != (atol is None):
         raise ValueError(
             "assert_close: both 'rtol' and 'atol' must be either specified or omitted, but got no "
             + ("rtol" if rtol is None else "atol")
         )
-    options = (rtol, atol, equal_nan, check_dtype, check_stride, allow_subclasses)
+    options = (rtol, atol, equal_nan, check_device, check_dtype, check_stride, allow_subclasses)
     found = _difference(actual, expected, options, "")
     if found is None:
         return
@@ -89,7 +89,7 @@ def _is_sequence(x: Any) -> bool:
 
 
 def _pair_difference(actual: Any, expected: Any, options: tuple) -> str | None:
-    _, _, _, check_dtype, check_stride, allow_subclasses = options
+    _, _, _, check_device, check_dtype, check_stride, allow_subclasses = options
     if actual is None or expected is None:
         return None if actual is expected else f"None mismatch: {actual} is not {expected}"
     if isinstance(actual, bool | np.bool_) and isinstance(expected, bool | np.bool_):
@@ -109,11 +109,13 @@ def _pair_difference(actual: Any, expected: Any, options: tuple) -> str | None:
         )
     if tuple(actual.shape) != tuple(expected.shape):
         return f"The values for attribute 'shape' do not match: {actual.shape} != {expected.shape}."
+    if check_device and tensors and actual.device != expected.device:
+        return f"The values for attribute 'device' do not match: {actual.device} != {expected.device}."
     if check_dtype and actual.dtype != expected.dtype:
         return f"The values for attribute 'dtype' do not match: {actual.dtype} != {expected.dtype}."
     if check_stride and tensors and actual.stride() != expected.stride():
         return f"The values for attribute 'stride()' do not match: {actual.stride()} != {expected.stride()}."
-    a, b = (x.detach().numpy() if tensors else x for x in (actual, expected))
+    a, b = (x.detach().cpu().numpy() if tensors else x for x in (actual, expected))
     return _value_difference(a, b, options)
 
 

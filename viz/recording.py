@@ -189,7 +189,8 @@ def _measure(quantity: Any) -> tuple[int, float]:
     """Return the sign (of an array: 0 where signs are mixed) and the size (of an array: its norm)."""
     if quantity is None:
         return 0, 0.0
-    numbers = np.asarray(quantity, dtype=np.float64)
+    here = quantity.cpu() if hasattr(quantity, "cpu") else quantity  # it may lie on a GPU
+    numbers = np.asarray(here, dtype=np.float64)
     if numbers.size == 0 or np.isnan(numbers).any():
         return 0, 0.0
     sign = int(numbers.min() >= 0) - int(numbers.max() <= 0)

@@ -29,7 +29,7 @@ def names(gpu: Any) -> list[str]:
 def captured(x: Any, **options: Any) -> Any:
     g = torch.cuda.CUDAGraph()
     with torch.cuda.graph(g, **options):
-        g.out = x + x
+        g.out = x + x  # type: ignore[attr-defined]
     return g
 
 

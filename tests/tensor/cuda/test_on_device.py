@@ -4,6 +4,7 @@ import copy
 import gc
 import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -321,3 +322,23 @@ def test_anomalies_are_found_there() -> None:
         with pytest.warns(UserWarning, match="Error detected in SqrtBackward0"):  # noqa: SIM117
             with pytest.raises(RuntimeError, match="'SqrtBackward0' returned nan values in its 0th output"):
                 loss.backward()
+
+
+def test_values_of_a_gpu_are_compared() -> None:
+    x = tensor.tensor([1.0, 2.0], device="cuda")
+    tensor.testing.assert_close(x, x + 1e-7)
+    tensor.testing.assert_close(x, x.cpu(), check_device=False)
+    with pytest.raises(AssertionError, match="'device' do not match: cuda:0 != cpu"):
+        tensor.testing.assert_close(x, x.cpu())
+    with pytest.raises(AssertionError, match="not close"):
+        tensor.testing.assert_close(x, x + 1)
+
+
+def test_the_page_of_steps_is_the_cpus(tmp_path: Path) -> None:
+    viz = pytest.importorskip("viz")
+    pages = []
+    for place in ("cpu", "cuda"):
+        x = tensor.tensor([1.0, 2.0], device=place, requires_grad=True)
+        viz.page((x * 3).sum(), tmp_path / f"{place}.html")
+        pages.append((tmp_path / f"{place}.html").read_text())
+    assert pages[0] == pages[1]
