@@ -9,7 +9,7 @@ import pytest
 if find_spec("numba_cuda") is None:
     pytest.skip("numba-cuda is not installed", allow_module_level=True)
 
-from kernels.cuda import offline
+from kernels.cuda import lift, offline
 from kernels.cuda.compile import SIMULATED, Kernel
 
 PTXAS = offline.find_ptxas()
@@ -73,11 +73,29 @@ SLOW_PATH = {f"elementwise.{name}{end}" for name in ("cos", "sin", "sinc", "tan"
 product in float64. No other arguments pay for it."""
 
 
+EACH_CAPABILITY = {
+    "compare.isclose", "elementwise.gelu", "elementwise.pow", "elementwise.clamp", "memory.copy",
+    "optim.adam", "products.large_product", "products.tensor_product", "reduce.sum", "softmax.softmax",
+}  # fmt: skip
+"""Kernels that are compiled for every capability, lifted ones in their last variant, too. Others are alike,
+and compiling takes these tests minutes; `python -m kernels.cuda.offline` compiles all of it."""
+
+
+def cases(kernel: Kernel) -> list[tuple[dict[str, np.dtype], tuple[int, int]]]:
+    """Return what is compiled for the newest capability: of lifted kernels one variant, else two."""
+    if f"{kernel.family}.{kernel.name}" in EACH_CAPABILITY:
+        return offline.telling(kernel)
+    newest, first, last = offline.CAPABILITIES[-1], kernel.kinds[0], kernel.kinds[-1]
+    if kernel.function.__module__ == lift.__name__ or first == last:
+        return [(first, newest)]
+    return [(first, newest), (last, newest)]
+
+
 @needs_compiler
 @pytest.mark.parametrize("kernel", offline.all_kernels(), ids=lambda k: f"{k.family}.{k.name}")
 def test_kernels_compile_and_fit(kernel: Kernel) -> None:
     name = f"{kernel.family}.{kernel.name}"
-    for kind, capability in offline.telling(kernel):
+    for kind, capability in cases(kernel):
         report = offline.examine(kernel, kind, capability, PTXAS)
         what = f"{name} {kind} on sm_{capability[0]}{capability[1]}"
         packed = tuple(struct.calcsize(code) for code in "".join(kernel.codes(kind)))
@@ -96,6 +114,13 @@ def test_kernels_compile_and_fit(kernel: Kernel) -> None:
 def _is_range(line: str) -> bool:
     """Return whether a line of PTX is the library's product by half of pi in float64, or brings it back."""
     return "0d3BF921FB54442D19" in line or line.startswith("cvt.rn.f32.f64")
+
+
+def test_kernels_named_here_are_there() -> None:
+    names = {f"{kernel.family}.{kernel.name}" for kernel in offline.all_kernels()}
+    families = {kernel.family for kernel in offline.all_kernels()}
+    assert names >= EACH_CAPABILITY | SLOW_PATH
+    assert names | families >= LARGER_BUDGET.keys()
 
 
 @needs_compiler
