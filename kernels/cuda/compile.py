@@ -99,8 +99,8 @@ def device(function: Callable, inlined: bool = False) -> Callable:
     inlined: put it where it is called in any case; otherwise the compiler decides, and a call that is left
     takes its arguments and results through local memory.
     """
-    if SIMULATED and simulator.BY_TURNS:
-        return function  # which the simulator would only search for `cuda`, at each call
+    if SIMULATED:  # by turns it would only search the function for `cuda`, at each call
+        return function if simulator.BY_TURNS else cuda.jit(device=True)(function)
     return cuda.jit(device=True, inline=False, forceinline=inlined)(function)
 
 

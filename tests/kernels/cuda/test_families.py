@@ -11,7 +11,7 @@ if find_spec("numba_cuda") is None or os.environ.get("LIFTGRAD_TEST_DEVICE") != 
 
 from kernels import cpu
 from kernels import cuda as k
-from kernels.cuda import reduce, scan
+from kernels.cuda import scan, walking
 from kernels.cuda.array import DeviceArray
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -32,11 +32,14 @@ def on_both(name: str, x: np.ndarray, *arguments, rtol: float = 2e-6) -> None:
 
 
 @pytest.fixture
-def short_parts(monkeypatch) -> None:
+def short_parts(monkeypatch):
     """Cut lines into parts that are short enough for the simulator."""
-    monkeypatch.setattr(reduce, "_PART", 6)
-    monkeypatch.setattr(reduce, "_COLUMN_PART", 6)
+    monkeypatch.setattr(walking, "_PART", 6)
+    monkeypatch.setattr(walking, "_WHOLE", 6)
     monkeypatch.setattr(scan, "_PART", 6)
+    walking._plan.cache_clear()
+    yield
+    walking._plan.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(37,), (2, 26), (2, 13, 2)], ids=str)

@@ -153,4 +153,5 @@ def test_each_stream_has_tables_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     k.driver.wait_between(side, before)
     assert len({table.address for table in tables}) == len(tables) == 2
     # Where a table was, what is next made on its stream may lie.
-    assert {table.block._key[0] for table in tables} == {0, k.driver.number_of(side)}
+    kept_for = {f"tables of {number}" for number in (0, k.driver.number_of(side))}
+    assert {table.block._key[0] for table in tables} == kept_for
