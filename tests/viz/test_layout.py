@@ -95,7 +95,9 @@ def test_ctrl_c_ends_it_at_once(tmp_path, dot, system):
     # `exec`: the script is the process that must be killed
     dot(f"echo $$ > {tmp_path}/pid; exec sleep 100") if system else None
     program = (
-        "import sys, os; sys.path.insert(0, sys.argv[1]); from viz.layout import lay_out\n"
+        "import os, signal, sys; sys.path.insert(0, sys.argv[1]); from viz.layout import lay_out\n"
+        # what is started in the background of a shell may ignore Ctrl-C
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "if not int(sys.argv[2]): os.environ['PATH'] = ''; lay_out('digraph { a }')\n"
         "print('ready', flush=True)\n"
         "try: lay_out(sys.stdin.read(), limit=100)\n"

@@ -462,6 +462,7 @@ def test_dark_and_light(mlp, open_model):
     inks = []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
+        page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         ink = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--ink')")
         pixels = pixels_of(page, "#canvas")
         at = pixels[70 * len(pixels) // 280, 130 * len(pixels) // 280]
