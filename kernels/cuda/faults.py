@@ -75,7 +75,7 @@ SITE = "int64, out int64[], out int64*"
 def note(number, claim, word, value):
     """Keep an error with the value that it names, unless there is one already: for kernels to call."""
     if cuda.atomic.cas(claim, 0, 0, number) == 0:
-        kept = max(-_LARGEST, min(value, _LARGEST))
+        kept = max(-_LARGEST, min(np.int64(value), _LARGEST))  # NumPy would keep it an int32
         word[0] = (number << _VALUE_BITS) | (kept & _MASK)
 
 
