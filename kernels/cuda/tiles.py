@@ -5,7 +5,8 @@ the windows of an image, and there may be a batch of products. Here is decided h
 `kernels.cuda.products` has the kernels. Where there are few tiles and long sums, sums are cut into parts,
 which are added in order afterwards; how many depends on the sizes alone, so the same operands give the same
 bits. On one GPU as on another: the shape of the tiles hangs on how many multiprocessors there are, but each
-element is summed up in the order of its products in all of them.
+element is summed up in the order of its products in all of them. Not so where TF32 is allowed: its tiles
+round operands, and which products they take hangs on the GPU, too.
 """
 
 import math

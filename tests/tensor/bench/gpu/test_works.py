@@ -47,6 +47,10 @@ def make(work, name, monkeypatch):
         monkeypatch.setitem(sys.modules, "cupy", np)
     elif importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
+    if module == "torch":  # whose switches an engine turns: they are put back after the test
+        switches = importlib.import_module("torch").backends.cudnn
+        for switch in ("allow_tf32", "benchmark"):
+            monkeypatch.setattr(switches, switch, getattr(switches, switch))
     if module == "torch" and name == "torch" and ("captured" in work.name or "graph" in work.name):
         pytest.skip("a graph needs a GPU")
     return ENGINES[module](module, "cpu")
